@@ -1,0 +1,3 @@
+//! The command `encore86`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! encore86-stubs
