@@ -1,1 +1,27 @@
-//! encore86
+//! encore86 takes one x86 instruction that a virtual machine monitor could not let the processor run by itself, and runs
+//! it: exactly as the processor would have, with every memory access, port access and privileged action handed to the
+//! caller.
+
+mod access;
+mod address;
+mod alu;
+mod atomic;
+pub mod bus;
+pub mod cpu;
+pub mod decode;
+mod engine;
+mod event;
+pub mod host;
+mod integer;
+pub mod introspect;
+pub mod isa;
+pub mod profile;
+mod replay;
+mod system;
+
+pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
+pub use cpu::{Cpu, Mode};
+pub use decode::{DecodeError, Insn, decode};
+pub use engine::{Engine, SplitLock};
+pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
+pub use profile::{CpuidResult, Profile, Vendor};

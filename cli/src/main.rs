@@ -1,3 +1,33 @@
-//! The command `encore86`.
+//! The command `encore86`: boots guests on the engine, runs single instructions, decodes.
 
-fn main() {}
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod boot;
+mod decode;
+mod exec;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a guest whose processor is the engine alone.
+    Boot(boot::Args),
+    /// Run single instructions: JSON Lines in, JSON Lines out.
+    Exec(exec::Args),
+    /// Decode instructions: hex strings in, JSON Lines out.
+    Decode(decode::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Boot(args) => boot::main(&args),
+        Command::Exec(args) => exec::main(&args),
+        Command::Decode(args) => decode::main(&args),
+    }
+}

@@ -1,0 +1,353 @@
+//! The traits that a VMM implements.
+
+use crate::cpu::Cpu;
+use crate::event::Stop;
+use crate::host::HostRam;
+use crate::profile::CpuidResult;
+
+/// What an access is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AccessKind {
+    /// A load.
+    Read,
+    /// The load of a read-modify-write: write permission is checked first, a store to the same bytes follows.
+    ReadForWrite,
+    /// A store.
+    Write,
+    /// An atomic read-modify-write.
+    Rmw,
+    /// An instruction fetch.
+    Fetch,
+}
+
+/// What a page walker and a device are told about an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// What it is for.
+    pub kind: AccessKind,
+    /// Privilege it is checked with: 3 = user.
+    pub cpl: u8,
+    /// Made by the processor itself (descriptors, TSS), always as supervisor.
+    pub implicit: bool,
+    /// A shadow-stack access.
+    pub shadow_stack: bool,
+    /// Part of a locked operation.
+    pub locked: bool,
+    /// Width in bytes of one architectural access; a block call covers several of them side by side.
+    pub element: u16,
+    /// Offset of this call's first byte in the architectural access, when that is taken in pieces (0 for the first).
+    pub offset: u16,
+}
+
+impl Access {
+    /// A plain access of `element` bytes.
+    #[inline]
+    pub const fn new(kind: AccessKind, element: u16, cpl: u8) -> Access {
+        Access { kind, cpl, implicit: false, shadow_stack: false, locked: false, element, offset: 0 }
+    }
+
+    /// A load of `element` bytes by the guest at privilege `cpl`.
+    #[inline]
+    pub const fn read(element: u16, cpl: u8) -> Access {
+        Access::new(AccessKind::Read, element, cpl)
+    }
+
+    /// A store of `element` bytes by the guest at privilege `cpl`.
+    #[inline]
+    pub const fn write(element: u16, cpl: u8) -> Access {
+        Access::new(AccessKind::Write, element, cpl)
+    }
+
+    /// Does it need write permission?
+    pub const fn writes(&self) -> bool {
+        matches!(self.kind, AccessKind::ReadForWrite | AccessKind::Write | AccessKind::Rmw)
+    }
+}
+
+/// Computes the new value of a read-modify-write from the old one; both are `element` bytes long.
+pub type Modify<'a> = dyn FnMut(&[u8], &mut [u8]) + 'a;
+
+/// Memory at *linear* addresses: segmentation is already applied, translation is yours.
+///
+/// No access crosses a page of 4 KiB: the engine splits those that do, after a [`Bus::probe`] of all pieces.
+pub trait Bus {
+    /// Copies up to 15 instruction bytes from `linear` on and says how many there are. Fewer than asked for is no
+    /// error as long as there is one; the engine asks again behind them if decoding needs more.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop>;
+
+    /// Reads `buf.len()` bytes, at most 64 unless it is a block of elements. All or nothing: on `Err`, `buf` is
+    /// unspecified and no device has seen the access.
+    ///
+    /// # Errors
+    /// `Stop::Fault` with the event to inject; `Stop::Retry` when the data comes later; `Stop::TooWide` when the device
+    /// wants smaller pieces; `Stop::Caller` to end the step.
+    fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop>;
+
+    /// Writes `buf.len()` bytes, as [`Bus::read`] reads them.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn write(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Stop>;
+
+    /// Would this access succeed? Changes nothing. Asked before an instruction that writes in several pieces.
+    ///
+    /// # Errors
+    /// The fault that the access would raise, with CR2 the first failing byte.
+    fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop>;
+
+    /// One atomic read-modify-write of `old.len()` bytes on a device that can be atomic itself: fill `old`, call `modify`,
+    /// store what it gives. `Ok(false)` says that the device cannot: the engine then reads and writes, marked `locked`.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; all or nothing.
+    fn rmw(&mut self, linear: u64, old: &mut [u8], modify: &mut Modify<'_>, access: &Access) -> Result<bool, Stop> {
+        let _ = (linear, old, modify, access);
+        Ok(false)
+    }
+
+    /// The host's view of the whole range if it is plain RAM, valid until the next call on this bus. A grant for
+    /// writing counts as dirtying. Locked operations run on it as real locked instructions.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let _ = (linear, len, access);
+        Ok(None)
+    }
+
+    /// Does the range take blocks of several elements in one [`Bus::read`] or [`Bus::write`]? RAM does; a device whose
+    /// registers want each access for itself does not.
+    fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
+        let _ = (linear, len, access);
+        false
+    }
+}
+
+/// What a cache or TLB instruction asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOp {
+    /// A prefetch hint.
+    Prefetch,
+    /// CLFLUSH, CLFLUSHOPT, CLWB.
+    Flush,
+}
+
+/// The processor around the core: ports, model-specific registers, time. Each method's default says "not provided",
+/// which ends the step in [`Outcome::Unsupported`](crate::Outcome::Unsupported).
+pub trait Platform {
+    /// Reads `buf.len()` (1, 2 or 4) bytes from an I/O port.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {
+        let _ = (port, buf);
+        Err(Stop::NotProvided("port input"))
+    }
+
+    /// Writes 1, 2 or 4 bytes to an I/O port.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), Stop> {
+        let _ = (port, data);
+        Err(Stop::NotProvided("port output"))
+    }
+
+    /// CPUID: `answer` is what the profile says; the VMM may change it.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn cpuid(&mut self, leaf: u32, subleaf: u32, answer: CpuidResult) -> Result<CpuidResult, Stop> {
+        let _ = (leaf, subleaf);
+        Ok(answer)
+    }
+
+    /// Reads a model-specific register that is not kept in [`Cpu`].
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; `Event::gp0` for a register that does not exist.
+    fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
+        let _ = index;
+        Err(Stop::NotProvided("model-specific registers"))
+    }
+
+    /// Writes a model-specific register that is not kept in [`Cpu`].
+    ///
+    /// # Errors
+    /// As for [`Platform::read_msr`].
+    fn write_msr(&mut self, index: u32, value: u64) -> Result<(), Stop> {
+        let _ = (index, value);
+        Err(Stop::NotProvided("model-specific registers"))
+    }
+
+    /// The time-stamp counter.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn time(&mut self) -> Result<u64, Stop> {
+        Err(Stop::NotProvided("the time-stamp counter"))
+    }
+
+    /// 64 random bits for RDRAND and RDSEED; `None` when there are none now.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn random(&mut self) -> Result<Option<u64>, Stop> {
+        Err(Stop::NotProvided("random numbers"))
+    }
+
+    /// A cache operation or prefetch at a linear address; nothing by default.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn cache(&mut self, op: CacheOp, linear: u64) -> Result<(), Stop> {
+        let _ = (op, linear);
+        Ok(())
+    }
+
+    /// Does an interrupt wait? Asked between the repetitions of a string instruction.
+    fn interrupt_pending(&mut self) -> bool {
+        false
+    }
+
+    /// Fills the state `components` (bits as in XCR0) of `cpu`, which were not in `cpu.valid`.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn load_state(&mut self, cpu: &mut Cpu, components: u64) -> Result<(), Stop> {
+        let _ = (cpu, components);
+        Err(Stop::NotProvided("lazily loaded state"))
+    }
+
+    /// Called before host vector or x87 registers are used, for callers such as kernels that must save theirs.
+    fn host_fpu_begin(&mut self) {}
+
+    /// Called when host vector and x87 registers are no longer used.
+    fn host_fpu_end(&mut self) {}
+}
+
+/// Everything that the engine asks of a VMM.
+pub trait Vmm: Bus + Platform {}
+impl<T: Bus + Platform + ?Sized> Vmm for T {}
+
+/// Forwards [`Bus`] methods to a field or dereference, for adaptors: list those to forward.
+macro_rules! forward_bus {
+    ($this:ident => $inner:expr) => {
+        fn fetch(
+            &mut self,
+            linear: u64,
+            buf: &mut [u8; 15],
+            access: &$crate::bus::Access,
+        ) -> Result<usize, $crate::Stop> {
+            let $this = self;
+            $inner.fetch(linear, buf, access)
+        }
+        fn read(&mut self, linear: u64, buf: &mut [u8], access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.read(linear, buf, access)
+        }
+        fn write(&mut self, linear: u64, buf: &[u8], access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.write(linear, buf, access)
+        }
+        fn probe(&mut self, linear: u64, len: usize, access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.probe(linear, len, access)
+        }
+        fn rmw(
+            &mut self,
+            linear: u64,
+            old: &mut [u8],
+            modify: &mut $crate::bus::Modify<'_>,
+            access: &$crate::bus::Access,
+        ) -> Result<bool, $crate::Stop> {
+            let $this = self;
+            $inner.rmw(linear, old, modify, access)
+        }
+        fn ram(
+            &mut self,
+            linear: u64,
+            len: usize,
+            access: &$crate::bus::Access,
+        ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
+            let $this = self;
+            $inner.ram(linear, len, access)
+        }
+        fn takes_blocks(&mut self, linear: u64, len: usize, access: &$crate::bus::Access) -> bool {
+            let $this = self;
+            $inner.takes_blocks(linear, len, access)
+        }
+    };
+}
+
+/// Forwards every [`Platform`] method.
+macro_rules! forward_platform {
+    ($this:ident => $inner:expr) => {
+        fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.port_in(port, buf)
+        }
+        fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.port_out(port, data)
+        }
+        fn cpuid(
+            &mut self,
+            leaf: u32,
+            subleaf: u32,
+            answer: $crate::profile::CpuidResult,
+        ) -> Result<$crate::profile::CpuidResult, $crate::Stop> {
+            let $this = self;
+            $inner.cpuid(leaf, subleaf, answer)
+        }
+        fn read_msr(&mut self, index: u32) -> Result<u64, $crate::Stop> {
+            let $this = self;
+            $inner.read_msr(index)
+        }
+        fn write_msr(&mut self, index: u32, value: u64) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.write_msr(index, value)
+        }
+        fn time(&mut self) -> Result<u64, $crate::Stop> {
+            let $this = self;
+            $inner.time()
+        }
+        fn random(&mut self) -> Result<Option<u64>, $crate::Stop> {
+            let $this = self;
+            $inner.random()
+        }
+        fn cache(&mut self, op: $crate::bus::CacheOp, linear: u64) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.cache(op, linear)
+        }
+        fn interrupt_pending(&mut self) -> bool {
+            let $this = self;
+            $inner.interrupt_pending()
+        }
+        fn load_state(&mut self, cpu: &mut $crate::Cpu, components: u64) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.load_state(cpu, components)
+        }
+        fn host_fpu_begin(&mut self) {
+            let $this = self;
+            $inner.host_fpu_begin()
+        }
+        fn host_fpu_end(&mut self) {
+            let $this = self;
+            $inner.host_fpu_end()
+        }
+    };
+}
+pub(crate) use {forward_bus, forward_platform};
+
+impl<T: Bus + ?Sized> Bus for &mut T {
+    forward_bus!(this => (**this));
+}
+
+impl<T: Platform + ?Sized> Platform for &mut T {
+    forward_platform!(this => (**this));
+}

@@ -1,0 +1,614 @@
+//! From bytes to an [`Insn`]: prefixes, opcode, ModRM with SIB and displacement, immediates, operands.
+//!
+//! Stages run over a copy of the bytes that is padded with zeros, and one check at the end tells instructions that are
+//! complete from those that are truncated or too long.
+
+mod insn;
+mod operands;
+mod text;
+
+pub use insn::{Insn, Slot, SlotKind, StaticRounding};
+pub(crate) use insn::{NO_REG, RIP, prefix};
+pub use text::MemoryOperand;
+
+use crate::cpu::segment::Seg;
+use crate::cpu::{Mode, obstacle};
+use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Tuple, Width, attr, sel};
+use crate::isa::{Feature, tables};
+use crate::profile::{Profile, Vendor};
+use core::fmt;
+
+/// Why bytes are no instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The bytes end before the instruction does.
+    Truncated,
+    /// More than 15 bytes: #GP(0).
+    TooLong,
+    /// The processor of this profile raises #UD.
+    Invalid(&'static str),
+    /// No row of the table covers the bytes; whether the processor would run them is not known.
+    Unknown,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DecodeError::Truncated => "the bytes end before the instruction does",
+            DecodeError::TooLong => "an instruction is at most 15 bytes long",
+            DecodeError::Invalid(why) => why,
+            DecodeError::Unknown => "no row of the instruction table covers these bytes yet",
+        })
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+const LIMIT: usize = 15;
+/// Longest reach of the cursor beyond the limit: opcode, ModRM, SIB, two immediates behind 15 prefixes.
+const PADDED: usize = 48;
+
+/// A reader over the padded bytes.
+struct Cursor {
+    bytes: [u8; PADDED],
+    at: usize,
+}
+
+impl Cursor {
+    #[inline]
+    fn peek(&self) -> u8 {
+        self.bytes[self.at]
+    }
+
+    #[inline]
+    fn u8(&mut self) -> u8 {
+        let b = self.bytes[self.at];
+        self.at += 1;
+        b
+    }
+
+    #[inline]
+    fn unsigned(&mut self, size: usize) -> u64 {
+        let mut wide = [0; 8];
+        wide.copy_from_slice(&self.bytes[self.at..self.at + 8]);
+        self.at += size;
+        let value = u64::from_le_bytes(wide);
+        if size == 8 { value } else { value & ((1 << (size * 8)) - 1) }
+    }
+
+    #[inline]
+    fn signed(&mut self, size: usize) -> i64 {
+        let shift = 64 - size as u32 * 8;
+        ((self.unsigned(size) << shift) as i64) >> shift
+    }
+}
+
+/// What the prefixes and the bits of REX, VEX or EVEX say.
+#[derive(Clone, Copy)]
+struct Prefixes {
+    bits: u16,
+    seg: Option<Seg>,
+    /// 0, 1 (F3) or 2 (F2): the last one counts.
+    rep: u32,
+    /// Register extensions, each 0 or 8 (or 16).
+    r: u8,
+    x: u8,
+    b: u8,
+    vvvv: u8,
+    ll: u8,
+    aaa: u8,
+}
+
+/// Decodes the instruction at the start of `bytes`; what lies behind it is not looked at.
+///
+/// # Errors
+/// [`DecodeError`]: bytes that end early are told apart from instructions that are invalid or too long.
+pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
+    let given = bytes.len().min(LIMIT);
+    let mut cur = Cursor { bytes: [0; PADDED], at: 0 };
+    if let Some(whole) = bytes.first_chunk::<LIMIT>() {
+        cur.bytes[..LIMIT].copy_from_slice(whole);
+    } else {
+        cur.bytes[..given].copy_from_slice(bytes);
+    }
+    let result = decode_padded(&mut cur, mode, profile);
+    if cur.at > LIMIT {
+        return Err(if given == LIMIT { DecodeError::TooLong } else { DecodeError::Truncated });
+    }
+    if cur.at > given {
+        return Err(DecodeError::Truncated);
+    }
+    result
+}
+
+fn decode_padded(cur: &mut Cursor, mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
+    let long = mode == Mode::Long64;
+    let mut p = take_prefixes(cur, long)?;
+    let (space, map, opcode) = take_opcode(cur, mode, profile, &mut p)?;
+    let table = if space == Space::Legacy && map == Map::Primary && opcode & 0xf8 == 0xd8 {
+        &tables::X87
+    } else {
+        tables::table(space, map)
+    };
+    let candidates = table.candidates(opcode);
+    let Some(first) = candidates.first() else { return Err(DecodeError::Unknown) };
+    let modrm = if first.is(attr::MODRM) { cur.u8() } else { 0xc0 };
+    let asize = address_size(mode, p.bits);
+    let word = selector_word(mode, &p, modrm, opcode, asize);
+    let row = select(candidates, word, profile)?;
+
+    let mut insn = Insn {
+        row,
+        imm: 0,
+        disp: 0,
+        slots: [Slot::NONE; 5],
+        gate: gate_mask(row.gate, space),
+        prefixes: p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 },
+        mode,
+        len: 0,
+        opcode,
+        modrm,
+        osize: operand_size(mode, &p, row, profile),
+        asize,
+        seg: Seg::Ds,
+        base: NO_REG,
+        index: NO_REG,
+        scale: 0,
+        vl: 16,
+        reg: modrm >> 3 & 7 | p.r,
+        rm: modrm & 7 | p.b & 8,
+        vvvv: p.vvvv,
+        aaa: p.aaa,
+        ll: p.ll,
+        mem: NO_REG,
+    };
+    if space != Space::Legacy {
+        check_vector(&mut insn, profile, long)?;
+    }
+    if !insn.has(prefix::REGISTER) {
+        take_memory(cur, &mut insn, &p)?;
+    } else if space == Space::Evex {
+        // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
+        insn.rm |= p.x << 1 & 16;
+    }
+    if let Some(seg) = p.seg {
+        insn.seg = seg;
+        insn.prefixes |= prefix::SEG;
+    }
+    operands::resolve(cur, &mut insn)?;
+    insn.len = cur.at as u8;
+    scale_disp8(&mut insn);
+    if insn.has(prefix::LOCK) && !(row.is(attr::LOCK) && insn.mem == 0) {
+        return Err(DecodeError::Invalid("LOCK on an instruction that cannot be locked"));
+    }
+    Ok(insn)
+}
+
+#[inline]
+fn take_prefixes(cur: &mut Cursor, long: bool) -> Result<Prefixes, DecodeError> {
+    let mut p = Prefixes { bits: 0, seg: None, rep: 0, r: 0, x: 0, b: 0, vvvv: 0, ll: 0, aaa: 0 };
+    let mut rex = 0;
+    while cur.at <= LIMIT {
+        let byte = cur.peek();
+        match byte {
+            0x66 => p.bits |= prefix::P66,
+            0x67 => p.bits |= prefix::P67,
+            0xf0 => p.bits |= prefix::LOCK,
+            0xf3 => p.rep = 1,
+            0xf2 => p.rep = 2,
+            0x26 | 0x2e | 0x36 | 0x3e => {
+                if !long {
+                    p.seg = Some(Seg::ALL[(byte >> 3 & 3) as usize]);
+                }
+            }
+            0x64 => p.seg = Some(Seg::Fs),
+            0x65 => p.seg = Some(Seg::Gs),
+            0x40..=0x4f if long => {
+                rex = byte;
+                cur.at += 1;
+                continue;
+            }
+            _ => break,
+        }
+        // A REX that does not stand right before the opcode counts for nothing.
+        rex = 0;
+        cur.at += 1;
+    }
+    if rex != 0 {
+        p.bits |= prefix::REX | if rex & 8 != 0 { prefix::W } else { 0 };
+        p.r = rex << 1 & 8;
+        p.x = rex << 2 & 8;
+        p.b = rex << 3 & 8;
+    }
+    p.bits |= [0, prefix::REP, prefix::REPNE][p.rep as usize];
+    if cur.at > LIMIT { Err(DecodeError::TooLong) } else { Ok(p) }
+}
+
+#[inline]
+fn take_opcode(
+    cur: &mut Cursor,
+    mode: Mode,
+    profile: &Profile,
+    p: &mut Prefixes,
+) -> Result<(Space, Map, u8), DecodeError> {
+    let long = mode == Mode::Long64;
+    let byte = cur.u8();
+    // In other modes these are LES, LDS and BOUND unless what follows has the form of a register operand.
+    let escape = long || cur.peek() >= 0xc0;
+    match byte {
+        0x0f => match cur.u8() {
+            0x38 => Ok((Space::Legacy, Map::M0f38, cur.u8())),
+            0x3a => Ok((Space::Legacy, Map::M0f3a, cur.u8())),
+            op => Ok((Space::Legacy, Map::M0f, op)),
+        },
+        0xc4 | 0xc5 | 0x62 if escape => {
+            if mode.is_real_or_v86() {
+                return Err(DecodeError::Invalid("VEX and EVEX need protected mode"));
+            }
+            if !profile.has(if byte == 0x62 { Feature::Avx512f } else { Feature::Avx }) && !profile.has(Feature::Apx) {
+                return Err(DecodeError::Invalid("the profile lacks what VEX or EVEX needs"));
+            }
+            if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
+                return Err(DecodeError::Invalid("a 66, F2, F3, LOCK or REX prefix before VEX or EVEX"));
+            }
+            take_vector_prefix(cur, byte, long, p)
+        }
+        0xd5 if long => Err(DecodeError::Unknown),
+        0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
+        op => Ok((Space::Legacy, Map::Primary, op)),
+    }
+}
+
+fn take_vector_prefix(
+    cur: &mut Cursor,
+    byte: u8,
+    long: bool,
+    p: &mut Prefixes,
+) -> Result<(Space, Map, u8), DecodeError> {
+    let one = cur.u8();
+    let (map, last) = match byte {
+        0xc5 => (1, one & 0x7f),
+        0xc4 => {
+            p.x = (!one & 0x40) >> 3;
+            p.b = (!one & 0x20) >> 2;
+            (one & 0x1f, cur.u8())
+        }
+        _ => {
+            // EVEX.R' and EVEX.X extend registers to 5 bits.
+            p.x = (!one & 0x40) >> 3;
+            p.b = (!one & 0x20) >> 2;
+            p.r = !one & 0x10;
+            if one & 0x08 != 0 {
+                return Err(DecodeError::Unknown);
+            }
+            (one & 7, cur.u8())
+        }
+    };
+    p.r |= (!one & 0x80) >> 4;
+    if last & 0x80 != 0 {
+        p.bits |= prefix::W;
+    }
+    p.vvvv = !(last >> 3) & 0xf;
+    p.rep = [0, 0, 1, 2][(last & 3) as usize];
+    if last & 3 == 1 {
+        p.bits |= prefix::P66;
+    }
+    let space = if byte == 0x62 {
+        if last & 4 == 0 {
+            return Err(DecodeError::Unknown);
+        }
+        let two = cur.u8();
+        p.ll = two >> 5 & 3;
+        p.aaa = two & 7;
+        p.vvvv |= (!two & 8) << 1;
+        p.bits |= if two & 0x80 != 0 { prefix::Z } else { 0 } | if two & 0x10 != 0 { prefix::B } else { 0 };
+        Space::Evex
+    } else {
+        p.ll = last >> 2 & 1;
+        Space::Vex
+    };
+    if !long {
+        // Only eight registers: the extensions are ignored.
+        (p.r, p.x, p.b) = (0, 0, 0);
+        p.vvvv &= 7;
+    }
+    let map = match map {
+        1 => Map::M0f,
+        2 => Map::M0f38,
+        3 => Map::M0f3a,
+        4 => Map::M4,
+        5 => Map::M5,
+        6 => Map::M6,
+        7 => Map::M7,
+        _ => return Err(DecodeError::Invalid("a reserved opcode map of VEX")),
+    };
+    Ok((space, map, cur.u8()))
+}
+
+fn address_size(mode: Mode, bits: u16) -> u8 {
+    match (mode.bits(), bits & prefix::P67 != 0) {
+        (64, false) => 8,
+        (64, true) | (32, false) | (16, true) => 4,
+        _ => 2,
+    }
+}
+
+/// Operand size before a row's defaults: 2, 4 or 8.
+fn plain_operand_size(mode: Mode, bits: u16) -> u8 {
+    match (mode.bits(), bits & prefix::P66 != 0) {
+        (64, _) if bits & prefix::W != 0 => 8,
+        (64, false) | (32, false) | (16, true) => 4,
+        (64, true) | (32, true) => 2,
+        _ => 2,
+    }
+}
+
+fn selector_word(mode: Mode, p: &Prefixes, modrm: u8, opcode: u8, asize: u8) -> u32 {
+    let mut word = p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
+    let mut set = |condition: bool, bit: u32| word |= if condition { bit } else { 0 };
+    set(p.bits & prefix::P66 != 0, sel::P66);
+    set(p.bits & prefix::W != 0, sel::W);
+    set(modrm >> 6 == 3, sel::REGISTER);
+    set(mode == Mode::Long64, sel::MODE64);
+    set(p.bits & prefix::B != 0, sel::B);
+    set(mode.is_real_or_v86(), sel::REAL_V86);
+    set(opcode & 7 != 0 || p.b != 0, sel::OPREG_NONZERO);
+    word |= (modrm as u32 >> 3 & 7) << sel::REG_SHIFT | (modrm as u32 & 7) << sel::RM_SHIFT;
+    word |= (plain_operand_size(mode, p.bits).trailing_zeros() - 1) << sel::OSIZE_SHIFT;
+    word | (asize.trailing_zeros() - 1) << sel::ASIZE_SHIFT
+}
+
+/// The first row whose bits match and whose features the profile has.
+#[inline]
+fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'static Row, DecodeError> {
+    let mut lacking = false;
+    for row in candidates {
+        if word & row.select.mask != row.select.value {
+            continue;
+        }
+        if profile.has(row.features[0]) && profile.has(row.features[1]) {
+            return Ok(row);
+        }
+        lacking = true;
+    }
+    Err(if lacking {
+        DecodeError::Invalid("the profile lacks the instruction's feature")
+    } else {
+        DecodeError::Unknown
+    })
+}
+
+fn operand_size(mode: Mode, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
+    // A mandatory 66 is part of the opcode.
+    let bits = if row.select.mask & sel::P66 != 0 { p.bits & !prefix::P66 } else { p.bits };
+    let size = plain_operand_size(mode, bits);
+    if mode != Mode::Long64 {
+        return size;
+    }
+    if row.is(attr::F64) {
+        // AMD lets 66 make a near branch 16 bits wide, Intel ignores it.
+        return if profile.vendor() == Vendor::Amd && size == 2 { 2 } else { 8 };
+    }
+    if row.is(attr::D64) && size == 4 { 8 } else { size }
+}
+
+fn gate_mask(gate: Gate, space: Space) -> u32 {
+    use obstacle::*;
+    let vector = if space == Space::Legacy { 0 } else { REAL_V86 };
+    vector
+        | match gate {
+            Gate::Free => 0,
+            Gate::X87 | Gate::Mmx | Gate::Fx => EM | TS,
+            Gate::Wait => MP_TS,
+            Gate::Sse => EM | TS | NO_OSFXSR,
+            Gate::Avx => TS | NO_AVX,
+            Gate::Avx512 => TS | NO_AVX512,
+            Gate::VexGpr => 0,
+            Gate::Xsave => TS | NO_OSXSAVE,
+            Gate::Xgetbv => NO_OSXSAVE,
+            Gate::Cpl0 => CPL_NOT_0,
+            Gate::Iopl => IOPL_LOW,
+            Gate::Port => 0,
+        }
+}
+
+/// Rules of VEX and EVEX that need the row: vector length, vvvv, opmask, broadcast, rounding.
+fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), DecodeError> {
+    let row = insn.row;
+    let invalid = |why| Err(DecodeError::Invalid(why));
+    let register = insn.has(prefix::REGISTER);
+    let evex = row.space == Space::Evex;
+    if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
+        return invalid("VEX.vvvv must be all ones");
+    }
+    let rounding = evex && register && insn.has(prefix::B);
+    if rounding && row.rounding == Rounding::None {
+        return invalid("EVEX.b on a form without rounding");
+    }
+    if evex && !register && insn.has(prefix::B) && !row.broadcast {
+        return invalid("EVEX.b on a form without broadcast");
+    }
+    let ll = if rounding { 2 } else { insn.ll };
+    if !row.is(attr::LIG) {
+        if ll == 3 {
+            return invalid("a reserved vector length");
+        }
+        if row.is(attr::NO_128) && ll == 0 {
+            return invalid("there is no 128-bit form");
+        }
+        insn.vl = 16 << ll;
+        if evex && ll != 2 && row.select.mask & sel::L == 0 && !profile.has(Feature::Avx512vl) {
+            return invalid("the profile lacks avx512vl");
+        }
+        if row.is(attr::AVX2_256) && ll == 1 && !profile.has(Feature::Avx2) {
+            return invalid("the profile lacks avx2");
+        }
+    }
+    if evex {
+        let memory_destination = !register && row.operands[0].uses.writes() && is_rm(row.operands[0].loc);
+        match row.masking {
+            Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
+            Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),
+            _ => {}
+        }
+        if insn.has(prefix::Z) && (row.masking != Masking::MergeZero || memory_destination || insn.aaa == 0) {
+            return invalid("EVEX.z where zeroing is not allowed");
+        }
+    }
+    Ok(())
+}
+
+/// With a vector index, EVEX.V' belongs to the index and only vvvv itself must be all ones.
+fn is_vsib(row: &Row, vvvv: u8, long: bool) -> bool {
+    long && row.space == Space::Evex && vvvv == 16 && row.operands.iter().any(|s| s.loc == Loc::Vsib)
+}
+
+fn is_rm(loc: Loc) -> bool {
+    matches!(loc, Loc::GprOrMem | Loc::Mem | Loc::VecOrMem | Loc::MaskOrMem | Loc::MmxOrMem | Loc::Vsib)
+}
+
+/// SIB and displacement.
+#[inline]
+fn take_memory(cur: &mut Cursor, insn: &mut Insn, p: &Prefixes) -> Result<(), DecodeError> {
+    let (mode, rm) = (insn.modrm >> 6, insn.modrm & 7);
+    if insn.asize == 2 {
+        const BASES: [(u8, u8); 8] =
+            [(3, 6), (3, 7), (5, 6), (5, 7), (6, NO_REG), (7, NO_REG), (5, NO_REG), (3, NO_REG)];
+        (insn.base, insn.index) = BASES[rm as usize];
+        let size = match (mode, rm) {
+            (0, 6) => {
+                insn.base = NO_REG;
+                2
+            }
+            (0, _) => 0,
+            (1, _) => 1,
+            _ => 2,
+        };
+        if size != 0 {
+            insn.disp = cur.signed(size);
+        }
+        if size == 1 {
+            insn.prefixes |= prefix::DISP8;
+        }
+        if insn.base == 5 {
+            insn.seg = Seg::Ss;
+        }
+        if insn.row.operands.iter().any(|s| s.loc == Loc::Vsib) {
+            return Err(DecodeError::Invalid("a vector index needs a SIB byte"));
+        }
+        return Ok(());
+    }
+    let mut size = [0, 1, 4, 0][mode as usize];
+    if rm == 4 {
+        let sib = cur.u8();
+        insn.prefixes |= prefix::SIB;
+        insn.scale = sib >> 6;
+        insn.index = sib >> 3 & 7 | p.x & 8;
+        if insn.index == 4 {
+            insn.index = NO_REG;
+        }
+        if sib & 7 == 5 && mode == 0 {
+            size = 4;
+        } else {
+            insn.base = sib & 7 | p.b;
+        }
+    } else if rm == 5 && mode == 0 {
+        size = 4;
+        if insn.mode == Mode::Long64 {
+            insn.base = RIP;
+        }
+    } else {
+        insn.base = rm | p.b;
+    }
+    if size != 0 {
+        insn.disp = cur.signed(size);
+    }
+    if size == 1 {
+        insn.prefixes |= prefix::DISP8;
+    }
+    if insn.base == 4 || insn.base == 5 {
+        insn.seg = Seg::Ss;
+    }
+    if insn.row.operands.iter().any(|s| s.loc == Loc::Vsib) {
+        if rm != 4 {
+            return Err(DecodeError::Invalid("a vector index needs a SIB byte"));
+        }
+        if insn.index == NO_REG {
+            insn.index = 4;
+        }
+        // EVEX.V' is the index's fifth bit.
+        insn.index |= p.vvvv & if insn.row.space == Space::Evex { 16 } else { 0 };
+        check_vsib(insn)?;
+    }
+    Ok(())
+}
+
+/// Destination, index and mask registers of a gather differ; VEX's mask is in vvvv.
+fn check_vsib(insn: &Insn) -> Result<(), DecodeError> {
+    let gather = insn.row.operands[0].loc == Loc::VecReg;
+    let vex = insn.row.space == Space::Vex;
+    let clash = gather && insn.reg == insn.index || vex && (insn.vvvv == insn.index || insn.vvvv == insn.reg);
+    if clash { Err(DecodeError::Invalid("registers of a gather overlap")) } else { Ok(()) }
+}
+
+/// EVEX multiplies an 8-bit displacement by the memory operand's granule.
+fn scale_disp8(insn: &mut Insn) {
+    if insn.row.space != Space::Evex || !insn.has(prefix::DISP8) {
+        return;
+    }
+    let (vl, element) = (insn.vl as i64, insn.row.element as i64);
+    let n = if insn.broadcast().is_some() {
+        element
+    } else {
+        match insn.row.tuple {
+            Tuple::None => 1,
+            Tuple::Full | Tuple::FullMem => vl,
+            Tuple::Half | Tuple::HalfMem => vl / 2,
+            Tuple::QuarterMem => vl / 4,
+            Tuple::EighthMem => vl / 8,
+            Tuple::Scalar => element,
+            Tuple::T2 => element * 2,
+            Tuple::T4 => element * 4,
+            Tuple::T8 => element * 8,
+            Tuple::M128 => 16,
+            Tuple::Dup if vl == 16 => 8,
+            Tuple::Dup => vl,
+        }
+    };
+    insn.disp *= n;
+}
+
+/// Width in bytes of an operand.
+pub(crate) fn width(insn: &Insn, width: Width) -> u16 {
+    let (osize, vl) = (insn.osize as u16, insn.vl as u16);
+    match width {
+        Width::Zero => 0,
+        Width::B => 1,
+        Width::W => 2,
+        Width::D => 4,
+        Width::Q => 8,
+        Width::T => 10,
+        Width::Dq => 16,
+        Width::Qq => 32,
+        Width::Oq => 64,
+        Width::V | Width::Stack => osize,
+        Width::Z => osize.min(4),
+        Width::Y if insn.has(prefix::W) && insn.mode == Mode::Long64 => 8,
+        Width::Y => 4,
+        Width::X => vl,
+        Width::Xh => vl / 2,
+        Width::Xq => vl / 4,
+        Width::Xe => vl / 8,
+        Width::Xdup if vl == 16 => 8,
+        Width::Xdup => vl,
+        Width::Pseudo if insn.mode == Mode::Long64 => 10,
+        Width::Pseudo => 6,
+        Width::Far => 2 + osize,
+        Width::Pair => osize * 2,
+        Width::Env if osize == 2 => 14,
+        Width::Env => 28,
+        Width::X87State if osize == 2 => 94,
+        Width::X87State => 108,
+        Width::Fx => 512,
+    }
+}

@@ -1,0 +1,206 @@
+//! What a step can end in.
+
+use core::fmt;
+
+/// An exception or trap that the guest must take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Vector, 0 to 31 for exceptions.
+    pub vector: u8,
+    /// The error code, for vectors that push one.
+    pub error_code: Option<u32>,
+    /// The faulting linear address, for #PF.
+    pub cr2: Option<u64>,
+    /// Fault: RIP stays at the instruction. Trap or software interrupt: RIP is behind it.
+    pub kind: EventKind,
+    /// The reason in words, for logs.
+    pub cause: &'static str,
+}
+
+/// How an event relates to the instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The instruction has not been carried out.
+    Fault,
+    /// The instruction is complete.
+    Trap,
+    /// INT n, INT3, INTO: RIP is behind the instruction.
+    Software,
+}
+
+macro_rules! faults {
+    ($( $name:ident = $vector:literal $(, $error:expr)?; )*) => {
+        $(
+            #[doc = concat!("Vector ", stringify!($vector), ", a fault.")]
+            pub const fn $name(cause: &'static str) -> Event {
+                #[allow(unused_mut, unused_assignments)]
+                let mut error_code = None;
+                $( error_code = Some($error); )?
+                Event { vector: $vector, error_code, cr2: None, kind: EventKind::Fault, cause }
+            }
+        )*
+    };
+}
+
+impl Event {
+    faults! {
+        de = 0;
+        br = 5;
+        ud = 6;
+        nm = 7;
+        gp0 = 13, 0;
+        ss0 = 12, 0;
+        mf = 16;
+        ac0 = 17, 0;
+        xm = 19;
+    }
+
+    /// #PF at `cr2` with the bits of the error code.
+    pub const fn pf(error_code: u32, cr2: u64, cause: &'static str) -> Event {
+        Event { vector: 14, error_code: Some(error_code), cr2: Some(cr2), kind: EventKind::Fault, cause }
+    }
+
+    /// INT n and its kin.
+    pub const fn software(vector: u8, cause: &'static str) -> Event {
+        Event { vector, error_code: None, cr2: None, kind: EventKind::Software, cause }
+    }
+
+    /// The manual's name of the vector, `#GP` for 13.
+    pub const fn name(&self) -> &'static str {
+        match self.vector {
+            0 => "#DE",
+            1 => "#DB",
+            2 => "NMI",
+            3 => "#BP",
+            4 => "#OF",
+            5 => "#BR",
+            6 => "#UD",
+            7 => "#NM",
+            8 => "#DF",
+            10 => "#TS",
+            11 => "#NP",
+            12 => "#SS",
+            13 => "#GP",
+            14 => "#PF",
+            16 => "#MF",
+            17 => "#AC",
+            18 => "#MC",
+            19 => "#XM",
+            20 => "#VE",
+            21 => "#CP",
+            _ => "INT",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        if self.name() == "INT" {
+            write!(f, " {:#x}", self.vector)?;
+        }
+        if let Some(code) = self.error_code {
+            write!(f, "({code:#x})")?;
+        }
+        if let Some(cr2) = self.cr2 {
+            write!(f, " at {cr2:#x}")?;
+        }
+        write!(f, ": {}", self.cause)
+    }
+}
+
+/// Why a callback did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The guest must take this.
+    Fault(Event),
+    /// The answer comes later: step the same instruction again when it is there.
+    Retry,
+    /// The device takes at most this many bytes at once (a power of two): the engine comes again in pieces.
+    TooWide(u8),
+    /// End the step with [`Outcome::Stopped`] and this code.
+    Caller(u64),
+    /// The VMM has not provided this callback; ends in [`Outcome::Unsupported`].
+    NotProvided(&'static str),
+}
+
+impl From<Event> for Stop {
+    fn from(event: Event) -> Stop {
+        Stop::Fault(event)
+    }
+}
+
+/// What a completed instruction leaves for the VMM to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// MOV SS or POP SS: events wait one instruction.
+    pub mov_ss: bool,
+    /// STI: interrupts wait one instruction.
+    pub sti: bool,
+    /// RFLAGS.TF was set: a #DB is due.
+    pub singlestep: bool,
+    /// IRET unblocked NMIs.
+    pub nmi_unblocked: bool,
+    /// HLT: the processor waits.
+    pub hlt: bool,
+    /// A repeated string instruction has more to do; RIP is still at it.
+    pub rep_unfinished: bool,
+}
+
+/// Why a valid instruction could not be run here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// The guest's profile has this feature, the host does not, and the engine replays it.
+    HostLacks(&'static str),
+    /// The engine has no code for the instruction.
+    Instruction(&'static str),
+    /// No row of the table covers the bytes.
+    Opcode,
+    /// A [`Platform`](crate::bus::Platform) callback that the VMM has not provided.
+    Platform(&'static str),
+    /// Stubs can't be made or run: why.
+    Stubs(&'static str),
+    /// The instruction needs more accesses than the journal holds.
+    Journal,
+    /// A journal is open and this is not the instruction it belongs to: call `Engine::abandon`.
+    JournalMismatch,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsupported::HostLacks(name) => write!(f, "the host lacks {name}"),
+            Unsupported::Instruction(name) => write!(f, "{name} is not executed yet"),
+            Unsupported::Opcode => f.write_str("no row of the instruction table covers these bytes yet"),
+            Unsupported::Platform(name) => write!(f, "the monitor does not provide {name}"),
+            Unsupported::Stubs(why) => write!(f, "no stub can be run: {why}"),
+            Unsupported::Journal => f.write_str("more accesses before a retry than the journal holds"),
+            Unsupported::JournalMismatch => {
+                f.write_str("another instruction waits for its retry; step that one or call Engine::abandon")
+            }
+        }
+    }
+}
+
+/// What became of one instruction. Each variant says what is committed.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Registers, flags, memory and RIP are all committed.
+    Completed(Retired),
+    /// The guest must take this; only what the architecture leaves behind is committed (REP and gather progress,
+    /// sticky exception flags). RIP is at the instruction for faults, behind it for traps and software interrupts.
+    Exception(Event),
+    /// The bus asked to come back later: registers unchanged, accesses done so far stay in the journal.
+    Retry,
+    /// A callback said stop; nothing of the instruction is committed but accesses already made.
+    Stopped(u64),
+    /// A filter declined the decoded instruction; nothing is committed.
+    Refused,
+    /// Triple fault while delivering an event.
+    Shutdown,
+    /// A valid instruction outside the host or the engine: nothing is committed. Never stands for #UD.
+    Unsupported(Unsupported),
+}

@@ -1,0 +1,212 @@
+//! One real locked instruction on guest RAM: result, flags and memory come from the processor.
+
+use super::HostRam;
+use core::arch::asm;
+
+/// A lockable operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockedOp {
+    /// ADD.
+    Add,
+    /// OR.
+    Or,
+    /// ADC.
+    Adc,
+    /// SBB.
+    Sbb,
+    /// AND.
+    And,
+    /// SUB.
+    Sub,
+    /// XOR.
+    Xor,
+    /// INC.
+    Inc,
+    /// DEC.
+    Dec,
+    /// NOT.
+    Not,
+    /// NEG.
+    Neg,
+    /// BTS; the bit number is taken modulo the width.
+    Bts,
+    /// BTR.
+    Btr,
+    /// BTC.
+    Btc,
+    /// XCHG.
+    Xchg,
+    /// XADD.
+    Xadd,
+    /// CMPXCHG.
+    Cmpxchg,
+}
+
+/// What a locked operation leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locked {
+    /// XCHG, XADD, CMPXCHG: the old value of memory. Else the source.
+    pub old: u64,
+    /// The six arithmetic flags after it, in RFLAGS layout.
+    pub flags: u64,
+}
+
+/// `lahf` and `seto al` as flags in RFLAGS layout.
+fn unpack(rax: u64) -> u64 {
+    (rax >> 8 & 0xd5) | (rax & 1) << 11
+}
+
+// Each macro makes one `asm!` block: flags in through `bt` (CF is the only input flag of a lockable form),
+// the instruction, flags out through `lahf` and `seto`.
+macro_rules! two_operands {
+    ($op:literal, $size:literal, $m:literal, $class:ident, $t:ty, $p:expr, $src:expr, $cf:expr) => {{
+        let mut src = $src as $t;
+        let rax: u64;
+        asm!(
+            "bt {cf:e}, 0",
+            concat!("lock ", $op, " ", $size, " ptr [{p}], {s", $m, "}"),
+            "lahf",
+            "seto al",
+            p = in(reg) $p, s = inout($class) src, cf = in(reg) $cf as u32, out("rax") rax, options(nostack)
+        );
+        Locked { old: src as u64, flags: unpack(rax) }
+    }};
+}
+
+macro_rules! one_operand {
+    ($op:literal, $size:literal, $p:expr, $cf:expr) => {{
+        let rax: u64;
+        asm!(
+            "bt {cf:e}, 0",
+            concat!("lock ", $op, " ", $size, " ptr [{p}]"),
+            "lahf",
+            "seto al",
+            p = in(reg) $p, cf = in(reg) $cf as u32, out("rax") rax, options(nostack)
+        );
+        Locked { old: 0, flags: unpack(rax) }
+    }};
+}
+
+macro_rules! bit_operand {
+    ($op:literal, $size:literal, $m:literal, $t:ty, $p:expr, $src:expr) => {{
+        let rax: u64;
+        asm!(
+            concat!("lock ", $op, " ", $size, " ptr [{p}], {s", $m, "}"),
+            "lahf",
+            "seto al",
+            p = in(reg) $p, s = in(reg) $src as $t, out("rax") rax, options(nostack)
+        );
+        Locked { old: 0, flags: unpack(rax) }
+    }};
+}
+
+macro_rules! by_width {
+    ($self:expr, $op:expr, $src:expr, $acc:expr, $cf:expr, $size:literal, $m:literal, $class:ident, $t:ty) => {{
+        let p = $self.address();
+        match $op {
+            LockedOp::Add => two_operands!("add", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Or => two_operands!("or", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Adc => two_operands!("adc", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Sbb => two_operands!("sbb", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::And => two_operands!("and", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Sub => two_operands!("sub", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Xor => two_operands!("xor", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Xadd => two_operands!("xadd", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Xchg => two_operands!("xchg", $size, $m, $class, $t, p, $src, $cf),
+            LockedOp::Inc => one_operand!("inc", $size, p, $cf),
+            LockedOp::Dec => one_operand!("dec", $size, p, $cf),
+            LockedOp::Not => one_operand!("not", $size, p, $cf),
+            LockedOp::Neg => one_operand!("neg", $size, p, $cf),
+            LockedOp::Cmpxchg => {
+                let (old, rax): (u64, u64);
+                asm!(
+                    concat!("lock cmpxchg ", $size, " ptr [{p}], {s", $m, "}"),
+                    "mov {o}, rax",
+                    "lahf",
+                    "seto al",
+                    p = in(reg) p, s = in($class) $src as $t, o = out(reg) old, inout("rax") $acc => rax,
+                    options(nostack)
+                );
+                Locked { old: old as $t as u64, flags: unpack(rax) }
+            }
+            LockedOp::Bts | LockedOp::Btr | LockedOp::Btc => unreachable!("bit operations are made at their own width"),
+        }
+    }};
+}
+
+macro_rules! bits_by_width {
+    ($self:expr, $op:expr, $src:expr, $size:literal, $m:literal, $t:ty) => {{
+        let p = $self.address();
+        match $op {
+            LockedOp::Bts => bit_operand!("bts", $size, $m, $t, p, $src),
+            LockedOp::Btr => bit_operand!("btr", $size, $m, $t, p, $src),
+            _ => bit_operand!("btc", $size, $m, $t, p, $src),
+        }
+    }};
+}
+
+impl HostRam<'_> {
+    /// Runs `lock op` on the range, which is 1, 2, 4 or 8 bytes long. `source` is the register operand, `accumulator`
+    /// CMPXCHG's rAX, `carry` the input CF. `None` when no such instruction exists (another length, a bit operation on
+    /// a byte).
+    pub fn locked(&self, op: LockedOp, source: u64, accumulator: u64, carry: bool) -> Option<Locked> {
+        let bit_operation = matches!(op, LockedOp::Bts | LockedOp::Btr | LockedOp::Btc);
+        let source = if bit_operation { source & (self.len() as u64 * 8 - 1) } else { source };
+        // SAFETY: the range is mapped and writable for its length (promise of `HostRam::new` and of the bus, which granted
+        // it for an Rmw); each instruction touches that length at its start and nothing else (a bit number is below the
+        // width); the clobbered registers are declared; flags are not preserved.
+        unsafe {
+            Some(match (self.len(), bit_operation) {
+                (1, false) => by_width!(self, op, source, accumulator, carry, "byte", "", reg_byte, u8),
+                (2, false) => by_width!(self, op, source, accumulator, carry, "word", ":x", reg, u16),
+                (4, false) => by_width!(self, op, source, accumulator, carry, "dword", ":e", reg, u32),
+                (8, false) => by_width!(self, op, source, accumulator, carry, "qword", ":r", reg, u64),
+                (2, true) => bits_by_width!(self, op, source, "word", ":x", u16),
+                (4, true) => bits_by_width!(self, op, source, "dword", ":e", u32),
+                (8, true) => bits_by_width!(self, op, source, "qword", ":r", u64),
+                _ => return None,
+            })
+        }
+    }
+
+    /// CMPXCHG8B or CMPXCHG16B, by the range's length (8 or 16): compares with `expected`, stores `new` if equal.
+    /// Gives the old value and ZF. `None` for another length, or if 16 bytes are not aligned or the host lacks CX16.
+    pub fn compare_exchange_pair(&self, expected: u128, new: u128) -> Option<(u128, bool)> {
+        let p = self.address();
+        match self.len() {
+            8 => {
+                let (mut lo, mut hi) = (expected as u32, (expected >> 32) as u32);
+                let equal: u8;
+                // SAFETY: eight bytes are mapped and writable; RBX, which the compiler keeps, is swapped in and out.
+                unsafe {
+                    asm!(
+                        "xchg rsi, rbx",
+                        "lock cmpxchg8b qword ptr [rdi]",
+                        "sete r8b",
+                        "mov rbx, rsi",
+                        in("rdi") p, inout("rsi") new as u32 as u64 => _, out("r8b") equal,
+                        inout("eax") lo, inout("edx") hi, in("ecx") (new >> 32) as u32, options(nostack)
+                    );
+                }
+                Some((lo as u128 | (hi as u128) << 32, equal != 0))
+            }
+            16 if p % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b") => {
+                let (mut lo, mut hi) = (expected as u64, (expected >> 64) as u64);
+                let equal: u8;
+                // SAFETY: sixteen aligned bytes are mapped and writable; RBX is swapped in and out.
+                unsafe {
+                    asm!(
+                        "xchg rsi, rbx",
+                        "lock cmpxchg16b xmmword ptr [rdi]",
+                        "sete r8b",
+                        "mov rbx, rsi",
+                        in("rdi") p, inout("rsi") new as u64 => _, out("r8b") equal,
+                        inout("rax") lo, inout("rdx") hi, in("rcx") (new >> 64) as u64, options(nostack)
+                    );
+                }
+                Some((lo as u128 | (hi as u128) << 64, equal != 0))
+            }
+            _ => None,
+        }
+    }
+}

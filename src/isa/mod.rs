@@ -1,0 +1,18 @@
+//! The instruction set as data: a row is one opcode line of the manual, one file an opcode map or family.
+//!
+//! Rows are sorted by opcode within a table; the tables are indexed and checked at build time.
+
+pub mod feature;
+#[macro_use]
+mod join;
+mod evex;
+mod legacy;
+mod notation;
+pub mod row;
+mod sse;
+pub mod tables;
+mod vex;
+mod x87;
+
+pub use feature::{Feature, FeatureSet};
+pub use row::{Exec, Row};

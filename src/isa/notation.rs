@@ -1,0 +1,483 @@
+//! The words in which rows are written: operands in the manuals' letters and a builder that a constant can use.
+
+use super::feature::Feature;
+use super::row::*;
+use Loc::*;
+
+macro_rules! operands {
+    ($( $name:ident = $loc:ident $width:ident; )*) => {
+        $( #[doc = concat!("`", stringify!($name), "`")] pub(in crate::isa) const $name: Spec = Spec::new(Loc::$loc, Width::$width); )*
+    };
+}
+
+macro_rules! fixed {
+    ($( $name:ident = $loc:ident $width:ident $reg:literal; )*) => {
+        $( #[doc = concat!("`", stringify!($name), "`")] pub(in crate::isa) const $name: Spec = Spec::fixed(Loc::$loc, Width::$width, $reg); )*
+    };
+}
+
+#[allow(non_upper_case_globals)]
+mod letters {
+    use super::*;
+
+    operands! {
+        Eb = GprOrMem B; Ew = GprOrMem W; Ed = GprOrMem D; Eq = GprOrMem Q; Ev = GprOrMem V; Ey = GprOrMem Y; Ez = GprOrMem Z;
+        Estack = GprOrMem Stack;
+        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
+        Moq = Mem Oq; Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx; Mxh = Mem Xh;
+        Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y;
+        Gb = GprReg B; Gw = GprReg W; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y; Gz = GprReg Z;
+        By = GprVvvv Y;
+        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
+        Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Voq = VecReg Oq; Vx = VecReg X; Vxh = VecReg Xh;
+        Vxq = VecReg Xq; Vxe = VecReg Xe;
+        Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
+        Wx = VecOrMem X; Wxh = VecOrMem Xh; Wxq = VecOrMem Xq; Wxe = VecOrMem Xe; Wxdup = VecOrMem Xdup;
+        Udq = VecRm Dq; Uqq = VecRm Qq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
+        Hdq = VecVvvv Dq; Hqq = VecVvvv Qq; Hx = VecVvvv X; Hxh = VecVvvv Xh; Hq = VecVvvv Q; Hd = VecVvvv D;
+        Lx = VecIs4 X;
+        KGb = MaskReg B; KGw = MaskReg W; KGd = MaskReg D; KGq = MaskReg Q;
+        KRb = MaskRm B; KRw = MaskRm W; KRd = MaskRm D; KRq = MaskRm Q;
+        KEb = MaskOrMem B; KEw = MaskOrMem W; KEd = MaskOrMem D; KEq = MaskOrMem Q;
+        KHb = MaskVvvv B; KHw = MaskVvvv W; KHd = MaskVvvv D; KHq = MaskVvvv Q;
+        VMd = Vsib D; VMq = Vsib Q;
+        Ib = Imm B; Iw = Imm W; Iz = ImmSigned Z; Ibs = ImmSigned B; Iv = Imm V;
+        Jb = Rel B; Jz = Rel Z;
+        Ob = Moffs B; Ov = Moffs V;
+        Xb = StringSrc B; Xv = StringSrc V; Xz = StringSrc Z;
+        Yb = StringDst B; Yv = StringDst V; Yz = StringDst Z;
+        ONE = One Zero;
+        STi = StRm T;
+    }
+
+    fixed! {
+        AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0; RAXstack = FixedGpr Stack 0;
+        CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
+        ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; AH = FixedGpr B 0x14; RCXv = FixedGpr V 1;
+        ST0 = FixedSt T 0;
+        XMM0 = FixedVec Dq 0;
+        ESs = FixedSeg W 0; CSs = FixedSeg W 1; SSs = FixedSeg W 2; DSs = FixedSeg W 3; FSs = FixedSeg W 4; GSs = FixedSeg W 5;
+    }
+}
+pub(super) use letters::*;
+
+/// Read.
+#[allow(non_snake_case)]
+pub(super) const fn R(s: Spec) -> Spec {
+    s.with(Use::Read)
+}
+/// Written.
+#[allow(non_snake_case)]
+pub(super) const fn W(s: Spec) -> Spec {
+    s.with(Use::Write)
+}
+/// Read and written.
+#[allow(non_snake_case)]
+pub(super) const fn RW(s: Spec) -> Spec {
+    s.with(Use::ReadWrite)
+}
+/// Written under a condition.
+#[allow(non_snake_case)]
+pub(super) const fn CW(s: Spec) -> Spec {
+    s.with(Use::CondWrite)
+}
+/// Read, written under a condition.
+#[allow(non_snake_case)]
+pub(super) const fn RCW(s: Spec) -> Spec {
+    s.with(Use::ReadCondWrite)
+}
+/// Neither.
+#[allow(non_snake_case)]
+pub(super) const fn N(s: Spec) -> Spec {
+    s.with(Use::None)
+}
+
+/// The mandatory prefix, or pp.
+#[derive(Clone, Copy)]
+pub(super) enum Pp {
+    /// None of 66, F3, F2.
+    NP,
+    /// 66.
+    P66,
+    /// F3.
+    F3,
+    /// F2.
+    F2,
+}
+pub(super) use Pp::*;
+
+const fn uses_modrm(loc: Loc) -> bool {
+    !matches!(
+        loc,
+        Nothing
+            | GprVvvv
+            | GprOpcode
+            | VecIs4
+            | Imm
+            | ImmSigned
+            | Rel
+            | Moffs
+            | FarPointer
+            | StringSrc
+            | StringDst
+            | FixedGpr
+            | FixedSeg
+            | One
+            | FixedSt
+            | FixedVec
+    )
+}
+
+const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operands: &[Spec]) -> Row {
+    let mut ops = [Spec::NOTHING; 5];
+    let mut attrs = 0;
+    let mut select = Select { mask: 0, value: 0 };
+    let mut i = 0;
+    while i < operands.len() {
+        let spec = operands[i];
+        ops[i] = spec;
+        if uses_modrm(spec.loc) {
+            attrs |= attr::MODRM;
+        }
+        match spec.loc {
+            GprVvvv | VecVvvv | MaskVvvv => attrs |= attr::VVVV,
+            GprOpcode => attrs |= attr::PLUS_R,
+            Mem | Vsib => select.mask |= sel::REGISTER,
+            GprRm | VecRm | MaskRm | MmxRm | StRm => {
+                select.mask |= sel::REGISTER;
+                select.value |= sel::REGISTER;
+            }
+            _ => {}
+        }
+        i += 1;
+    }
+    Row {
+        mnemonic,
+        operands: ops,
+        space,
+        map,
+        opcode,
+        select,
+        attrs,
+        features: [Feature::Base; 2],
+        gate: Gate::Free,
+        class: Class::None,
+        tuple: Tuple::None,
+        element: 0,
+        masking: Masking::None,
+        broadcast: false,
+        rounding: Rounding::None,
+        flags: FlagEffect::NONE,
+        exec: Exec::Missing,
+    }
+}
+
+/// A row without a prefix of its own space.
+pub(super) const fn legacy(mnemonic: &'static str, map: Map, opcode: u8, operands: &[Spec]) -> Row {
+    row(mnemonic, Space::Legacy, map, opcode, operands)
+}
+
+/// A legacy SSE row: mandatory prefix, SSE's gate, replayed.
+pub(super) const fn sse(mnemonic: &'static str, map: Map, pp: Pp, opcode: u8, operands: &[Spec]) -> Row {
+    let r = row(mnemonic, Space::Legacy, map, opcode, operands).pp(pp).gate(Gate::Sse).class(Class::AlignedLegacy);
+    r.cpuid(Feature::Sse2).exec(Exec::Replay(Shape::Plain))
+}
+
+/// A VEX row: AVX's gate, replayed.
+pub(super) const fn vex(mnemonic: &'static str, map: Map, pp: Pp, opcode: u8, operands: &[Spec]) -> Row {
+    let r = row(mnemonic, Space::Vex, map, opcode, operands).pp(pp).gate(Gate::Avx).class(Class::AlignedLegacy);
+    r.cpuid(Feature::Avx).exec(Exec::Replay(Shape::Plain))
+}
+
+/// An EVEX row: AVX-512's gate, replayed.
+pub(super) const fn evex(mnemonic: &'static str, map: Map, pp: Pp, opcode: u8, operands: &[Spec]) -> Row {
+    let r = row(mnemonic, Space::Evex, map, opcode, operands).pp(pp).gate(Gate::Avx512).class(Class::Free);
+    r.cpuid(Feature::Avx512f).exec(Exec::Replay(Shape::Plain))
+}
+
+impl Row {
+    pub(super) const fn sel(mut self, mask: u32, value: u32) -> Row {
+        self.select.mask |= mask;
+        self.select.value |= value;
+        self
+    }
+
+    pub(super) const fn attr(mut self, bits: u32) -> Row {
+        self.attrs |= bits;
+        self
+    }
+
+    pub(super) const fn pp(self, pp: Pp) -> Row {
+        let r = self.attr(attr::MANDATORY);
+        match pp {
+            Pp::NP => r.sel(sel::P66 | sel::REP, 0),
+            Pp::P66 => r.sel(sel::P66 | sel::REP, sel::P66),
+            Pp::F3 => r.sel(sel::REP, 1 << sel::REP_SHIFT),
+            Pp::F2 => r.sel(sel::REP, 2 << sel::REP_SHIFT),
+        }
+    }
+
+    /// Opcode extension in ModRM.reg (`/digit`).
+    pub(super) const fn digit(self, digit: u32) -> Row {
+        self.attr(attr::MODRM).sel(sel::REG, digit << sel::REG_SHIFT)
+    }
+
+    /// ModRM.rm is part of the opcode, in register form.
+    pub(super) const fn rm(self, rm: u32) -> Row {
+        self.attr(attr::MODRM).sel(sel::REGISTER | sel::RM, sel::REGISTER | rm << sel::RM_SHIFT)
+    }
+
+    /// Memory form only.
+    pub(super) const fn mem(self) -> Row {
+        self.sel(sel::REGISTER, 0)
+    }
+
+    /// Register form only.
+    pub(super) const fn reg(self) -> Row {
+        self.sel(sel::REGISTER, sel::REGISTER)
+    }
+
+    pub(super) const fn w0(self) -> Row {
+        self.sel(sel::W, 0)
+    }
+
+    pub(super) const fn w1(self) -> Row {
+        self.sel(sel::W, sel::W)
+    }
+
+    /// W selects the width of a general-purpose register; outside 64-bit mode it is ignored.
+    pub(super) const fn w_gpr(self) -> Row {
+        self.attr(attr::W_GPR)
+    }
+
+    /// 128-bit only, or L0.
+    pub(super) const fn l0(self) -> Row {
+        self.sel(sel::L, 0)
+    }
+
+    /// 256-bit only, or L1.
+    pub(super) const fn l1(self) -> Row {
+        self.sel(sel::L, 1 << sel::L_SHIFT)
+    }
+
+    /// 512-bit only.
+    pub(super) const fn l2(self) -> Row {
+        self.sel(sel::L, 2 << sel::L_SHIFT)
+    }
+
+    /// Scalar: the vector length is ignored.
+    pub(super) const fn lig(self) -> Row {
+        self.attr(attr::LIG)
+    }
+
+    /// Integer work on vectors: AVX at 128 bits, AVX2 at 256.
+    pub(super) const fn avx2_256(self) -> Row {
+        self.attr(attr::AVX2_256)
+    }
+
+    /// No 128-bit form.
+    pub(super) const fn wide(self) -> Row {
+        self.attr(attr::NO_128)
+    }
+
+    pub(super) const fn only64(self) -> Row {
+        self.sel(sel::MODE64, sel::MODE64)
+    }
+
+    pub(super) const fn not64(self) -> Row {
+        self.sel(sel::MODE64, 0)
+    }
+
+    /// Operand size before defaults: 0 = 16, 1 = 32, 2 = 64.
+    pub(super) const fn osize(self, code: u32) -> Row {
+        self.sel(sel::OSIZE, code << sel::OSIZE_SHIFT)
+    }
+
+    /// Address size: 0 = 16, 1 = 32, 2 = 64.
+    pub(super) const fn asize(self, code: u32) -> Row {
+        self.sel(sel::ASIZE, code << sel::ASIZE_SHIFT)
+    }
+
+    pub(super) const fn d64(self) -> Row {
+        self.attr(attr::D64)
+    }
+
+    pub(super) const fn f64(self) -> Row {
+        self.attr(attr::F64)
+    }
+
+    pub(super) const fn lock(self) -> Row {
+        self.attr(attr::LOCK)
+    }
+
+    pub(super) const fn cpuid(mut self, f: Feature) -> Row {
+        self.features[0] = f;
+        self
+    }
+
+    pub(super) const fn and(mut self, f: Feature) -> Row {
+        self.features[1] = f;
+        self
+    }
+
+    pub(super) const fn gate(mut self, gate: Gate) -> Row {
+        self.gate = gate;
+        self
+    }
+
+    pub(super) const fn class(mut self, class: Class) -> Row {
+        self.class = class;
+        self
+    }
+
+    /// Explicitly aligned move.
+    pub(super) const fn aligned(self) -> Row {
+        self.class(Class::Aligned)
+    }
+
+    /// No alignment check in any encoding.
+    pub(super) const fn free(self) -> Row {
+        self.class(Class::Free)
+    }
+
+    /// EVEX class without fault suppression.
+    pub(super) const fn nf(self) -> Row {
+        self.class(Class::NoSuppress)
+    }
+
+    pub(super) const fn tuple(mut self, tuple: Tuple, element: u8) -> Row {
+        self.tuple = tuple;
+        self.element = element;
+        self
+    }
+
+    /// Element width where no tuple is (VEX, legacy).
+    pub(super) const fn element(mut self, bytes: u8) -> Row {
+        self.element = bytes;
+        self
+    }
+
+    /// `{k}{z}`.
+    pub(super) const fn kz(mut self) -> Row {
+        self.masking = Masking::MergeZero;
+        self
+    }
+
+    /// `{k}`.
+    pub(super) const fn k(mut self) -> Row {
+        self.masking = Masking::Merge;
+        self
+    }
+
+    /// An opmask other than k0 is an operand.
+    pub(super) const fn k_operand(mut self) -> Row {
+        self.masking = Masking::Required;
+        self
+    }
+
+    pub(super) const fn bcst(mut self) -> Row {
+        self.broadcast = true;
+        self
+    }
+
+    pub(super) const fn er(mut self) -> Row {
+        self.rounding = Rounding::Er;
+        self
+    }
+
+    pub(super) const fn sae(mut self) -> Row {
+        self.rounding = Rounding::Sae;
+        self
+    }
+
+    /// Floating-point: MXCSR is read and its flags are written.
+    pub(super) const fn fp(self) -> Row {
+        self.attr(attr::MXCSR)
+    }
+
+    pub(super) const fn flags(mut self, flags: FlagEffect) -> Row {
+        self.flags = flags;
+        self
+    }
+
+    pub(super) const fn exec(mut self, exec: Exec) -> Row {
+        self.exec = exec;
+        self
+    }
+
+    pub(super) const fn does(self, op: IntOp) -> Row {
+        self.exec(Exec::Value(op))
+    }
+
+    pub(super) const fn seq(self, op: SeqOp) -> Row {
+        self.exec(Exec::Seq(op))
+    }
+
+    pub(super) const fn string(self, op: StrOp) -> Row {
+        self.attr(attr::REP).exec(Exec::Str(op))
+    }
+
+    pub(super) const fn shape(self, shape: Shape) -> Row {
+        self.exec(Exec::Replay(shape))
+    }
+
+    pub(super) const fn x87(self, op: X87Op) -> Row {
+        self.gate(Gate::X87).cpuid(Feature::Fpu).exec(Exec::X87(op))
+    }
+
+    pub(super) const fn system(self, op: SysOp) -> Row {
+        self.exec(Exec::System(op))
+    }
+}
+
+/// Rows of one (space, map), with where each opcode's rows begin.
+pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
+    let mut out = [(0u16, 0u8); 256];
+    let mut i = 0;
+    while i < rows.len() {
+        let r = &rows[i];
+        let span: usize = if r.is(attr::CONDITION) {
+            16
+        } else if r.is(attr::PLUS_R) {
+            8
+        } else {
+            1
+        };
+        assert!(r.opcode as usize % span == 0, "a row that spans opcodes begins at a multiple of its span");
+        if i > 0 {
+            assert!(rows[i - 1].opcode <= r.opcode, "rows stand in the order of their opcodes");
+            assert!(rows[i - 1].map as u8 == r.map as u8, "a table holds one opcode map");
+            assert!(rows[i - 1].space as u8 == r.space as u8, "a table holds one encoding space");
+        }
+        assert!(r.select.value & !r.select.mask == 0, "a selector's value lies within its mask");
+        if r.broadcast {
+            assert!(matches!(r.tuple, Tuple::Full | Tuple::Half), "only full and half tuples can be broadcast");
+        }
+        assert!(r.tuple as u8 == Tuple::None as u8 || r.element != 0, "a tuple needs an element width");
+        if matches!(r.masking, Masking::Merge | Masking::MergeZero) {
+            assert!(r.element != 0, "a masked row needs an element width");
+        }
+        assert!(r.flags.undefined & !r.flags.written == 0, "an undefined flag counts as written");
+        let mut n = 0;
+        while n < span {
+            let at = r.opcode as usize + n;
+            if out[at].1 == 0 {
+                out[at] = (i as u16, 1);
+            } else {
+                assert!(out[at].0 as usize + out[at].1 as usize == i, "rows of an opcode stand together");
+                out[at].1 += 1;
+            }
+            n += 1;
+        }
+        i += 1;
+    }
+    out
+}
+
+impl Row {
+    /// Changes how the first operand is used.
+    pub(super) const fn uses_first(mut self, uses: Use) -> Row {
+        self.operands[0].uses = uses;
+        self
+    }
+}

@@ -1,0 +1,810 @@
+//! What a row of the instruction table is made of.
+//!
+//! A row is one opcode line of the manual. Operands are written in the manuals' letters (SDM volume 2, appendix A.2):
+//! a method of addressing and a width, wrapped in how the instruction uses it, for example `RW(Eb)`.
+
+use super::feature::Feature;
+
+/// How an instruction uses an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Use {
+    /// Neither read nor written (LEA's operand, a NOP's).
+    None = 0,
+    /// Read.
+    Read = 1,
+    /// Written.
+    Write = 2,
+    /// Read, then written.
+    ReadWrite = 3,
+    /// Written only under a condition.
+    CondWrite = 6,
+    /// Read, and written only under a condition.
+    ReadCondWrite = 7,
+}
+
+impl Use {
+    /// Is the operand's old value an input?
+    pub const fn reads(self) -> bool {
+        self as u8 & 1 != 0
+    }
+
+    /// May the operand be written?
+    pub const fn writes(self) -> bool {
+        self as u8 & 2 != 0
+    }
+}
+
+/// Where an operand is found: the manual's first letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Loc {
+    /// No operand.
+    Nothing,
+    /// ModRM.rm: general-purpose register or memory (`E`).
+    GprOrMem,
+    /// ModRM.rm: memory only (`M`).
+    Mem,
+    /// ModRM.rm: general-purpose register only (`R`).
+    GprRm,
+    /// ModRM.reg: general-purpose register (`G`).
+    GprReg,
+    /// VEX.vvvv: general-purpose register (`B`).
+    GprVvvv,
+    /// Low three bits of the opcode: general-purpose register (`Z`).
+    GprOpcode,
+    /// ModRM.reg: vector register (`V`).
+    VecReg,
+    /// ModRM.rm: vector register or memory (`W`).
+    VecOrMem,
+    /// ModRM.rm: vector register only (`U`).
+    VecRm,
+    /// VEX.vvvv: vector register (`H`).
+    VecVvvv,
+    /// Bits 7:4 of the immediate: vector register (`L`).
+    VecIs4,
+    /// ModRM.reg: opmask register.
+    MaskReg,
+    /// ModRM.rm: opmask register only.
+    MaskRm,
+    /// ModRM.rm: opmask register or memory.
+    MaskOrMem,
+    /// VEX.vvvv: opmask register.
+    MaskVvvv,
+    /// ModRM.reg: MMX register (`P`).
+    MmxReg,
+    /// ModRM.rm: MMX register or memory (`Q`).
+    MmxOrMem,
+    /// ModRM.rm: MMX register only (`N`).
+    MmxRm,
+    /// ModRM.rm: memory with a vector index.
+    Vsib,
+    /// ModRM.reg: segment register (`S`).
+    Seg,
+    /// ModRM.reg: control register (`C`).
+    Control,
+    /// ModRM.reg: debug register (`D`).
+    Debug,
+    /// Immediate, zero-extended (`I`).
+    Imm,
+    /// Immediate byte or doubleword, sign-extended to the operand size (`I`).
+    ImmSigned,
+    /// Relative branch target (`J`).
+    Rel,
+    /// Memory at an offset in the instruction (`O`).
+    Moffs,
+    /// Far pointer in the instruction (`A`).
+    FarPointer,
+    /// Memory at DS:rSI (`X`).
+    StringSrc,
+    /// Memory at ES:rDI (`Y`).
+    StringDst,
+    /// The general-purpose register that the row names (AL, rAX, CL, DX, …).
+    FixedGpr,
+    /// The segment register that the row names.
+    FixedSeg,
+    /// The constant 1 of the D0 and D1 shifts.
+    One,
+    /// The x87 stack register that the row names, ST(0) mostly.
+    FixedSt,
+    /// ModRM.rm: x87 stack register ST(i).
+    StRm,
+    /// The vector register that the row names (XMM0).
+    FixedVec,
+}
+
+/// An operand's width: the manual's second letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Width {
+    /// None, or no size of its own.
+    Zero,
+    /// 1 byte (`b`).
+    B,
+    /// 2 bytes (`w`).
+    W,
+    /// 4 bytes (`d`).
+    D,
+    /// 8 bytes (`q`).
+    Q,
+    /// 10 bytes (`t`).
+    T,
+    /// 16 bytes (`dq`).
+    Dq,
+    /// 32 bytes (`qq`).
+    Qq,
+    /// 64 bytes (`oq`).
+    Oq,
+    /// Operand size: 2, 4 or 8 bytes (`v`).
+    V,
+    /// 2 bytes under a 16-bit operand size, else 4 (`z`).
+    Z,
+    /// 4 bytes, or 8 under a 64-bit operand size (`y`).
+    Y,
+    /// The vector length (`x`).
+    X,
+    /// Half of the vector length.
+    Xh,
+    /// A quarter of the vector length.
+    Xq,
+    /// An eighth of the vector length.
+    Xe,
+    /// 8, 32 or 64 bytes by vector length: VMOVDDUP's source.
+    Xdup,
+    /// 6 bytes, or 10 in 64-bit mode: a descriptor-table register's image (`s`).
+    Pseudo,
+    /// A far pointer in memory: 2 bytes and the operand size (`p`).
+    Far,
+    /// Two operands of the operand size: BOUND's pair (`a`).
+    Pair,
+    /// 14 bytes under a 16-bit operand size, else 28: an x87 environment.
+    Env,
+    /// 94 bytes under a 16-bit operand size, else 108: an x87 state.
+    X87State,
+    /// 512 bytes: an FXSAVE image.
+    Fx,
+    /// The stack width: 2, 4 or 8 bytes.
+    Stack,
+}
+
+/// An operand as a row has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Where it is.
+    pub loc: Loc,
+    /// How wide it is.
+    pub width: Width,
+    /// How it is used.
+    pub uses: Use,
+    /// The register, for the fixed ones.
+    pub fixed: u8,
+    /// Not shown in the instruction's text.
+    pub implicit: bool,
+}
+
+impl Spec {
+    pub(super) const NOTHING: Spec = Spec::new(Loc::Nothing, Width::Zero);
+
+    pub(super) const fn new(loc: Loc, width: Width) -> Spec {
+        Spec { loc, width, uses: Use::None, fixed: 0, implicit: false }
+    }
+
+    pub(super) const fn fixed(loc: Loc, width: Width, fixed: u8) -> Spec {
+        Spec { loc, width, uses: Use::None, fixed, implicit: false }
+    }
+
+    pub(super) const fn with(self, uses: Use) -> Spec {
+        Spec { uses, ..self }
+    }
+
+    /// The same operand, not shown in the text.
+    pub(super) const fn hidden(self) -> Spec {
+        Spec { implicit: true, ..self }
+    }
+}
+
+/// Encoding space of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Space {
+    /// No prefix of its own: legacy prefixes and REX.
+    Legacy,
+    /// VEX, two or three bytes.
+    Vex,
+    /// EVEX.
+    Evex,
+    /// XOP.
+    Xop,
+}
+
+/// Opcode map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Map {
+    /// One-byte opcodes.
+    Primary,
+    /// 0F.
+    M0f,
+    /// 0F 38.
+    M0f38,
+    /// 0F 3A.
+    M0f3a,
+    /// EVEX map 4 (APX).
+    M4,
+    /// EVEX map 5 (FP16).
+    M5,
+    /// EVEX map 6 (FP16).
+    M6,
+    /// VEX map 7.
+    M7,
+}
+
+/// What a row asks of the bits that select between rows of one opcode: `word & mask == value` on the
+/// decoder's selector word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Select {
+    /// Bits that matter.
+    pub mask: u32,
+    /// What they must be.
+    pub value: u32,
+}
+
+/// Bits of the selector word, which the decoder computes once an instruction.
+pub mod sel {
+    /// A 66 prefix (or pp of VEX/EVEX says so).
+    pub const P66: u32 = 1;
+    /// Two bits: the last of F3 (1) and F2 (2).
+    pub const REP_SHIFT: u32 = 1;
+    /// Mask of the two bits.
+    pub const REP: u32 = 3 << REP_SHIFT;
+    /// REX.W, VEX.W, EVEX.W.
+    pub const W: u32 = 1 << 3;
+    /// Two bits: vector length, 0 = 128.
+    pub const L_SHIFT: u32 = 4;
+    /// Mask of the two bits.
+    pub const L: u32 = 3 << L_SHIFT;
+    /// ModRM.mod is 3.
+    pub const REGISTER: u32 = 1 << 6;
+    /// ModRM.reg without extension.
+    pub const REG_SHIFT: u32 = 7;
+    /// Mask of the three bits.
+    pub const REG: u32 = 7 << REG_SHIFT;
+    /// ModRM.rm without extension.
+    pub const RM_SHIFT: u32 = 10;
+    /// Mask of the three bits.
+    pub const RM: u32 = 7 << RM_SHIFT;
+    /// 64-bit mode.
+    pub const MODE64: u32 = 1 << 13;
+    /// Two bits: operand size before any default of the row, 0 = 16, 1 = 32, 2 = 64.
+    pub const OSIZE_SHIFT: u32 = 14;
+    /// Mask of the two bits.
+    pub const OSIZE: u32 = 3 << OSIZE_SHIFT;
+    /// Two bits: address size, 0 = 16, 1 = 32, 2 = 64.
+    pub const ASIZE_SHIFT: u32 = 16;
+    /// Mask of the two bits.
+    pub const ASIZE: u32 = 3 << ASIZE_SHIFT;
+    /// EVEX.b.
+    pub const B: u32 = 1 << 18;
+    /// Real or virtual-8086 mode.
+    pub const REAL_V86: u32 = 1 << 19;
+    /// Low bit of the opcode's register or REX.B set: NOP against XCHG.
+    pub const OPREG_NONZERO: u32 = 1 << 20;
+}
+
+/// EVEX displacement scaling and memory width: the manual's tuple type (SDM volume 2, 2.7.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tuple {
+    /// No memory operand, or none under EVEX.
+    None,
+    /// Full vector, broadcast of an element possible.
+    Full,
+    /// Half of the vector, broadcast possible.
+    Half,
+    /// Full vector, no broadcast.
+    FullMem,
+    /// One element (scalar, gather, scatter, compress, expand).
+    Scalar,
+    /// Two elements.
+    T2,
+    /// Four elements.
+    T4,
+    /// Eight elements.
+    T8,
+    /// Half of the vector, no broadcast.
+    HalfMem,
+    /// A quarter of the vector.
+    QuarterMem,
+    /// An eighth of the vector.
+    EighthMem,
+    /// 16 bytes.
+    M128,
+    /// VMOVDDUP.
+    Dup,
+}
+
+/// Opmask of an EVEX row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Masking {
+    /// EVEX.aaa must be 0.
+    None,
+    /// Merging only: `{k}`.
+    Merge,
+    /// Merging and zeroing: `{k}{z}`.
+    MergeZero,
+    /// The opmask is an operand and k0 is #UD (gathers, scatters).
+    Required,
+}
+
+/// Embedded rounding of an EVEX row with EVEX.b in register form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rounding {
+    /// EVEX.b in register form is #UD.
+    None,
+    /// Static rounding and SAE: `{er}`.
+    Er,
+    /// Suppress all exceptions: `{sae}`.
+    Sae,
+}
+
+/// Exception class (SDM volume 2, 2.4 and 2.8): what decides alignment and fault suppression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// Not a SIMD instruction.
+    None,
+    /// Memory operand must be aligned to its size (class 1, E1).
+    Aligned,
+    /// Alignment by encoding: legacy SSE wants 16 bytes, VEX nothing (classes 2 and 4).
+    AlignedLegacy,
+    /// No alignment (classes 3, 5, …); masked elements suppress faults under EVEX.
+    Free,
+    /// Like `Free`, without fault suppression under EVEX (E…NF).
+    NoSuppress,
+}
+
+/// Arithmetic flags as a set of bits in RFLAGS layout.
+pub mod flag {
+    /// Carry.
+    pub const CF: u16 = 1 << 0;
+    /// Parity.
+    pub const PF: u16 = 1 << 2;
+    /// Auxiliary carry.
+    pub const AF: u16 = 1 << 4;
+    /// Zero.
+    pub const ZF: u16 = 1 << 6;
+    /// Sign.
+    pub const SF: u16 = 1 << 7;
+    /// Direction.
+    pub const DF: u16 = 1 << 10;
+    /// Interrupt.
+    pub const IF: u16 = 1 << 9;
+    /// Overflow.
+    pub const OF: u16 = 1 << 11;
+    /// The six arithmetic flags.
+    pub const ARITH: u16 = CF | PF | AF | ZF | SF | OF;
+}
+
+/// A row's effect on the flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagEffect {
+    /// Read.
+    pub read: u16,
+    /// Written, undefined ones included.
+    pub written: u16,
+    /// Left undefined by the manual.
+    pub undefined: u16,
+}
+
+impl FlagEffect {
+    /// No flag is looked at or changed.
+    pub const NONE: FlagEffect = FlagEffect { read: 0, written: 0, undefined: 0 };
+}
+
+/// What must hold before an operand is touched, as obstacles that the `Cpu`'s mode word may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Gate {
+    /// Nothing beyond the mode.
+    Free,
+    /// x87: #NM by CR0.EM and CR0.TS.
+    X87,
+    /// WAIT: #NM by CR0.MP and CR0.TS.
+    Wait,
+    /// MMX: #UD by CR0.EM, #NM by CR0.TS.
+    Mmx,
+    /// FXSAVE and FXRSTOR: #NM by CR0.EM and CR0.TS.
+    Fx,
+    /// Legacy SSE: #UD by CR0.EM and CR4.OSFXSR, #NM by CR0.TS.
+    Sse,
+    /// VEX vector instructions: #UD by CR4.OSXSAVE, XCR0 and real or virtual-8086 mode, #NM by CR0.TS.
+    Avx,
+    /// EVEX and opmask instructions: like AVX with XCR0's three AVX-512 bits.
+    Avx512,
+    /// VEX instructions on general-purpose registers: #UD in real and virtual-8086 mode only.
+    VexGpr,
+    /// XSAVE family: #UD by CR4.OSXSAVE, #NM by CR0.TS.
+    Xsave,
+    /// XGETBV: #UD by CR4.OSXSAVE.
+    Xgetbv,
+    /// #GP(0) unless CPL is 0.
+    Cpl0,
+    /// #GP(0) by IOPL (CLI, STI).
+    Iopl,
+    /// Ports: IOPL and the TSS bitmap, looked at where the port is known.
+    Port,
+}
+
+/// What executes an integer instruction that is a function of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum IntOp {
+    /// ADD.
+    Add,
+    /// OR.
+    Or,
+    /// ADC.
+    Adc,
+    /// SBB.
+    Sbb,
+    /// AND.
+    And,
+    /// SUB.
+    Sub,
+    /// XOR.
+    Xor,
+    /// CMP.
+    Cmp,
+    /// TEST.
+    Test,
+    /// MOV, MOVNTI.
+    Mov,
+    /// MOVZX.
+    Movzx,
+    /// MOVSX, MOVSXD.
+    Movsx,
+    /// LEA.
+    Lea,
+    /// INC.
+    Inc,
+    /// DEC.
+    Dec,
+    /// NOT.
+    Not,
+    /// NEG.
+    Neg,
+    /// XCHG.
+    Xchg,
+    /// XADD.
+    Xadd,
+    /// CMPXCHG.
+    Cmpxchg,
+    /// CMPXCHG8B and CMPXCHG16B.
+    CmpxchgPair,
+    /// ROL.
+    Rol,
+    /// ROR.
+    Ror,
+    /// RCL.
+    Rcl,
+    /// RCR.
+    Rcr,
+    /// SHL.
+    Shl,
+    /// SHR.
+    Shr,
+    /// SAR.
+    Sar,
+    /// SHLD.
+    Shld,
+    /// SHRD.
+    Shrd,
+    /// MUL.
+    Mul,
+    /// IMUL with one operand.
+    Imul1,
+    /// IMUL with two or three operands.
+    Imul,
+    /// DIV.
+    Div,
+    /// IDIV.
+    Idiv,
+    /// BT.
+    Bt,
+    /// BTS.
+    Bts,
+    /// BTR.
+    Btr,
+    /// BTC.
+    Btc,
+    /// BSF.
+    Bsf,
+    /// BSR.
+    Bsr,
+    /// TZCNT.
+    Tzcnt,
+    /// LZCNT.
+    Lzcnt,
+    /// POPCNT.
+    Popcnt,
+    /// BSWAP.
+    Bswap,
+    /// SETcc, condition in the opcode.
+    Setcc,
+    /// CMOVcc, condition in the opcode.
+    Cmovcc,
+    /// CBW, CWDE, CDQE.
+    Cbw,
+    /// CWD, CDQ, CQO.
+    Cwd,
+    /// LAHF.
+    Lahf,
+    /// SAHF.
+    Sahf,
+    /// CLC, STC, CMC, CLD, STD by opcode.
+    FlagOp,
+    /// Jcc, condition in the opcode.
+    Jcc,
+    /// JMP near, direct or indirect.
+    Jmp,
+    /// LOOP, LOOPE, LOOPNE by opcode.
+    Loop,
+    /// JCXZ, JECXZ, JRCXZ.
+    Jcxz,
+    /// NOP and hints.
+    Nop,
+    /// MOVBE.
+    Movbe,
+    /// ANDN.
+    Andn,
+    /// SHLX, SHRX, SARX, by prefix.
+    ShiftX,
+    /// RORX.
+    Rorx,
+}
+
+/// What executes an integer instruction whose work is a sequence of accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SeqOp {
+    /// PUSH of a register, immediate or memory operand.
+    Push,
+    /// POP.
+    Pop,
+    /// PUSHF.
+    Pushf,
+    /// POPF.
+    Popf,
+    /// CALL near.
+    Call,
+    /// RET near.
+    Ret,
+    /// LEAVE.
+    Leave,
+    /// XLAT.
+    Xlat,
+}
+
+/// String instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StrOp {
+    /// MOVS.
+    Movs,
+    /// STOS.
+    Stos,
+    /// LODS.
+    Lods,
+    /// CMPS.
+    Cmps,
+    /// SCAS.
+    Scas,
+    /// INS.
+    Ins,
+    /// OUTS.
+    Outs,
+}
+
+/// How a replayed instruction meets memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Shape {
+    /// One operand, whole, or its active elements under an opmask.
+    Plain,
+    /// Active elements are stored next to each other.
+    Compress,
+    /// Elements next to each other are loaded into the active ones.
+    Expand,
+    /// The sign bit of each element of VEX.vvvv says which are accessed (VMASKMOV, VPMASKMOV).
+    SignMask,
+    /// The sign bit of each byte of ModRM.rm says which bytes go to DS:rDI (MASKMOVDQU).
+    ByteMask,
+    /// Elements at addresses in a vector are loaded.
+    Gather,
+    /// Elements are stored to addresses in a vector.
+    Scatter,
+}
+
+/// x87 work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum X87Op {
+    /// FLD, FILD from memory.
+    Load,
+    /// FST, FIST: store ST(0), keep it.
+    Store,
+    /// FSTP, FISTP, FISTTP: store ST(0), pop.
+    StorePop,
+    /// FLD ST(i).
+    LoadSt,
+    /// FST ST(i), FSTP ST(i).
+    StoreSt,
+    /// FLD1, FLDZ, FLDPI and the other constants.
+    Const,
+    /// FNINIT.
+    Init,
+    /// FLDCW.
+    LoadControl,
+    /// FNSTCW.
+    StoreControl,
+    /// FNSTSW.
+    StoreStatus,
+    /// FNCLEX.
+    Clear,
+    /// WAIT.
+    Wait,
+}
+
+/// System work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SysOp {
+    /// CPUID.
+    Cpuid,
+    /// XGETBV.
+    Xgetbv,
+    /// HLT.
+    Hlt,
+    /// IN.
+    In,
+    /// OUT.
+    Out,
+    /// CLI.
+    Cli,
+    /// STI.
+    Sti,
+    /// INT3, INT n, INTO.
+    Int,
+    /// UD0, UD1, UD2.
+    Ud,
+    /// RDTSC.
+    Rdtsc,
+    /// FXSAVE.
+    Fxsave,
+    /// FXRSTOR.
+    Fxrstor,
+    /// LDMXCSR.
+    Ldmxcsr,
+    /// STMXCSR.
+    Stmxcsr,
+    /// VZEROALL, VZEROUPPER.
+    Vzero,
+    /// LFENCE, MFENCE, SFENCE.
+    Fence,
+    /// Prefetches.
+    Prefetch,
+}
+
+/// What executes a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exec {
+    /// Decoded, not executed yet.
+    Missing,
+    /// A function of values: one memory operand at most.
+    Value(IntOp),
+    /// A sequence of accesses.
+    Seq(SeqOp),
+    /// A string instruction.
+    Str(StrOp),
+    /// Replayed on the host.
+    Replay(Shape),
+    /// x87.
+    X87(X87Op),
+    /// System work.
+    System(SysOp),
+}
+
+/// Properties of a row that are yes or no.
+pub mod attr {
+    /// LOCK is legal with a memory destination.
+    pub const LOCK: u32 = 1;
+    /// Locked whether LOCK is there or not (XCHG with memory).
+    pub const LOCKED: u32 = 1 << 1;
+    /// REP or REPE/REPNE repeats it.
+    pub const REP: u32 = 1 << 2;
+    /// REPE and REPNE end on ZF (CMPS, SCAS).
+    pub const REPCC: u32 = 1 << 3;
+    /// Operand size is 64 by default in 64-bit mode; 66 makes 16.
+    pub const D64: u32 = 1 << 4;
+    /// Operand size is 64 in 64-bit mode whatever the prefixes (branches; AMD lets 66 make 16).
+    pub const F64: u32 = 1 << 5;
+    /// The opcode's low three bits name a register.
+    pub const PLUS_R: u32 = 1 << 6;
+    /// The opcode's low four bits are a condition; the mnemonic takes its suffix.
+    pub const CONDITION: u32 = 1 << 7;
+    /// Has a ModRM byte.
+    pub const MODRM: u32 = 1 << 8;
+    /// Reads or writes MXCSR.
+    pub const MXCSR: u32 = 1 << 9;
+    /// VEX.vvvv or EVEX.V'vvvv names an operand (else it must be all ones).
+    pub const VVVV: u32 = 1 << 10;
+    /// VEX.W selects the width of a general-purpose register (not outside 64-bit mode).
+    pub const W_GPR: u32 = 1 << 11;
+    /// The legacy prefix of the row is part of its opcode.
+    pub const MANDATORY: u32 = 1 << 12;
+    /// Ends straight-line code.
+    pub const BRANCH: u32 = 1 << 13;
+    /// There is no 128-bit form.
+    pub const NO_128: u32 = 1 << 14;
+    /// Vector length is ignored (scalar).
+    pub const LIG: u32 = 1 << 15;
+    /// Waits for pending x87 exceptions.
+    pub const WAITING: u32 = 1 << 16;
+    /// The 256-bit form needs AVX2.
+    pub const AVX2_256: u32 = 1 << 17;
+}
+
+/// One opcode line of the manual.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Lower case, Intel syntax.
+    pub mnemonic: &'static str,
+    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last.
+    pub operands: [Spec; 5],
+    /// Encoding space.
+    pub space: Space,
+    /// Opcode map.
+    pub map: Map,
+    /// Opcode byte.
+    pub opcode: u8,
+    /// What selects this row among those of one opcode.
+    pub select: Select,
+    /// Bits of [`attr`].
+    pub attrs: u32,
+    /// All of these must be in the profile.
+    pub features: [Feature; 2],
+    /// What must hold before an operand is touched.
+    pub gate: Gate,
+    /// Exception class.
+    pub class: Class,
+    /// Displacement scaling under EVEX.
+    pub tuple: Tuple,
+    /// Width in bytes of one element: of memory (masking, broadcast, tuples) or of the integer operand; 0 = whole operand.
+    pub element: u8,
+    /// Opmask use.
+    pub masking: Masking,
+    /// Is an embedded broadcast allowed?
+    pub broadcast: bool,
+    /// Embedded rounding.
+    pub rounding: Rounding,
+    /// Flags.
+    pub flags: FlagEffect,
+    /// What executes it.
+    pub exec: Exec,
+}
+
+impl Row {
+    /// Is `bit` of [`attr`] set?
+    #[inline]
+    pub const fn is(&self, bit: u32) -> bool {
+        self.attrs & bit != 0
+    }
+
+    /// The operands that the row has.
+    pub fn specs(&self) -> &[Spec] {
+        let n = self.operands.iter().position(|s| s.loc == Loc::Nothing).unwrap_or(self.operands.len());
+        &self.operands[..n]
+    }
+}

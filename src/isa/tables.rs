@@ -1,0 +1,71 @@
+//! The tables by encoding space and opcode map, with the index of each opcode's rows.
+
+use super::notation::index;
+use super::row::{Map, Row, Space};
+
+/// The rows of one opcode map in one encoding space.
+#[derive(Debug)]
+pub struct Table {
+    rows: &'static [Row],
+    index: [(u16, u8); 256],
+}
+
+impl Table {
+    const fn new(rows: &'static [Row]) -> Table {
+        Table { rows, index: index(rows) }
+    }
+
+    /// The rows that share an opcode, in the order in which they are tried.
+    #[inline]
+    pub fn candidates(&self, opcode: u8) -> &'static [Row] {
+        let (first, count) = self.index[opcode as usize];
+        &self.rows[first as usize..first as usize + count as usize]
+    }
+
+    /// All rows of the table.
+    pub fn rows(&self) -> &'static [Row] {
+        self.rows
+    }
+}
+
+static EMPTY: Table = Table { rows: &[], index: [(0, 0); 256] };
+static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
+static M0F: Table = Table::new(super::legacy::M0F);
+static M0F38: Table = Table::new(super::legacy::M0F38);
+static M0F3A: Table = Table::new(super::sse::M0F3A);
+static VEX_M0F: Table = Table::new(super::vex::M0F);
+static VEX_M0F38: Table = Table::new(super::vex::M0F38);
+static VEX_M0F3A: Table = Table::new(super::vex::M0F3A);
+static EVEX_M0F: Table = Table::new(super::evex::M0F);
+static EVEX_M0F38: Table = Table::new(super::evex::M0F38);
+static EVEX_M0F3A: Table = Table::new(super::evex::M0F3A);
+
+/// x87 escapes (D8 to DF), apart from the other one-byte opcodes because their ModRM byte selects the line.
+pub static X87: Table = Table::new(super::x87::ESCAPES);
+
+/// The table of an opcode map in an encoding space.
+#[inline]
+pub fn table(space: Space, map: Map) -> &'static Table {
+    match (space, map) {
+        (Space::Legacy, Map::Primary) => &PRIMARY,
+        (Space::Legacy, Map::M0f) => &M0F,
+        (Space::Legacy, Map::M0f38) => &M0F38,
+        (Space::Legacy, Map::M0f3a) => &M0F3A,
+        (Space::Vex, Map::M0f) => &VEX_M0F,
+        (Space::Vex, Map::M0f38) => &VEX_M0F38,
+        (Space::Vex, Map::M0f3a) => &VEX_M0F3A,
+        (Space::Evex, Map::M0f) => &EVEX_M0F,
+        (Space::Evex, Map::M0f38) => &EVEX_M0F38,
+        (Space::Evex, Map::M0f3a) => &EVEX_M0F3A,
+        _ => &EMPTY,
+    }
+}
+
+/// All tables, for those who count or check rows.
+pub static ALL: &[&Table] =
+    &[&PRIMARY, &M0F, &M0F38, &M0F3A, &X87, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A];
+
+/// Every row of the instruction set.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    ALL.iter().flat_map(|t| t.rows.iter())
+}
