@@ -166,15 +166,24 @@ impl Features {
     /// # Panics
     /// If the name is not in the table, for a test that asks for a misspelt feature would be skipped for ever.
     pub fn has(self, name: &str) -> bool {
-        let Some(&(_, leaf, subleaf, register, bit, components)) = FEATURES.iter().find(|row| row.0 == name) else {
-            panic!("`{name}` is not in the table of features: correct the name, or add a row to features.rs");
+        let Some(&(_, leaf, subleaf, register, bit, components)) =
+            FEATURES.iter().find(|row| row.0 == name)
+        else {
+            panic!(
+                "`{name}` is not in the table of features: correct the name, or add a row to features.rs"
+            );
         };
-        self.cpuid_bit(leaf, subleaf, register, bit) && (components == NONE || self.xcr0() & components == components)
+        self.cpuid_bit(leaf, subleaf, register, bit)
+            && (components == NONE || self.xcr0() & components == components)
     }
 
     /// All names of the table that the host has.
     pub fn names(self) -> Vec<&'static str> {
-        FEATURES.iter().map(|row| row.0).filter(|name| self.has(name)).collect()
+        FEATURES
+            .iter()
+            .map(|row| row.0)
+            .filter(|name| self.has(name))
+            .collect()
     }
 
     /// How much of the vector file a run loads and saves; `None` below AVX, where no oracle can be made.

@@ -19,11 +19,19 @@
 //! `signals` notes what it was and lets the signal return into the very same saving path.
 
 pub mod features;
+mod oracle;
 pub mod random;
+mod segments;
+mod signals;
 pub mod skip;
+mod slot;
 pub mod state;
+mod trampoline;
 
 pub use features::Features;
+pub use oracle::{Error, Mode, Oracle, Setup};
 pub use random::Random;
+pub use segments::{Segment, Segments};
 pub use skip::Skips;
+pub use slot::{CODE_LEN, DATA_LEN, PAGE};
 pub use state::{Ended, State, X87};

@@ -137,7 +137,11 @@ impl Random {
     /// MXCSR: mostly all exceptions masked; each rounding mode; FTZ and DAZ now and then; sticky flags clear, set or
     /// random.
     pub fn mxcsr(&mut self) -> u32 {
-        let masks = if self.one_in(8) { self.word() as u32 & 0x1f80 } else { 0x1f80 };
+        let masks = if self.one_in(8) {
+            self.word() as u32 & 0x1f80
+        } else {
+            0x1f80
+        };
         self.mxcsr_with(masks)
     }
 
@@ -150,7 +154,11 @@ impl Random {
         const RC: u32 = 0b11 << 13;
         const DAZ_FTZ: u32 = 1 << 6 | 1 << 15;
         let rounding = self.word() as u32 & RC;
-        let zeroing = if self.one_in(4) { self.word() as u32 & DAZ_FTZ } else { 0 };
+        let zeroing = if self.one_in(4) {
+            self.word() as u32 & DAZ_FTZ
+        } else {
+            0
+        };
         let sticky = match self.below(3) {
             0 => 0,
             1 => 0x3f,
@@ -246,7 +254,11 @@ impl Random {
         X87 {
             fcw: 0x7f | self.pick(&PRECISIONS) << 8 | (self.below(4) as u16) << 10,
             fsw: condition | (self.below(8) as u16) << 11,
-            ftw: if self.one_in(2) { 0xff } else { self.word() as u8 },
+            ftw: if self.one_in(2) {
+                0xff
+            } else {
+                self.word() as u8
+            },
             st: core::array::from_fn(|_| self.extended()),
             ..X87::default()
         }

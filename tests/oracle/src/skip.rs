@@ -13,7 +13,11 @@ pub struct Skips {
 impl Skips {
     /// A counter for one suite.
     pub fn new(suite: &'static str) -> Skips {
-        Skips { suite, ran: 0, groups: Vec::new() }
+        Skips {
+            suite,
+            ran: 0,
+            groups: Vec::new(),
+        }
     }
 
     /// Counts cases that did run.
@@ -23,7 +27,11 @@ impl Skips {
 
     /// Counts cases of `group` that did not run because of `reason`. The first one of each pair is printed at once.
     pub fn skip(&mut self, group: &str, reason: &str, cases: u64) {
-        if let Some(known) = self.groups.iter_mut().find(|known| known.0 == group && known.1 == reason) {
+        if let Some(known) = self
+            .groups
+            .iter_mut()
+            .find(|known| known.0 == group && known.1 == reason)
+        {
             known.2 += cases;
             return;
         }
@@ -42,7 +50,12 @@ impl Skips {
         for (group, reason, cases) in &self.groups {
             out += &format!("SKIPPED {}: {group}: {cases} cases: {reason}\n", self.suite);
         }
-        out += &format!("{}: {} cases ran, {} SKIPPED", self.suite, self.ran, self.skipped());
+        out += &format!(
+            "{}: {} cases ran, {} SKIPPED",
+            self.suite,
+            self.ran,
+            self.skipped()
+        );
         out
     }
 }

@@ -45,6 +45,10 @@ pub const RBP: usize = 5;
 pub const RSI: usize = 6;
 /// Index of RDI.
 pub const RDI: usize = 7;
+/// Index of R8; R9 to R15 follow.
+pub const R8: usize = 8;
+/// Index of R10.
+pub const R10: usize = 10;
 
 /// The architectural state of user mode: all of it is loaded before a run and saved after it.
 #[repr(C, align(64))]
@@ -74,7 +78,8 @@ pub struct State {
 }
 
 /// The x87 state, as an FXSAVE image has it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct X87 {
     /// Control word.
     pub fcw: u16,
@@ -96,7 +101,15 @@ pub struct X87 {
 impl Default for X87 {
     /// As FNINIT leaves it: empty, all exceptions masked, extended precision.
     fn default() -> X87 {
-        X87 { fcw: 0x37f, fsw: 0, ftw: 0, fop: 0, fip: 0, fdp: 0, st: [[0; 10]; 8] }
+        X87 {
+            fcw: 0x37f,
+            fsw: 0,
+            ftw: 0,
+            fop: 0,
+            fip: 0,
+            fdp: 0,
+            st: [[0; 10]; 8],
+        }
     }
 }
 
@@ -131,8 +144,8 @@ impl State {
 
     fn fields(&self) -> Vec<(String, String)> {
         const GPR: [&str; 16] = [
-            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-            "r15",
+            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
+            "r12", "r13", "r14", "r15",
         ];
         let mut fields: Vec<(String, String)> = Vec::new();
         let mut word = |name: String, value: u64| fields.push((name, format!("{value:#x}")));
@@ -165,7 +178,11 @@ impl State {
 
 /// The bytes as one number, the way a manual writes a register.
 fn big_endian(bytes: &[u8]) -> String {
-    let digits: String = bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = bytes
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("0x{digits}")
 }
 
@@ -173,7 +190,9 @@ impl fmt::Debug for State {
     /// The fields that differ from the default state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("State");
-        for ((name, value), (_, default)) in self.fields().into_iter().zip(State::default().fields()) {
+        for ((name, value), (_, default)) in
+            self.fields().into_iter().zip(State::default().fields())
+        {
             if value != default {
                 out.field(&name, &format_args!("{value}"));
             }

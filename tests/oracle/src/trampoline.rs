@@ -106,19 +106,8 @@ pub fn contains(rip: u64) -> bool {
 /// The distance from the exit stub to its context.
 pub const STUB_TO_CONTEXT: usize = 0x1_0000;
 
-const GPR: usize = offset_of!(Context, state) + offset_of!(State, gpr);
-const ZMM: usize = offset_of!(Context, state) + offset_of!(State, zmm);
-
 global_asm!(
     r#"
-    .macro oracle_lanes move, register, first, last, to_memory
-    .set oracle_n, \first
-    .rept \last - \first + 1
-    oracle_lane \move, \register, %oracle_n, \to_memory
-    .set oracle_n, oracle_n + 1
-    .endr
-    .endm
-
     .pushsection .text.encore86_oracle, "ax", @progbits
     .p2align 6
     .globl encore86_oracle_enter
@@ -137,6 +126,158 @@ encore86_oracle_enter:
     mov [rdi + {HOST_FS}], rax
     rdgsbase rax
     mov [rdi + {HOST_GS}], rax
+
+    fxrstor64 [rdi + {FX}]
+    cmp dword ptr [rdi + {VECTOR}], 2
+    je 1f
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    vmovdqu ymm\n, [rdi + {ZMM} + \n * 64]
+    .endr
+    jmp 2f
+1:  .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    vmovdqu64 zmm\n, [rdi + {ZMM} + \n * 64]
+    .endr
+    .irp n, 0,1,2,3,4,5,6,7
+    kmovq k\n, [rdi + {K} + \n * 8]
+    .endr
+2:
+    cmp dword ptr [rdi + {COMPAT}], 0
+    jne 3f
+    mov rax, [rdi + {FS_BASE}]
+    wrfsbase rax
+    mov rax, [rdi + {GS_BASE}]
+    wrgsbase rax
+    jmp 4f
+3:  mov ds, word ptr [rdi + {SELECTORS}]
+    mov es, word ptr [rdi + {SELECTORS} + 2]
+    mov fs, word ptr [rdi + {SELECTORS} + 4]
+    mov gs, word ptr [rdi + {SELECTORS} + 6]
+4:
+    mov dword ptr [rdi + {ACTIVE}], 1
+    mov rax, [rdi + {GPR}]
+    mov rcx, [rdi + {GPR} + 1 * 8]
+    mov rdx, [rdi + {GPR} + 2 * 8]
+    mov rbx, [rdi + {GPR} + 3 * 8]
+    mov rbp, [rdi + {GPR} + 5 * 8]
+    mov rsi, [rdi + {GPR} + 6 * 8]
+    .irp n, 8,9,10,11,12,13,14,15
+    mov r\n, [rdi + {GPR} + \n * 8]
+    .endr
+    lea rsp, [rdi + {IRET}]
+    mov rdi, [rdi + {GPR} + 7 * 8]
+    // Loads RFLAGS last, so that TF traps after the first instruction of the code, and serialises, so that code just
+    // written through the other alias is what runs.
+    iretq
+
+    .globl encore86_oracle_leave
+    .hidden encore86_oracle_leave
+encore86_oracle_leave:
+    mov [rax + {GPR} + 1 * 8], rcx
+    mov [rax + {GPR} + 2 * 8], rdx
+    mov [rax + {GPR} + 3 * 8], rbx
+    mov [rax + {GPR} + 5 * 8], rbp
+    mov [rax + {GPR} + 6 * 8], rsi
+    mov [rax + {GPR} + 7 * 8], rdi
+    .irp n, 8,9,10,11,12,13,14,15
+    mov [rax + {GPR} + \n * 8], r\n
+    .endr
+    mov rdi, rax
+    mov ss, word ptr [rdi + {HOST_SS}]
+    mov rsp, [rdi + {HOST_RSP}]
+    // AC, DF and NT off.
+    push 0x202
+    popfq
+    fxsave64 [rdi + {FX}]
+    cmp dword ptr [rdi + {VECTOR}], 2
+    je 5f
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    vmovdqu [rdi + {ZMM} + \n * 64], ymm\n
+    .endr
+    jmp 6f
+5:  .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    vmovdqu64 [rdi + {ZMM} + \n * 64], zmm\n
+    .endr
+    .irp n, 0,1,2,3,4,5,6,7
+    kmovq [rdi + {K} + \n * 8], k\n
+    .endr
+6:
+    cmp dword ptr [rdi + {COMPAT}], 0
+    jne 7f
+    rdfsbase rax
+    mov [rdi + {FS_BASE}], rax
+    rdgsbase rax
+    mov [rdi + {GS_BASE}], rax
+    jmp 8f
+7:  xor eax, eax
+    mov ds, eax
+    mov es, eax
+    mov fs, eax
+    mov gs, eax
+8:
+    mov rax, [rdi + {HOST_FS}]
+    wrfsbase rax
+    mov rax, [rdi + {HOST_GS}]
+    wrgsbase rax
+    mov dword ptr [rdi + {ACTIVE}], 0
+    // FNINIT empties the tags and drops pending exceptions, which FLDCW alone would raise.
+    fninit
+    fldcw [rdi + {HOST_FCW}]
+    ldmxcsr [rdi + {HOST_MXCSR}]
+    vzeroupper
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
+    .globl encore86_oracle_end
+    .hidden encore86_oracle_end
+encore86_oracle_end:
+
+    // The kernel leaves AC as the interrupted code had it, and compiled code may access memory unaligned.
+    .globl encore86_oracle_signal
+    .hidden encore86_oracle_signal
+encore86_oracle_signal:
+    pushfq
+    btr dword ptr [rsp], 18
+    popfq
+    jmp {on_signal}
+
+    // Copied into each slot; runs with all of the guest's registers live and its stack pointer unusable.
+    .globl encore86_oracle_stub
+    .hidden encore86_oracle_stub
+encore86_oracle_stub:
+    mov [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {GPR}], rax
+    mov [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {GPR} + 4 * 8], rsp
+    lea rsp, [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {RFLAGS} + 8]
+    pushfq
+    lea rax, [rip + encore86_oracle_stub + {STUB_TO_CONTEXT}]
+    jmp [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {LEAVE}]
+    .globl encore86_oracle_stub_end
+    .hidden encore86_oracle_stub_end
+encore86_oracle_stub_end:
+    .popsection
     "#,
-    "",
+    on_signal = sym crate::signals::on_signal,
+    STUB_TO_CONTEXT = const STUB_TO_CONTEXT,
+    ZMM = const offset_of!(Context, state.zmm),
+    K = const offset_of!(Context, state.k),
+    GPR = const offset_of!(Context, state.gpr),
+    RFLAGS = const offset_of!(Context, state.rflags),
+    FS_BASE = const offset_of!(Context, state.fs_base),
+    GS_BASE = const offset_of!(Context, state.gs_base),
+    FX = const offset_of!(Context, fx),
+    IRET = const offset_of!(Context, iret),
+    SELECTORS = const offset_of!(Context, selectors),
+    COMPAT = const offset_of!(Context, compat),
+    VECTOR = const offset_of!(Context, vector),
+    LEAVE = const offset_of!(Context, leave),
+    HOST_SS = const offset_of!(Context, host_ss),
+    ACTIVE = const offset_of!(Context, active),
+    HOST_RSP = const offset_of!(Context, host_rsp),
+    HOST_FS = const offset_of!(Context, host_fs),
+    HOST_GS = const offset_of!(Context, host_gs),
+    HOST_MXCSR = const offset_of!(Context, host_mxcsr),
+    HOST_FCW = const offset_of!(Context, host_fcw),
 );
