@@ -1,6 +1,7 @@
 //! What the host processor has, by CPUID and XCR0.
 
 use core::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::sync::OnceLock;
 
 /// A register that CPUID returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,15 +167,22 @@ impl Features {
     /// # Panics
     /// If the name is not in the table, for a test that asks for a misspelt feature would be skipped for ever.
     pub fn has(self, name: &str) -> bool {
-        let Some(&(_, leaf, subleaf, register, bit, components)) =
-            FEATURES.iter().find(|row| row.0 == name)
-        else {
+        // CPUID costs microseconds where a hypervisor answers it.
+        static ANSWERS: OnceLock<Vec<bool>> = OnceLock::new();
+        let answers = ANSWERS.get_or_init(|| {
+            let xcr0 = Features.xcr0();
+            let enabled = |components| xcr0 & components == components;
+            let answer = |&(_, leaf, subleaf, register, bit, components): &Row| {
+                enabled(components) && Features.cpuid_bit(leaf, subleaf, register, bit)
+            };
+            FEATURES.iter().map(answer).collect()
+        });
+        let Some(index) = FEATURES.iter().position(|row| row.0 == name) else {
             panic!(
                 "`{name}` is not in the table of features: correct the name, or add a row to features.rs"
             );
         };
-        self.cpuid_bit(leaf, subleaf, register, bit)
-            && (components == NONE || self.xcr0() & components == components)
+        answers[index]
     }
 
     /// All names of the table that the host has.
@@ -193,5 +201,31 @@ impl Features {
         } else {
             self.has("avx").then_some(Vector::Avx)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_agrees_with_the_standard_library() {
+        macro_rules! agree {
+            ($($name:tt)*) => {
+                $(assert_eq!(Features.has($name), std::arch::is_x86_feature_detected!($name), $name);)*
+            };
+        }
+        agree! {
+            "adx" "aes" "avx" "avx2" "avx512bitalg" "avx512bf16" "avx512bw" "avx512cd" "avx512dq" "avx512f"
+            "avx512ifma" "avx512vbmi" "avx512vbmi2" "avx512vl" "avx512vnni" "avx512vpopcntdq" "bmi1" "bmi2"
+            "cmpxchg16b" "f16c" "fma" "fxsr" "gfni" "lzcnt" "movbe" "pclmulqdq" "popcnt" "rdrand" "rdseed" "rtm" "sha"
+            "sse" "sse2" "sse3" "sse4.1" "sse4.2" "sse4a" "ssse3" "tbm" "vaes" "vpclmulqdq" "xsave" "xsavec" "xsaveopt"
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "not in the table")]
+    fn a_misspelt_name_panics() {
+        Features.has("avx512-f");
     }
 }

@@ -9,7 +9,7 @@ use crate::segments::{self, Segments};
 use crate::signals;
 use crate::slot::{CODE, CODE_LEN, DATA, EDGE, PAGE, STUB, Slot};
 use crate::state::{AC, ARITHMETIC, DF, Ended, ID, IF, NT, RSP, State, TF, X87};
-use crate::trampoline::{self, Context, Fx, Iret};
+use crate::trampoline::{self, Context, Far, Fx, Iret};
 
 /// The mode in which code runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,7 +19,8 @@ pub enum Mode {
     Long64,
     /// 32-bit code in compatibility mode; CS, DS, ES and SS flat.
     Compat32,
-    /// 16-bit code in compatibility mode: CS starts at the code area; DS, ES and a 16-bit SS at the data area.
+    /// 16-bit code in compatibility mode: CS starts at the code area; DS, ES and a 16-bit SS at the data area. With TF,
+    /// and so when stepping, the upper half of ESP is not loaded and comes back as given.
     Compat16,
 }
 
@@ -30,8 +31,8 @@ pub struct Setup {
     pub mode: Mode,
     /// Where in the code area ([`CODE_LEN`] bytes) the first byte goes.
     pub offset: usize,
-    /// End after one instruction, by TF, wherever control goes: 2 to 3 µs, for branches (above all those to
-    /// themselves or just behind themselves). An iteration of a REP instruction counts as one. PUSHF pushes TF set;
+    /// End after one instruction, by TF, wherever control goes. Costs a signal, so is meant for branches (above all those
+    /// to themselves or just behind themselves). An iteration of a REP instruction counts as one. PUSHF pushes TF set;
     /// the result has it clear.
     pub step: bool,
 }
@@ -282,6 +283,16 @@ impl Oracle {
             rsp: state.gpr[RSP],
             ss: ss.into(),
         };
+        let trapping = run.iret.rflags & TF != 0;
+        if setup.mode == Mode::Compat16 && !trapping {
+            run.far = Far {
+                offset: start as u32,
+                cs,
+                ss,
+            };
+            run.iret.rip = run.stub + trampoline::far_entry() as u64;
+            (run.iret.cs, run.iret.ss) = (run.host_cs.into(), run.host_ss.into());
+        }
         // SAFETY: the context is in its slot, the stub is written, the images hold what FXRSTOR takes (reserved bits of
         // MXCSR cleared) and IRETQ takes (host selectors or those just installed, user flags); the code's promise was
         // made in `new`.
@@ -356,6 +367,15 @@ impl Oracle {
         load_fx(&run.fx, &mut after);
         if setup.mode != Mode::Long64 {
             (after.fs_base, after.gs_base) = (before.fs_base, before.gs_base);
+        }
+        if setup.mode == Mode::Compat16 {
+            // The kernel, coming back from an interrupt, leaves anything above ESP, and with TF, SP alone was loaded.
+            let kept = if run.iret.rflags & TF != 0 {
+                !0xffff
+            } else {
+                !0xffff_ffff
+            };
+            after.gpr[RSP] = before.gpr[RSP] & kept | after.gpr[RSP] & !kept;
         }
         let end = start + len as u64;
         after.rip = end;

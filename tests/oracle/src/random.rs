@@ -279,3 +279,58 @@ impl Random {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_the_published_one() {
+        // xoshiro256** from the state 1, 2, 3, 4, and splitmix64 from 1234567: the reference code's first outputs.
+        let mut random = Random {
+            seed: 0,
+            words: [1, 2, 3, 4],
+        };
+        let words: [u64; 4] = core::array::from_fn(|_| random.word());
+        assert_eq!(words, [11520, 0, 1509978240, 1215971899390074240]);
+        assert_eq!(
+            Random::new(1234567).words[..2],
+            [6457827717110365317, 3203168211198807973]
+        );
+    }
+
+    #[test]
+    fn floats_are_of_every_class() {
+        use core::num::FpCategory::{Infinite, Nan, Normal, Subnormal, Zero};
+        let mut random = Random::new(1);
+        let floats: Vec<f32> = (0..10_000)
+            .map(|_| f32::from_bits(random.float(8, 23) as u32))
+            .collect();
+        for class in [Infinite, Nan, Normal, Subnormal, Zero] {
+            for negative in [false, true] {
+                let of_class = floats
+                    .iter()
+                    .filter(|f| f.classify() == class && f.is_sign_negative() == negative);
+                assert!(of_class.count() > 50, "{class:?} {negative}");
+            }
+        }
+        let quiet = |f: &&f32| f.is_nan() && f.to_bits() >> 22 & 1 == 1;
+        let signaling = |f: &&f32| f.is_nan() && f.to_bits() >> 22 & 1 == 0;
+        assert!(
+            floats.iter().filter(quiet).count() > 50
+                && floats.iter().filter(signaling).count() > 50
+        );
+        for (exponent, fraction) in [(5, 10), (8, 7), (8, 23)] {
+            let bits = 1 + exponent + fraction;
+            assert!((0..10_000).all(|_| random.float(exponent, fraction) >> bits == 0));
+        }
+    }
+
+    #[test]
+    fn below_reaches_all_and_no_more() {
+        let mut random = Random::new(2);
+        let mut seen = [false; 7];
+        (0..1000).for_each(|_| seen[random.below(7) as usize] = true);
+        assert_eq!(seen, [true; 7]);
+    }
+}

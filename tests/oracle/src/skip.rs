@@ -71,3 +71,20 @@ fn say(text: &str) {
     // A closed stderr is no reason to fail a suite.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skips_are_counted_by_group_and_reason() {
+        let mut skips = Skips::new("suite");
+        skips.ran(10);
+        skips.skip("evex", "no AVX-512", 3);
+        skips.skip("evex", "no AVX-512", 4);
+        skips.skip("evex", "no AVX10.2", 1);
+        assert_eq!(skips.skipped(), 8);
+        let expected = "SKIPPED suite: evex: 7 cases: no AVX-512\nSKIPPED suite: evex: 1 cases: no AVX10.2\nsuite: 10 cases ran, 8 SKIPPED";
+        assert_eq!(skips.summary(), expected);
+    }
+}

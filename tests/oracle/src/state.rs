@@ -87,7 +87,8 @@ pub struct X87 {
     pub fsw: u16,
     /// Abridged tags: bit *n* is set if *physical* register *n* is in use.
     pub ftw: u8,
-    /// Last opcode, 11 bits.
+    /// Last opcode, 11 bits. Like the pointers it is loaded always, but AMD processors give back 0 in all three unless an
+    /// unmasked exception is pending; run FNSTENV to see them.
     pub fop: u16,
     /// Last instruction pointer.
     pub fip: u64,

@@ -21,6 +21,15 @@ pub struct Iret {
     pub ss: u64,
 }
 
+/// What the far entry loads after IRETQ has loaded all else.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Default)]
+pub struct Far {
+    pub offset: u32,
+    pub cs: u16,
+    pub ss: u16,
+}
+
 /// The exception that ended a run, as the signal handler found it.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -39,6 +48,7 @@ pub struct Context {
     pub state: State,
     pub fx: Fx,
     pub iret: Iret,
+    pub far: Far,
     /// DS, ES, FS and GS for the compatibility modes; loaded only if `compat` is not 0.
     pub selectors: [u16; 4],
     pub compat: u32,
@@ -84,9 +94,17 @@ unsafe extern "sysv64" {
     static STUB: u8;
     #[link_name = "encore86_oracle_stub_end"]
     static STUB_END: u8;
+    #[link_name = "encore86_oracle_stub_far"]
+    static STUB_FAR: u8;
 }
 
-/// The exit stub, position-independent as long as the context stays `STUB_TO_CONTEXT` ahead of it.
+/// Where the far entry is in `stub_bytes`. IRETQ to a 16-bit stack segment loads no more than SP, so such code is
+/// entered in two steps: IRETQ to this stub, still in 64-bit mode, then SS and a far jump.
+pub fn far_entry() -> usize {
+    (&raw const STUB_FAR).addr() - (&raw const STUB).addr()
+}
+
+/// The exit stub and the far entry, position-independent as long as the context stays `STUB_TO_CONTEXT` ahead of it.
 pub fn stub_bytes() -> &'static [u8] {
     let (start, end) = (&raw const STUB, &raw const STUB_END);
     // SAFETY: both labels bound the same piece of read-only text of this program.
@@ -201,19 +219,26 @@ encore86_oracle_leave:
     kmovq [rdi + {K} + \n * 8], k\n
     .endr
 6:
-    cmp dword ptr [rdi + {COMPAT}], 0
-    jne 7f
     rdfsbase rax
     mov [rdi + {FS_BASE}], rax
     rdgsbase rax
     mov [rdi + {GS_BASE}], rax
-    jmp 8f
-7:  xor eax, eax
+    // Loading null selectors costs 300 ns, so it is done only if the mode or the code loaded others; and it may change the
+    // bases, so these come last.
+    mov eax, ds
+    mov ecx, es
+    mov edx, fs
+    mov esi, gs
+    or eax, ecx
+    or edx, esi
+    or eax, edx
+    jz 7f
+    xor eax, eax
     mov ds, eax
     mov es, eax
     mov fs, eax
     mov gs, eax
-8:
+7:
     mov rax, [rdi + {HOST_FS}]
     wrfsbase rax
     mov rax, [rdi + {HOST_GS}]
@@ -244,7 +269,7 @@ encore86_oracle_signal:
     popfq
     jmp {on_signal}
 
-    // Copied into each slot; runs with all of the guest's registers live and its stack pointer unusable.
+    // Copied into each slot; both pieces run with all of the guest's registers live and its stack pointer unusable.
     .globl encore86_oracle_stub
     .hidden encore86_oracle_stub
 encore86_oracle_stub:
@@ -254,6 +279,11 @@ encore86_oracle_stub:
     pushfq
     lea rax, [rip + encore86_oracle_stub + {STUB_TO_CONTEXT}]
     jmp [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {LEAVE}]
+    .globl encore86_oracle_stub_far
+    .hidden encore86_oracle_stub_far
+encore86_oracle_stub_far:
+    mov ss, [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {FAR_SS}]
+    jmp fword ptr [rip + encore86_oracle_stub + {STUB_TO_CONTEXT} + {FAR}]
     .globl encore86_oracle_stub_end
     .hidden encore86_oracle_stub_end
 encore86_oracle_stub_end:
@@ -273,6 +303,8 @@ encore86_oracle_stub_end:
     COMPAT = const offset_of!(Context, compat),
     VECTOR = const offset_of!(Context, vector),
     LEAVE = const offset_of!(Context, leave),
+    FAR = const offset_of!(Context, far.offset),
+    FAR_SS = const offset_of!(Context, far.ss),
     HOST_SS = const offset_of!(Context, host_ss),
     ACTIVE = const offset_of!(Context, active),
     HOST_RSP = const offset_of!(Context, host_rsp),

@@ -3,7 +3,7 @@
 use encore86_oracle::state::{
     AC, ARITHMETIC, CF, DF, IF, OF, PF, R10, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SF, TF, ZF,
 };
-use encore86_oracle::{CODE_LEN, Ended, Features, Oracle, PAGE, Random, Setup, Skips, State};
+use encore86_oracle::{CODE_LEN, Ended, Features, Mode, Oracle, PAGE, Random, Setup, Skips, State};
 
 fn oracle() -> Oracle {
     // SAFETY: the code of these tests addresses the oracle's data, non-canonical addresses or holes beside its areas.
@@ -367,6 +367,16 @@ fn x87_load_store_and_pending_exception() {
 }
 
 #[test]
+fn x87_pointers_of_a_pending_exception() {
+    let mut oracle = oracle();
+    let mut state = State::default();
+    (state.x87.fcw, state.x87.fsw) = (0x37e, 0x8081); // invalid operation, not masked
+    (state.x87.fip, state.x87.fdp) = (0x1234_5678_9abc, 0x4321_8765_cba9);
+    let (ended, after) = oracle.run(&[0x90], &state);
+    assert_eq!((ended, after.x87), (Ended::Retired, state.x87));
+}
+
+#[test]
 fn mmx_registers_lie_in_x87() {
     let mut oracle = oracle();
     let mut state = State::default();
@@ -486,6 +496,20 @@ fn fs_and_gs_bases() {
 }
 
 #[test]
+fn selectors_of_the_host_come_back() {
+    let mut oracle = oracle();
+    let mut state = State::default();
+    state.gpr[RAX] = 0x2b;
+    for store in [[0x8e, 0xd8], [0x8e, 0xc0], [0x8e, 0xe8]] {
+        let (ended, _) = oracle.run(&store, &state); // mov ds, eax; mov es, eax; mov gs, eax
+        assert_eq!(ended, Ended::Retired);
+        let load = [0x8c, store[1] | 1]; // mov ecx, ds; ...
+        let (_, after) = oracle.run(&load, &state);
+        assert_eq!(after.gpr[RCX], 0);
+    }
+}
+
+#[test]
 fn extended_registers_hold_addresses() {
     let mut oracle = oracle();
     let mut state = State::default();
@@ -561,6 +585,18 @@ fn a_hundred_thousand_runs() {
         "stepping",
         &|_| add,
         Setup::default().stepping(),
+        Ended::Retired,
+    );
+    time(
+        "32-bit",
+        &|_| [0x83, 0xc0, 1],
+        Setup::mode(Mode::Compat32),
+        Ended::Retired,
+    );
+    time(
+        "16-bit",
+        &|_| [0x83, 0xc0, 1],
+        Setup::mode(Mode::Compat16),
         Ended::Retired,
     );
     time(
