@@ -17,6 +17,18 @@
 //! `trampoline`, which loads all registers and enters the code by IRETQ. Behind the bytes stands a jump back to the
 //! trampoline. It saves all registers without using one, by RIP-relative stores. An exception becomes a signal;
 //! `signals` notes what it was and lets the signal return into the very same saving path.
+//!
+//! # What a run does not show
+//! - Linux, not the processor, answers for a few instructions in user mode: SGDT, SIDT, SMSW, SLDT and STR retire with
+//!   made-up values where UMIP is on; a #PF on a kernel address always has bit 0 of its error code set; what touches the
+//!   vsyscall page is emulated.
+//! - Under a hypervisor, INT1 (F1) may report its own address in place of the next one.
+//! - A split lock works, but slowly, or raises #AC where the kernel asks for that.
+//! - Selectors are not part of [`State`]: 64-bit mode runs with those of the host, the compatibility modes with
+//!   [`Oracle::segments`]; what an instruction loads into DS, ES, FS or GS is dropped after the run.
+//! - PKRU, CET, AMX tiles and debug registers are left as they are. XINUSE is that of a process that uses all vectors.
+//! - Upper halves of general-purpose registers are undefined in the compatibility modes.
+//! - RSP must not point into the oracle's own memory other than its data, code and edge: signals are taken there.
 
 pub mod features;
 mod oracle;

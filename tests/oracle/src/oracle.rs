@@ -397,8 +397,8 @@ impl Oracle {
                 after.rflags &= !TF;
                 Ended::Retired
             }
-            3 if outside(caught.rip - 1) => {
-                after.rip = caught.rip - 1;
+            3 if outside(caught.rip.wrapping_sub(1)) => {
+                after.rip = caught.rip.wrapping_sub(1);
                 Ended::Retired
             }
             14 if outside(caught.rip) && caught.cr2 == linear => Ended::Retired,

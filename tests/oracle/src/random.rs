@@ -1,12 +1,22 @@
 //! Seeded random values with a taste for the edges. The same seed gives the same run on every host.
 
+use core::fmt;
+
 use crate::state::{ARITHMETIC, DF, State, X87};
 
 /// xoshiro256\*\*, seeded by splitmix64.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Random {
     seed: u64,
     words: [u64; 4],
+    /// Where [`Random::state`] takes its vectors from: making 32 new ones would cost ten times a run.
+    pool: Vec<[u8; 64]>,
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Random {{ seed: {:#x} }}", self.seed)
+    }
 }
 
 impl Random {
@@ -19,7 +29,11 @@ impl Random {
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ mixed >> 31
         });
-        Random { seed, words }
+        Random {
+            seed,
+            words,
+            pool: Vec::new(),
+        }
     }
 
     /// The seed is the environment variable `ENCORE86_SEED` (decimal, or hexadecimal after `0x`), or else `default`; it
@@ -267,7 +281,7 @@ impl Random {
     /// A whole state: everything above, MXCSR with all exceptions masked, segment bases 0.
     pub fn state(&mut self) -> State {
         State {
-            zmm: core::array::from_fn(|_| self.vector()),
+            zmm: self.vectors(),
             k: core::array::from_fn(|_| self.mask()),
             gpr: core::array::from_fn(|_| self.gpr()),
             rip: 0,
@@ -277,6 +291,23 @@ impl Random {
             x87: self.x87(),
             mxcsr: self.mxcsr_masked(),
         }
+    }
+
+    /// 32 values of [`Random::vector`], drawn from a pool in which each call replaces a few.
+    fn vectors(&mut self) -> [[u8; 64]; 32] {
+        const POOL: u64 = 1024;
+        const REPLACED: usize = 2;
+        if self.pool.is_empty() {
+            self.pool = (0..POOL).map(|_| self.vector()).collect();
+        }
+        for _ in 0..REPLACED {
+            let at = self.below(POOL) as usize;
+            self.pool[at] = self.vector();
+        }
+        core::array::from_fn(|_| {
+            let at = self.below(POOL) as usize;
+            self.pool[at]
+        })
     }
 }
 
@@ -290,6 +321,7 @@ mod tests {
         let mut random = Random {
             seed: 0,
             words: [1, 2, 3, 4],
+            pool: Vec::new(),
         };
         let words: [u64; 4] = core::array::from_fn(|_| random.word());
         assert_eq!(words, [11520, 0, 1509978240, 1215971899390074240]);

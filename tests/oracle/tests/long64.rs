@@ -444,6 +444,30 @@ fn branches() {
 }
 
 #[test]
+fn stepping_where_the_trap_is_late_or_lost() {
+    let mut oracle = oracle();
+    let setup = Setup::default().stepping();
+    let start = oracle.start(&setup);
+    let mut state = State::default();
+    state.gpr[RAX] = 0x2b;
+    let (ended, after) = oracle.run_with(&setup, &[0x8e, 0xd0], &state); // mov ss, eax: traps one instruction later
+    assert_eq!(
+        (ended, after.rip, after.rflags),
+        (Ended::Retired, start + 2, state.rflags)
+    );
+
+    state.gpr[RSP] = oracle.data_address();
+    for flags in [0x246u64, 0x346] {
+        oracle.data()[..8].copy_from_slice(&flags.to_le_bytes());
+        let (ended, after) = oracle.run_with(&setup, &[0x9d], &state); // popfq
+        assert_eq!(
+            (ended, after.rip, after.rflags),
+            (Ended::Retired, start + 1, 0x246)
+        );
+    }
+}
+
+#[test]
 fn rep_movsb_faults_in_the_middle() {
     let mut oracle = oracle();
     for at in 0..16 {
