@@ -1,0 +1,2 @@
+//! What a stub costs.
+fn main() {}
