@@ -30,6 +30,7 @@ mod recipe;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod host {
+    #[allow(clippy::useless_conversion)] // what dynasm! makes of register numbers
     pub(crate) mod assemble;
     pub(crate) mod cache;
     pub(crate) mod dual_map;

@@ -56,10 +56,10 @@ impl Encoded {
 
 /// VMOVDQU64 of `16 << log2_units` bytes (0: xmm, 1: ymm, 2: zmm), registers 0 to 31.
 ///
-/// EVEX: `62`, then `R X B R' 0 mmm`, `W vvvv 1 pp`, `z L'L b V' aaa`; R, X, B, R', vvvv and V' are inverted.
+/// EVEX: `62`, then `R X B R' 0 mmm`, `W vvvv 1 pp` (1 1111 1 10: W1, no vvvv, F3), `z L'L b V' aaa`; R, X, B, R', vvvv and V' are inverted.
 pub(crate) fn vmovdqu64(way: Way, log2_units: u8, reg: u8, offset: i32) -> Encoded {
     const MAP_0F: u8 = 0b001;
-    const F3_W1_NO_VVVV: u8 = 0b1_1111_1_10;
+    const F3_W1_NO_VVVV: u8 = 0b1111_1110;
     const NO_V: u8 = 0b1000;
     let inverted = |bit: u8| !reg >> bit & 1;
     let p0 = inverted(3) << 7 | 0b11 << 5 | inverted(4) << 4 | MAP_0F;
