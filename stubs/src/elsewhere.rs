@@ -1,0 +1,95 @@
+//! Hosts that run no stubs: nothing can be constructed.
+
+use crate::{CodeMemory, Exit, Key, MapError, Recipe, Scratch, StubError};
+
+/// Two mappings of one memory file. There are none on this host.
+#[derive(Debug)]
+pub enum DualMap {}
+
+impl DualMap {
+    /// The least length of stub memory, in bytes.
+    pub const MIN_LEN: usize = 4096;
+    /// The greatest length of stub memory, in bytes.
+    pub const MAX_LEN: usize = 1 << 22;
+
+    /// Makes no memory.
+    ///
+    /// # Errors
+    /// Always [`MapError::NotSupported`].
+    pub fn new(_len: usize) -> Result<Self, MapError> {
+        Err(MapError::NotSupported)
+    }
+}
+
+/// Names an installed stub. There are none on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StubRef(StubCache);
+
+/// A cache of stubs. There are none on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StubCache {}
+
+impl StubCache {
+    /// Makes no cache.
+    ///
+    /// # Errors
+    /// Always [`MapError::NotSupported`].
+    pub fn new(_memory: Box<dyn CodeMemory>) -> Result<Self, MapError> {
+        Err(MapError::NotSupported)
+    }
+
+    /// Makes no cache.
+    ///
+    /// # Errors
+    /// Always [`MapError::NotSupported`].
+    pub fn with_len(_len: usize) -> Result<Self, MapError> {
+        Err(MapError::NotSupported)
+    }
+
+    /// Never called: there is no cache.
+    ///
+    /// # Errors
+    /// None.
+    pub fn get<E: From<StubError>>(
+        &mut self,
+        _key: Key,
+        _make: impl FnOnce() -> Result<Recipe, E>,
+    ) -> Result<StubRef, E> {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    pub fn lookup(&self, _key: Key) -> Option<StubRef> {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    ///
+    /// # Errors
+    /// None.
+    pub fn install(&mut self, _key: Key, _recipe: &Recipe) -> Result<StubRef, StubError> {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    pub fn is_current(&self, _stub: StubRef) -> bool {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    ///
+    /// # Errors
+    /// None.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn call(
+        &self,
+        _stub: StubRef,
+        _state: *mut u8,
+        _operand: *mut u8,
+        _scratch: *mut Scratch,
+    ) -> Result<Exit, StubError> {
+        match *self {}
+    }
+}

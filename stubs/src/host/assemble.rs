@@ -1,0 +1,340 @@
+//! The frame around the instruction.
+//!
+//! ```text
+//! endbr64
+//! flags in                  rax, before it is a stand-in
+//! loads                     nothing from here to the instruction changes flags
+//! MXCSR, FCW, x87 values
+//! the instruction           its memory operand is [rsi]; afterwards rsi is free
+//! flags out                 before anything changes them
+//! x87 values, MXCSR, FCW    the host's state is back, but for upper halves and MMX tags
+//! MXCSR test ───▶ fault: return without stores
+//! stores
+//! return
+//! ```
+//!
+//! RDI is the state pointer, R8 the scratch, from the first instruction to the last. The result is put together in RSI.
+
+use super::encode::{self, Way};
+use super::sink::Sink;
+use crate::{Move, MoveKind, Recipe, Scratch, StubError};
+use core::mem::offset_of;
+use dynasmrt::{DynasmApi, dynasm};
+
+/// What self-modifying-code detection works on: stubs share no line.
+pub(crate) const LINE: usize = 64;
+/// The longest stub.
+pub(crate) const MAX_STUB: usize = 4 * LINE;
+
+const RAX: u8 = 0;
+const RSI: u8 = 6;
+/// Host registers that may stand in for guest registers: RAX, RCX, RDX, R9, R10, R11.
+const STAND_INS: [u8; 6] = [RAX, 1, 2, 9, 10, 11];
+/// The assembler does not have it.
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// What fills the rest of the last line.
+const INT3: u8 = 0xcc;
+
+const MXCSR_RUN: i8 = offset_of!(Scratch, mxcsr_run) as i8;
+const MXCSR_FATAL: i8 = offset_of!(Scratch, mxcsr_fatal) as i8;
+const MXCSR_OUT: i8 = offset_of!(Scratch, mxcsr_out) as i8;
+const MXCSR_HOST: i8 = offset_of!(Scratch, mxcsr_host) as i8;
+const RFLAGS_IN: i8 = offset_of!(Scratch, rflags_in) as i8;
+const FCW: i8 = offset_of!(Scratch, fcw) as i8;
+const FSW: i8 = offset_of!(Scratch, fsw) as i8;
+const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
+
+/// Assembles the stub of `recipe` into `sink`, which starts at a line, and fills the last line. Returns the number of lines.
+///
+/// # Errors
+/// [`StubError::BadRecipe`] or [`StubError::TooLong`]; the sink's contents are then void.
+pub(crate) fn stub(sink: &mut Sink<'_>, recipe: &Recipe) -> Result<usize, StubError> {
+    let frame = Frame::plan(recipe)?;
+    frame.enter(sink);
+    sink.bytes(recipe.body.as_slice());
+    frame.leave(sink);
+    let len = sink.len();
+    if len > MAX_STUB {
+        return Err(StubError::TooLong);
+    }
+    let lines = len.div_ceil(LINE);
+    sink.bytes(&[INT3; LINE][..lines * LINE - len]);
+    Ok(lines)
+}
+
+/// A recipe with what follows from it.
+struct Frame<'a> {
+    recipe: &'a Recipe,
+    /// Moves are VEX-encoded.
+    vex: bool,
+    /// Upper halves are in use, so that every exit clears them.
+    dirty: bool,
+    /// MMX registers are in use, so that every exit clears their tags.
+    mmx: bool,
+    /// RAX holds a value to be stored.
+    rax_live: bool,
+    /// A stand-in that is not stored, so that it is free after the instruction; RAX if that is one.
+    spare: u8,
+    /// A vector register that is not stored.
+    spare_vector: u8,
+}
+
+impl<'a> Frame<'a> {
+    fn plan(recipe: &'a Recipe) -> Result<Self, StubError> {
+        use MoveKind::{Gpr64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
+        let (loads, stores) = (recipe.loads.as_slice(), recipe.stores.as_slice());
+        loads.iter().try_for_each(|m| check(m, Way::Load))?;
+        stores.iter().try_for_each(|m| check(m, Way::Store))?;
+        if recipe.x87.is_some_and(|x87| x87.pushes > 8 || x87.pops > 8) {
+            return Err(StubError::BadRecipe("the x87 stack has 8 registers"));
+        }
+        let all = || loads.iter().chain(stores);
+        let stored = |gpr: u8| stores.iter().any(|m| m.kind == Gpr64 && m.reg == gpr);
+        let spare = STAND_INS.into_iter().find(|gpr| !stored(*gpr));
+        let vector = |m: &Move| matches!(m.kind, Xmm | Ymm | Zmm | XmmZero | YmmZero);
+        let stored_vectors = stores
+            .iter()
+            .filter(|m| vector(m))
+            .fold(0u32, |set, m| set | 1 << m.reg);
+        let dirty = recipe.vex_dirty || loads.iter().any(|m| matches!(m.kind, Ymm | Zmm));
+        Ok(Self {
+            recipe,
+            vex: dirty
+                || stores
+                    .iter()
+                    .any(|m| matches!(m.kind, Ymm | Zmm | XmmZero | YmmZero)),
+            dirty,
+            mmx: all().any(|m| m.kind == Mm),
+            rax_live: stored(RAX),
+            spare: match spare {
+                Some(gpr) => gpr,
+                None if recipe.rflags_out => {
+                    return Err(StubError::BadRecipe("flags and six GPRs out"));
+                }
+                None => RSI,
+            },
+            spare_vector: stored_vectors.trailing_ones() as u8,
+        })
+    }
+
+    fn enter(&self, sink: &mut Sink<'_>) {
+        let recipe = self.recipe;
+        sink.bytes(&ENDBR64);
+        if recipe.rflags_in || recipe.mxcsr || recipe.x87.is_some() {
+            dynasm!(sink ; .arch x64 ; mov r8, rdx);
+        }
+        if recipe.rflags_in {
+            // OF is bit 3 of the upper byte: 8 + 0x78 overflows, 0 + 0x78 does not. SAHF leaves it. AH goes with no REX
+            // prefix, so it comes from RDX, which is still the scratch here.
+            dynasm!(sink ; .arch x64
+                ; movzx eax, BYTE [BYTE rdx + RFLAGS_IN + 1]
+                ; and eax, 8
+                ; add al, 0x78
+                ; mov ah, [BYTE rdx + RFLAGS_IN]
+                ; sahf
+            );
+        }
+        recipe
+            .loads
+            .as_slice()
+            .iter()
+            .for_each(|m| self.load(sink, m));
+        if recipe.mxcsr {
+            dynasm!(sink ; .arch x64
+                ; stmxcsr [BYTE r8 + MXCSR_HOST]
+                ; ldmxcsr [BYTE r8 + MXCSR_RUN]
+            );
+        }
+        if let Some(x87) = recipe.x87 {
+            dynasm!(sink ; .arch x64
+                ; fnstcw [BYTE r8 + FCW_HOST]
+                ; fldcw [BYTE r8 + FCW]
+            );
+            for i in (0..x87.pushes).rev() {
+                dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
+            }
+        }
+    }
+
+    fn leave(&self, sink: &mut Sink<'_>) {
+        let recipe = self.recipe;
+        if recipe.rflags_out {
+            self.flags_to_rsi(sink);
+        }
+        if let Some(x87) = recipe.x87 {
+            // All exceptions are masked, so that the stores do not trap on those that the instruction raised. They are cleared
+            // before the host's control word, which may unmask them, is back.
+            dynasm!(sink ; .arch x64 ; fnstsw [BYTE r8 + FSW]);
+            for i in 0..x87.pops {
+                dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
+            }
+            dynasm!(sink ; .arch x64 ; fnclex ; fldcw [BYTE r8 + FCW_HOST]);
+        }
+        if !recipe.mxcsr {
+            self.stores(sink);
+            self.result(sink);
+            self.exit(sink);
+            return;
+        }
+        let raised = if recipe.rflags_out { self.spare } else { RSI };
+        dynasm!(sink ; .arch x64
+            ; stmxcsr [BYTE r8 + MXCSR_OUT]
+            ; ldmxcsr [BYTE r8 + MXCSR_HOST]
+            ; mov Rd(raised), [BYTE r8 + MXCSR_OUT]
+            ; and Rd(raised), 0x3f
+            ; test [BYTE r8 + MXCSR_FATAL], Rd(raised)
+        );
+        let to_fault = sink.jnz();
+        self.stores(sink);
+        dynasm!(sink ; .arch x64 ; shl Rq(raised), 32);
+        if recipe.rflags_out {
+            dynasm!(sink ; .arch x64 ; or rsi, Rq(raised));
+        }
+        self.result(sink);
+        self.exit(sink);
+        sink.land(to_fault);
+        dynasm!(sink ; .arch x64
+            ; mov eax, Rd(raised)
+            ; bts eax, 31
+            ; shl rax, 32
+        );
+        self.exit(sink);
+    }
+
+    /// CF, PF, AF, ZF, SF and OF to RSI in RFLAGS layout (with bit 1, which LAHF sets). Keeps RAX if it is to be stored.
+    fn flags_to_rsi(&self, sink: &mut Sink<'_>) {
+        let spare = self.spare;
+        if self.rax_live {
+            dynasm!(sink ; .arch x64 ; mov Rq(spare), rax);
+        }
+        dynasm!(sink ; .arch x64 ; lahf ; seto al ; movzx esi, ax);
+        if self.rax_live {
+            dynasm!(sink ; .arch x64 ; mov rax, Rq(spare));
+        }
+        dynasm!(sink ; .arch x64
+            ; movzx Rd(spare), sil
+            ; shl Rd(spare), 11
+            ; shr esi, 8
+            ; or esi, Rd(spare)
+        );
+    }
+
+    fn stores(&self, sink: &mut Sink<'_>) {
+        self.recipe
+            .stores
+            .as_slice()
+            .iter()
+            .for_each(|m| self.store(sink, m));
+    }
+
+    /// The result to RAX: RSI, if there is something in it, and the x87 status word.
+    fn result(&self, sink: &mut Sink<'_>) {
+        let in_rsi = self.recipe.rflags_out || self.recipe.mxcsr;
+        match (self.recipe.x87.is_some(), in_rsi) {
+            (false, false) => dynasm!(sink ; .arch x64 ; xor eax, eax),
+            (false, true) => dynasm!(sink ; .arch x64 ; mov rax, rsi),
+            (true, _) => {
+                dynasm!(sink ; .arch x64 ; movzx eax, WORD [BYTE r8 + FSW] ; shl eax, 16);
+                if in_rsi {
+                    dynasm!(sink ; .arch x64 ; or rax, rsi);
+                }
+            }
+        }
+    }
+
+    fn exit(&self, sink: &mut Sink<'_>) {
+        if self.mmx {
+            dynasm!(sink ; .arch x64 ; emms);
+        }
+        if self.dirty {
+            dynasm!(sink ; .arch x64 ; vzeroupper);
+        }
+        dynasm!(sink ; .arch x64 ; ret);
+    }
+
+    fn load(&self, sink: &mut Sink<'_>, m: &Move) {
+        let Move { kind, reg, offset } = *m;
+        match kind {
+            MoveKind::Gpr64 => dynasm!(sink ; .arch x64 ; mov Rq(reg), [rdi + offset]),
+            MoveKind::Mm => dynasm!(sink ; .arch x64 ; movq Rm(reg), [rdi + offset]),
+            MoveKind::K64 => sink.bytes(encode::kmovq(Way::Load, reg, offset).as_slice()),
+            MoveKind::K16 => sink.bytes(encode::kmovw(Way::Load, reg, offset).as_slice()),
+            MoveKind::Zmm => sink.bytes(encode::vmovdqu64(Way::Load, 2, reg, offset).as_slice()),
+            MoveKind::Ymm | MoveKind::YmmZero if reg >= 16 => {
+                sink.bytes(encode::vmovdqu64(Way::Load, 1, reg, offset).as_slice());
+            }
+            MoveKind::Ymm | MoveKind::YmmZero => {
+                dynasm!(sink ; .arch x64 ; vmovdqu Ry(reg), [rdi + offset])
+            }
+            MoveKind::Xmm | MoveKind::XmmZero if reg >= 16 => {
+                sink.bytes(encode::vmovdqu64(Way::Load, 0, reg, offset).as_slice());
+            }
+            MoveKind::Xmm | MoveKind::XmmZero if self.vex => {
+                dynasm!(sink ; .arch x64 ; vmovdqu Rx(reg), [rdi + offset]);
+            }
+            MoveKind::Xmm | MoveKind::XmmZero => {
+                dynasm!(sink ; .arch x64 ; movups Rx(reg), [rdi + offset])
+            }
+        }
+    }
+
+    fn store(&self, sink: &mut Sink<'_>, m: &Move) {
+        let Move { kind, reg, offset } = *m;
+        let spare = self.spare_vector;
+        match kind {
+            MoveKind::Gpr64 => dynasm!(sink ; .arch x64 ; mov [rdi + offset], Rq(reg)),
+            MoveKind::Mm => dynasm!(sink ; .arch x64 ; movq [rdi + offset], Rm(reg)),
+            MoveKind::K64 => sink.bytes(encode::kmovq(Way::Store, reg, offset).as_slice()),
+            MoveKind::K16 => sink.bytes(encode::kmovw(Way::Store, reg, offset).as_slice()),
+            MoveKind::Zmm => sink.bytes(encode::vmovdqu64(Way::Store, 2, reg, offset).as_slice()),
+            MoveKind::Ymm if reg >= 16 => {
+                sink.bytes(encode::vmovdqu64(Way::Store, 1, reg, offset).as_slice())
+            }
+            MoveKind::Ymm => dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Ry(reg)),
+            MoveKind::Xmm if reg >= 16 => {
+                sink.bytes(encode::vmovdqu64(Way::Store, 0, reg, offset).as_slice())
+            }
+            MoveKind::Xmm if self.vex => {
+                dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Rx(reg))
+            }
+            MoveKind::Xmm => dynasm!(sink ; .arch x64 ; movups [rdi + offset], Rx(reg)),
+            // In two halves of 32 bytes, so that later loads of 16 and of 32 bytes forward.
+            MoveKind::XmmZero => dynasm!(sink ; .arch x64
+                ; vmovdqa Rx(spare), Rx(reg)
+                ; vmovdqu [rdi + offset], Ry(spare)
+                ; vpxor Rx(spare), Rx(spare), Rx(spare)
+                ; vmovdqu [rdi + offset + 32], Ry(spare)
+            ),
+            MoveKind::YmmZero => dynasm!(sink ; .arch x64
+                ; vmovdqu [rdi + offset], Ry(reg)
+                ; vpxor Rx(spare), Rx(spare), Rx(spare)
+                ; vmovdqu [rdi + offset + 32], Ry(spare)
+            ),
+        }
+    }
+}
+
+fn check(m: &Move, way: Way) -> Result<(), StubError> {
+    use MoveKind::{Gpr64, K16, K64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
+    let exists = match m.kind {
+        Gpr64 => STAND_INS.contains(&m.reg),
+        Xmm | Ymm | Zmm => m.reg < 32,
+        XmmZero | YmmZero => m.reg < 16,
+        K64 | K16 | Mm => m.reg < 8,
+    };
+    if !exists {
+        return Err(StubError::BadRecipe("no such register to move"));
+    }
+    if way == Way::Load && matches!(m.kind, XmmZero | YmmZero) {
+        return Err(StubError::BadRecipe("XmmZero and YmmZero are stores"));
+    }
+    if m.offset.checked_add(64).is_none() {
+        return Err(StubError::BadRecipe("offset out of reach"));
+    }
+    Ok(())
+}
+
+/// Offset of `Scratch::st[i]`.
+fn st(i: u8) -> i32 {
+    offset_of!(Scratch, st) as i32 + 16 * i32::from(i)
+}

@@ -1,0 +1,111 @@
+//! Where the assembler's bytes go: straight into the writable alias.
+
+use core::marker::PhantomData;
+use dynasmrt::{AssemblyOffset, DynasmApi};
+
+/// A place of fixed size for code. Bytes past its end are counted and dropped.
+pub(crate) struct Sink<'a> {
+    start: *mut u8,
+    capacity: usize,
+    /// Bytes pushed so far, kept or dropped.
+    len: usize,
+    place: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Sink<'a> {
+    /// A sink that fills `start` to `start + capacity`.
+    ///
+    /// # Safety
+    /// For `'a` these bytes are writable and only this sink writes them.
+    pub(crate) unsafe fn new(start: *mut u8, capacity: usize) -> Self {
+        Self {
+            start,
+            capacity,
+            len: 0,
+            place: PhantomData,
+        }
+    }
+
+    /// Bytes pushed so far; more than the capacity if some were dropped.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Pushes all of `bytes`, or drops all.
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if end <= self.capacity {
+            // SAFETY: `len..end` lies within the place that `new` was promised, and `bytes` cannot overlap it.
+            unsafe {
+                self.start
+                    .add(self.len)
+                    .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+            };
+        }
+        self.len = end;
+    }
+
+    /// Pushes a JNZ to a place that [`land`](Self::land) decides.
+    #[inline]
+    pub(crate) fn jnz(&mut self) -> Jump {
+        self.bytes(&[0x0f, 0x85, 0, 0, 0, 0]);
+        Jump(self.len)
+    }
+
+    /// Lets `jump` lead to the next byte pushed.
+    #[inline]
+    pub(crate) fn land(&mut self, jump: Jump) {
+        if jump.0 <= self.capacity {
+            let distance = ((self.len - jump.0) as u32).to_le_bytes();
+            // SAFETY: the jump was kept whole, so that its last four bytes lie within the place that `new` was promised.
+            unsafe {
+                self.start
+                    .add(jump.0 - 4)
+                    .copy_from_nonoverlapping(distance.as_ptr(), 4)
+            };
+        }
+    }
+}
+
+/// A jump forward that has not landed yet: where it ends.
+#[must_use]
+pub(crate) struct Jump(usize);
+
+impl DynasmApi for Sink<'_> {
+    #[inline]
+    fn offset(&self) -> AssemblyOffset {
+        AssemblyOffset(self.len)
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.bytes(&[byte]);
+    }
+
+    fn align(&mut self, alignment: usize, with: u8) {
+        while !self.len.is_multiple_of(alignment) {
+            self.push(with);
+        }
+    }
+
+    #[inline]
+    fn push_i32(&mut self, value: i32) {
+        self.bytes(&value.to_le_bytes());
+    }
+}
+
+impl Extend<u8> for Sink<'_> {
+    #[inline]
+    fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
+        bytes.into_iter().for_each(|byte| self.push(byte));
+    }
+}
+
+impl<'b> Extend<&'b u8> for Sink<'_> {
+    #[inline]
+    fn extend<T: IntoIterator<Item = &'b u8>>(&mut self, bytes: T) {
+        bytes.into_iter().for_each(|byte| self.push(*byte));
+    }
+}
