@@ -26,24 +26,12 @@ impl fmt::Display for MapError {
         match self {
             Self::NotSupported => f.write_str("stubs need an x86-64 Linux host with LAHF and SAHF"),
             Self::Length(len) => {
-                write!(
-                    f,
-                    "{len} bytes of stub memory: not whole 64-byte lines, too few or too many"
-                )
+                write!(f, "{len} bytes of stub memory: not whole 64-byte lines, too few or too many")
             }
             Self::File(errno) => write!(f, "no memory file for stubs (errno {errno})"),
-            Self::Map(errno) => write!(
-                f,
-                "stub memory cannot be mapped for writing (errno {errno})"
-            ),
-            Self::ExecutionDenied(errno) => write!(
-                f,
-                "stub memory cannot be mapped for execution (errno {errno})"
-            ),
-            Self::Advice(errno) => write!(
-                f,
-                "stub memory cannot be kept from forked children (errno {errno})"
-            ),
+            Self::Map(errno) => write!(f, "stub memory cannot be mapped for writing (errno {errno})"),
+            Self::ExecutionDenied(errno) => write!(f, "stub memory cannot be mapped for execution (errno {errno})"),
+            Self::Advice(errno) => write!(f, "stub memory cannot be kept from forked children (errno {errno})"),
         }
     }
 }
@@ -69,9 +57,7 @@ pub enum StubError {
 impl fmt::Display for StubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ForkedChild => {
-                f.write_str("stub memory is not inherited by forked children: make a new cache")
-            }
+            Self::ForkedChild => f.write_str("stub memory is not inherited by forked children: make a new cache"),
             Self::Stale => f.write_str("the stub's generation has passed: look it up again"),
             Self::TooLong => f.write_str("the stub is longer than 256 bytes"),
             Self::BadRecipe(why) => write!(f, "bad recipe: {why}"),

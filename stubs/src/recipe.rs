@@ -29,10 +29,7 @@ impl Body {
         if bytes.is_empty() || bytes.len() > Self::MAX {
             return Err(StubError::BadRecipe("an instruction has 1 to 15 bytes"));
         }
-        let mut body = Self {
-            bytes: [0; Self::MAX],
-            len: bytes.len() as u8,
-        };
+        let mut body = Self { bytes: [0; Self::MAX], len: bytes.len() as u8 };
         body.bytes[..bytes.len()].copy_from_slice(bytes);
         Ok(body)
     }
@@ -83,11 +80,7 @@ pub struct Move {
 }
 
 impl Move {
-    const NONE: Self = Self {
-        kind: MoveKind::Gpr64,
-        reg: 0,
-        offset: 0,
-    };
+    const NONE: Self = Self { kind: MoveKind::Gpr64, reg: 0, offset: 0 };
 
     /// A move of `reg` at `offset` bytes from the state pointer.
     #[inline]
@@ -106,10 +99,7 @@ pub struct Moves<const N: usize> {
 impl<const N: usize> Moves<N> {
     /// No moves.
     pub const fn new() -> Self {
-        Self {
-            list: [Move::NONE; N],
-            len: 0,
-        }
+        Self { list: [Move::NONE; N], len: 0 }
     }
 
     /// Adds a move at the end.
@@ -118,10 +108,7 @@ impl<const N: usize> Moves<N> {
     /// [`StubError::BadRecipe`] when all `N` are taken.
     #[inline]
     pub fn push(&mut self, m: Move) -> Result<(), StubError> {
-        let slot = self
-            .list
-            .get_mut(usize::from(self.len))
-            .ok_or(StubError::BadRecipe("too many moves"))?;
+        let slot = self.list.get_mut(usize::from(self.len)).ok_or(StubError::BadRecipe("too many moves"))?;
         *slot = m;
         self.len += 1;
         Ok(())

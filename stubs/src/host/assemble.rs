@@ -92,17 +92,11 @@ impl<'a> Frame<'a> {
         let stored = |gpr: u8| stores.iter().any(|m| m.kind == Gpr64 && m.reg == gpr);
         let spare = STAND_INS.into_iter().find(|gpr| !stored(*gpr));
         let vector = |m: &Move| matches!(m.kind, Xmm | Ymm | Zmm | XmmZero | YmmZero);
-        let stored_vectors = stores
-            .iter()
-            .filter(|m| vector(m))
-            .fold(0u32, |set, m| set | 1 << m.reg);
+        let stored_vectors = stores.iter().filter(|m| vector(m)).fold(0u32, |set, m| set | 1 << m.reg);
         let dirty = recipe.vex_dirty || loads.iter().any(|m| matches!(m.kind, Ymm | Zmm));
         Ok(Self {
             recipe,
-            vex: dirty
-                || stores
-                    .iter()
-                    .any(|m| matches!(m.kind, Ymm | Zmm | XmmZero | YmmZero)),
+            vex: dirty || stores.iter().any(|m| matches!(m.kind, Ymm | Zmm | XmmZero | YmmZero)),
             dirty,
             mmx: all().any(|m| m.kind == Mm),
             rax_live: stored(RAX),
@@ -134,11 +128,7 @@ impl<'a> Frame<'a> {
                 ; sahf
             );
         }
-        recipe
-            .loads
-            .as_slice()
-            .iter()
-            .for_each(|m| self.load(sink, m));
+        recipe.loads.as_slice().iter().for_each(|m| self.load(sink, m));
         if recipe.mxcsr {
             dynasm!(sink ; .arch x64
                 ; stmxcsr [BYTE r8 + MXCSR_HOST]
@@ -220,11 +210,7 @@ impl<'a> Frame<'a> {
     }
 
     fn stores(&self, sink: &mut Sink<'_>) {
-        self.recipe
-            .stores
-            .as_slice()
-            .iter()
-            .for_each(|m| self.store(sink, m));
+        self.recipe.stores.as_slice().iter().for_each(|m| self.store(sink, m));
     }
 
     /// The result to RAX: RSI, if there is something in it, and the x87 status word.
@@ -287,13 +273,9 @@ impl<'a> Frame<'a> {
             MoveKind::K64 => sink.bytes(encode::kmovq(Way::Store, reg, offset).as_slice()),
             MoveKind::K16 => sink.bytes(encode::kmovw(Way::Store, reg, offset).as_slice()),
             MoveKind::Zmm => sink.bytes(encode::vmovdqu64(Way::Store, 2, reg, offset).as_slice()),
-            MoveKind::Ymm if reg >= 16 => {
-                sink.bytes(encode::vmovdqu64(Way::Store, 1, reg, offset).as_slice())
-            }
+            MoveKind::Ymm if reg >= 16 => sink.bytes(encode::vmovdqu64(Way::Store, 1, reg, offset).as_slice()),
             MoveKind::Ymm => dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Ry(reg)),
-            MoveKind::Xmm if reg >= 16 => {
-                sink.bytes(encode::vmovdqu64(Way::Store, 0, reg, offset).as_slice())
-            }
+            MoveKind::Xmm if reg >= 16 => sink.bytes(encode::vmovdqu64(Way::Store, 0, reg, offset).as_slice()),
             MoveKind::Xmm if self.vex => {
                 dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Rx(reg))
             }

@@ -50,10 +50,7 @@ struct Entry {
 }
 
 /// In no generation: the last one is never given out. In a forked child, generation 0, there are no lines either.
-const EMPTY: Entry = Entry {
-    key: 0,
-    stub: u64::MAX,
-};
+const EMPTY: Entry = Entry { key: 0, stub: u64::MAX };
 
 // SAFETY: the pointers lead into `memory`, which is `Send` and moves along. The cache is not `Sync` (`Cell`).
 unsafe impl Send for StubCache {}
@@ -83,9 +80,7 @@ impl StubCache {
             index: vec![EMPTY; (2 * lines).next_power_of_two()].into_boxed_slice(),
             memory,
         };
-        cache
-            .flip(&NEXT_GENERATION)
-            .map_err(|_| MapError::NotSupported)?;
+        cache.flip(&NEXT_GENERATION).map_err(|_| MapError::NotSupported)?;
         Ok(cache)
     }
 
@@ -198,11 +193,7 @@ impl StubCache {
 
     #[cold]
     fn why_not(&self) -> StubError {
-        if self.base() == 0 {
-            StubError::ForkedChild
-        } else {
-            StubError::Stale
-        }
+        if self.base() == 0 { StubError::ForkedChild } else { StubError::Stale }
     }
 
     #[inline(always)]
@@ -213,9 +204,7 @@ impl StubCache {
 
     fn flip(&mut self, next: &AtomicU64) -> Result<(), StubError> {
         let spent = |base: u64| base.checked_add(GENERATION);
-        let base = next
-            .fetch_update(Relaxed, Relaxed, spent)
-            .map_err(|_| StubError::GenerationsSpent)?;
+        let base = next.fetch_update(Relaxed, Relaxed, spent).map_err(|_| StubError::GenerationsSpent)?;
         self.memory.generation().store(base, Relaxed);
         self.free = 0;
         Ok(())
@@ -236,10 +225,7 @@ impl StubCache {
             let entry = &self.index[*slot];
             !in_generation(entry.stub, base) || entry.key == key.0
         };
-        let slot = self
-            .slots(key)
-            .find(fits)
-            .or_else(|| self.slots(key).next());
+        let slot = self.slots(key).find(fits).or_else(|| self.slots(key).next());
         if let Some(slot) = slot {
             self.index[slot] = Entry { key: key.0, stub };
         }
@@ -248,10 +234,7 @@ impl StubCache {
 
 impl fmt::Debug for StubCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StubCache")
-            .field("lines", &self.lines)
-            .field("free", &self.free)
-            .finish_non_exhaustive()
+        f.debug_struct("StubCache").field("lines", &self.lines).field("free", &self.free).finish_non_exhaustive()
     }
 }
 

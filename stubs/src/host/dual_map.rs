@@ -53,21 +53,15 @@ impl DualMap {
     fn with_flags(len: usize, flags: libc::c_uint) -> Result<Self, MapError> {
         let file = File::new(len, flags).map_err(MapError::File)?;
         let shared = libc::MAP_SHARED;
-        let rw = Mapping::new(len, libc::PROT_READ | libc::PROT_WRITE, shared, file.0)
-            .map_err(MapError::Map)?;
-        let rx = Mapping::new(len, libc::PROT_READ | libc::PROT_EXEC, shared, file.0)
-            .map_err(MapError::ExecutionDenied)?;
+        let rw = Mapping::new(len, libc::PROT_READ | libc::PROT_WRITE, shared, file.0).map_err(MapError::Map)?;
+        let rx =
+            Mapping::new(len, libc::PROT_READ | libc::PROT_EXEC, shared, file.0).map_err(MapError::ExecutionDenied)?;
         rw.advise(libc::MADV_DONTFORK).map_err(MapError::Advice)?;
         rx.advise(libc::MADV_DONTFORK).map_err(MapError::Advice)?;
         let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let page = Mapping::new(PAGE, libc::PROT_READ | libc::PROT_WRITE, private, -1)
-            .map_err(MapError::Map)?;
-        page.advise(libc::MADV_WIPEONFORK)
-            .map_err(MapError::Advice)?;
-        let map = Self {
-            views: ManuallyDrop::new([rw, rx]),
-            page,
-        };
+        let page = Mapping::new(PAGE, libc::PROT_READ | libc::PROT_WRITE, private, -1).map_err(MapError::Map)?;
+        page.advise(libc::MADV_WIPEONFORK).map_err(MapError::Advice)?;
+        let map = Self { views: ManuallyDrop::new([rw, rx]), page };
         map.words()[1].store(HERE, Relaxed);
         Ok(map)
     }
@@ -120,8 +114,7 @@ struct File(c_int);
 impl File {
     fn new(len: usize, flags: libc::c_uint) -> Result<Self, c_int> {
         // SAFETY: the name is a terminated string; the call touches nothing else.
-        let fd =
-            unsafe { libc::memfd_create(c"encore86-stubs".as_ptr(), flags | libc::MFD_CLOEXEC) };
+        let fd = unsafe { libc::memfd_create(c"encore86-stubs".as_ptr(), flags | libc::MFD_CLOEXEC) };
         if fd < 0 {
             return Err(errno());
         }

@@ -24,19 +24,14 @@ impl Encoded {
     fn new(prefix_and_opcode: &[u8]) -> Self {
         let mut bytes = [0; Self::MAX];
         bytes[..prefix_and_opcode.len()].copy_from_slice(prefix_and_opcode);
-        Self {
-            bytes,
-            len: prefix_and_opcode.len(),
-        }
+        Self { bytes, len: prefix_and_opcode.len() }
     }
 
     /// ModRM and displacement of `[rdi + offset]`; a disp8 counts in units of `scale` bytes.
     fn at_rdi(mut self, reg: u8, offset: i32, scale: i32) -> Self {
         const RDI: u8 = 7;
         let modrm = |mode: u8| mode << 6 | (reg & 7) << 3 | RDI;
-        let short = i8::try_from(offset / scale)
-            .ok()
-            .filter(|_| offset % scale == 0);
+        let short = i8::try_from(offset / scale).ok().filter(|_| offset % scale == 0);
         match short {
             Some(0) => self.push(&[modrm(0b00)]),
             Some(disp8) => self.push(&[modrm(0b01), disp8 as u8]),

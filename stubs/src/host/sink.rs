@@ -18,12 +18,7 @@ impl<'a> Sink<'a> {
     /// # Safety
     /// For `'a` these bytes are writable and only this sink writes them.
     pub(crate) unsafe fn new(start: *mut u8, capacity: usize) -> Self {
-        Self {
-            start,
-            capacity,
-            len: 0,
-            place: PhantomData,
-        }
+        Self { start, capacity, len: 0, place: PhantomData }
     }
 
     /// Bytes pushed so far; more than the capacity if some were dropped.
@@ -38,11 +33,7 @@ impl<'a> Sink<'a> {
         let end = self.len + bytes.len();
         if end <= self.capacity {
             // SAFETY: `len..end` lies within the place that `new` was promised, and `bytes` cannot overlap it.
-            unsafe {
-                self.start
-                    .add(self.len)
-                    .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-            };
+            unsafe { self.start.add(self.len).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
         self.len = end;
     }
@@ -60,11 +51,7 @@ impl<'a> Sink<'a> {
         if jump.0 <= self.capacity {
             let distance = ((self.len - jump.0) as u32).to_le_bytes();
             // SAFETY: the jump was kept whole, so that its last four bytes lie within the place that `new` was promised.
-            unsafe {
-                self.start
-                    .add(jump.0 - 4)
-                    .copy_from_nonoverlapping(distance.as_ptr(), 4)
-            };
+            unsafe { self.start.add(jump.0 - 4).copy_from_nonoverlapping(distance.as_ptr(), 4) };
         }
     }
 }

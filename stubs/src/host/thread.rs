@@ -9,9 +9,7 @@ pub(crate) fn identity() -> usize {
     let id;
     // SAFETY: every thread on x86-64 Linux that runs Rust's standard library has its control block at FS, and the
     // block begins with its own address.
-    unsafe {
-        asm!("mov {}, fs:[0]", out(reg) id, options(nostack, pure, readonly, preserves_flags))
-    };
+    unsafe { asm!("mov {}, fs:[0]", out(reg) id, options(nostack, pure, readonly, preserves_flags)) };
     id
 }
 
@@ -36,9 +34,7 @@ pub(crate) fn serialise(has_serialize: bool) {
     }
     let shadow_stack: u64;
     // SAFETY: RDSSPQ writes RAX where user shadow stacks are active, and is a NOP everywhere else.
-    unsafe {
-        asm!("rdsspq rax", inout("rax") 0u64 => shadow_stack, options(nostack, preserves_flags))
-    };
+    unsafe { asm!("rdsspq rax", inout("rax") 0u64 => shadow_stack, options(nostack, preserves_flags)) };
     if shadow_stack != 0 {
         // IRETQ would look for its return on the shadow stack.
         let _ = __cpuid(0);

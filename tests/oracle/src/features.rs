@@ -178,20 +178,14 @@ impl Features {
             FEATURES.iter().map(answer).collect()
         });
         let Some(index) = FEATURES.iter().position(|row| row.0 == name) else {
-            panic!(
-                "`{name}` is not in the table of features: correct the name, or add a row to features.rs"
-            );
+            panic!("`{name}` is not in the table of features: correct the name, or add a row to features.rs");
         };
         answers[index]
     }
 
     /// All names of the table that the host has.
     pub fn names(self) -> Vec<&'static str> {
-        FEATURES
-            .iter()
-            .map(|row| row.0)
-            .filter(|name| self.has(name))
-            .collect()
+        FEATURES.iter().map(|row| row.0).filter(|name| self.has(name)).collect()
     }
 
     /// How much of the vector file a run loads and saves; `None` below AVX, where no oracle can be made.

@@ -40,29 +40,19 @@ pub struct Setup {
 impl Default for Setup {
     /// 64-bit mode, in the middle of the first page, not stepping.
     fn default() -> Setup {
-        Setup {
-            mode: Mode::Long64,
-            offset: PAGE / 2,
-            step: false,
-        }
+        Setup { mode: Mode::Long64, offset: PAGE / 2, step: false }
     }
 }
 
 impl Setup {
     /// `len` bytes that end where the code area does: behind them lies an unmapped page.
     pub fn at_end(len: usize) -> Setup {
-        Setup {
-            offset: CODE_LEN - len,
-            ..Setup::default()
-        }
+        Setup { offset: CODE_LEN - len, ..Setup::default() }
     }
 
     /// The default in another mode.
     pub fn mode(mode: Mode) -> Setup {
-        Setup {
-            mode,
-            ..Setup::default()
-        }
+        Setup { mode, ..Setup::default() }
     }
 
     /// The same, stepping.
@@ -84,10 +74,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Lacks(what) => write!(
-                f,
-                "the host lacks {what}: run this suite on a host that has it"
-            ),
+            Error::Lacks(what) => write!(f, "the host lacks {what}: run this suite on a host that has it"),
             Error::System(error) => write!(f, "no memory or handlers for the oracle: {error}"),
         }
     }
@@ -170,13 +157,7 @@ impl Oracle {
         context.vector = vector as u32;
         // Processors before SSE2's DAZ leave the mask 0, which means this one.
         let mxcsr_mask = if mxcsr_mask == 0 { 0xffbf } else { mxcsr_mask };
-        Ok(Oracle {
-            slot,
-            laid: None,
-            vector,
-            mxcsr_mask,
-            has_ldt: false,
-        })
+        Ok(Oracle { slot, laid: None, vector, mxcsr_mask, has_ldt: false })
     }
 
     /// The features of the host.
@@ -256,8 +237,7 @@ impl Oracle {
         self.lay(setup, code);
         let segments = self.segments(setup.mode);
         if segments.is_some() && !self.has_ldt {
-            segments::install(&self.slot)
-                .expect("the kernel takes segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL)");
+            segments::install(&self.slot).expect("the kernel takes segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL)");
             self.has_ldt = true;
         }
 
@@ -272,8 +252,7 @@ impl Oracle {
         let (mut cs, mut ss) = (run.host_cs, run.host_ss);
         if let Some(segments) = &segments {
             (cs, ss) = (segments.cs.selector, segments.ss.selector);
-            run.selectors = [segments.ds, segments.es, segments.fs, segments.gs]
-                .map(|segment| segment.selector);
+            run.selectors = [segments.ds, segments.es, segments.fs, segments.gs].map(|segment| segment.selector);
         }
         let stepping = if setup.step { TF } else { 0 };
         run.iret = Iret {
@@ -285,11 +264,7 @@ impl Oracle {
         };
         let trapping = run.iret.rflags & TF != 0;
         if setup.mode == Mode::Compat16 && !trapping {
-            run.far = Far {
-                offset: start as u32,
-                cs,
-                ss,
-            };
+            run.far = Far { offset: start as u32, cs, ss };
             run.iret.rip = run.stub + trampoline::far_entry() as u64;
             (run.iret.cs, run.iret.ss) = (run.host_cs.into(), run.host_ss.into());
         }
@@ -305,10 +280,7 @@ impl Oracle {
     /// Brings the code area to hold this code and the way out behind it, and nothing else but INT3.
     fn lay(&mut self, setup: &Setup, code: &[u8]) {
         let offset = setup.offset;
-        let laid = Some(Laid {
-            setup: *setup,
-            len: code.len(),
-        });
+        let laid = Some(Laid { setup: *setup, len: code.len() });
         let area = self.slot.code();
         if self.laid == laid && area[offset..offset + code.len()] == *code {
             return;
@@ -317,14 +289,8 @@ impl Oracle {
             let end = (old.setup.offset + old.len + EXIT_MAX).min(CODE_LEN);
             area[old.setup.offset..end].fill(INT3);
         }
-        let fits = offset
-            .checked_add(code.len())
-            .is_some_and(|end| end <= CODE_LEN);
-        assert!(
-            fits,
-            "{} bytes at {offset:#x} do not fit into {CODE_LEN:#x}: choose a lower offset",
-            code.len()
-        );
+        let fits = offset.checked_add(code.len()).is_some_and(|end| end <= CODE_LEN);
+        assert!(fits, "{} bytes at {offset:#x} do not fit into {CODE_LEN:#x}: choose a lower offset", code.len());
         area[offset..offset + code.len()].copy_from_slice(code);
         self.laid = laid;
         if setup.step {
@@ -355,14 +321,7 @@ impl Oracle {
     }
 
     /// Reads the context after a run.
-    fn result(
-        &self,
-        run: &Context,
-        setup: &Setup,
-        start: u64,
-        len: usize,
-        before: &State,
-    ) -> (Ended, State) {
+    fn result(&self, run: &Context, setup: &Setup, start: u64, len: usize, before: &State) -> (Ended, State) {
         let mut after = run.state;
         load_fx(&run.fx, &mut after);
         if setup.mode != Mode::Long64 {
@@ -370,11 +329,7 @@ impl Oracle {
         }
         if setup.mode == Mode::Compat16 {
             // The kernel, coming back from an interrupt, leaves anything above ESP, and with TF, SP alone was loaded.
-            let kept = if run.iret.rflags & TF != 0 {
-                !0xffff
-            } else {
-                !0xffff_ffff
-            };
+            let kept = if run.iret.rflags & TF != 0 { !0xffff } else { !0xffff_ffff };
             after.gpr[RSP] = before.gpr[RSP] & kept | after.gpr[RSP] & !kept;
         }
         let end = start + len as u64;
@@ -386,12 +341,7 @@ impl Oracle {
         after.rip = caught.rip;
         after.rflags = caught.rflags;
         let outside = |rip: u64| !(start..end).contains(&rip);
-        let linear = caught.rip
-            + if setup.mode == Mode::Compat16 {
-                self.code_address()
-            } else {
-                0
-            };
+        let linear = caught.rip + if setup.mode == Mode::Compat16 { self.code_address() } else { 0 };
         let ended = match caught.trap {
             1 if setup.step => {
                 after.rflags &= !TF;
@@ -404,11 +354,7 @@ impl Oracle {
             14 if outside(caught.rip) && caught.cr2 == linear => Ended::Retired,
             trap => Ended::Signal {
                 trap: trap as u8,
-                error: if HAS_ERROR_CODE >> trap & 1 == 1 {
-                    caught.error
-                } else {
-                    0
-                },
+                error: if HAS_ERROR_CODE >> trap & 1 == 1 { caught.error } else { 0 },
                 cr2: if trap == 14 { caught.cr2 } else { 0 },
             },
         };
@@ -427,12 +373,7 @@ impl Drop for Oracle {
 
 impl fmt::Debug for Oracle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Oracle {{ code: {:#x}, data: {:#x} }}",
-            self.code_address(),
-            self.data_address()
-        )
+        write!(f, "Oracle {{ code: {:#x}, data: {:#x} }}", self.code_address(), self.data_address())
     }
 }
 

@@ -29,11 +29,7 @@ impl Random {
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ mixed >> 31
         });
-        Random {
-            seed,
-            words,
-            pool: Vec::new(),
-        }
+        Random { seed, words, pool: Vec::new() }
     }
 
     /// The seed is the environment variable `ENCORE86_SEED` (decimal, or hexadecimal after `0x`), or else `default`; it
@@ -151,11 +147,7 @@ impl Random {
     /// MXCSR: mostly all exceptions masked; each rounding mode; FTZ and DAZ now and then; sticky flags clear, set or
     /// random.
     pub fn mxcsr(&mut self) -> u32 {
-        let masks = if self.one_in(8) {
-            self.word() as u32 & 0x1f80
-        } else {
-            0x1f80
-        };
+        let masks = if self.one_in(8) { self.word() as u32 & 0x1f80 } else { 0x1f80 };
         self.mxcsr_with(masks)
     }
 
@@ -168,11 +160,7 @@ impl Random {
         const RC: u32 = 0b11 << 13;
         const DAZ_FTZ: u32 = 1 << 6 | 1 << 15;
         let rounding = self.word() as u32 & RC;
-        let zeroing = if self.one_in(4) {
-            self.word() as u32 & DAZ_FTZ
-        } else {
-            0
-        };
+        let zeroing = if self.one_in(4) { self.word() as u32 & DAZ_FTZ } else { 0 };
         let sticky = match self.below(3) {
             0 => 0,
             1 => 0x3f,
@@ -268,11 +256,7 @@ impl Random {
         X87 {
             fcw: 0x7f | self.pick(&PRECISIONS) << 8 | (self.below(4) as u16) << 10,
             fsw: condition | (self.below(8) as u16) << 11,
-            ftw: if self.one_in(2) {
-                0xff
-            } else {
-                self.word() as u8
-            },
+            ftw: if self.one_in(2) { 0xff } else { self.word() as u8 },
             st: core::array::from_fn(|_| self.extended()),
             ..X87::default()
         }
@@ -318,40 +302,26 @@ mod tests {
     #[test]
     fn the_generator_is_the_published_one() {
         // xoshiro256** from the state 1, 2, 3, 4, and splitmix64 from 1234567: the reference code's first outputs.
-        let mut random = Random {
-            seed: 0,
-            words: [1, 2, 3, 4],
-            pool: Vec::new(),
-        };
+        let mut random = Random { seed: 0, words: [1, 2, 3, 4], pool: Vec::new() };
         let words: [u64; 4] = core::array::from_fn(|_| random.word());
         assert_eq!(words, [11520, 0, 1509978240, 1215971899390074240]);
-        assert_eq!(
-            Random::new(1234567).words[..2],
-            [6457827717110365317, 3203168211198807973]
-        );
+        assert_eq!(Random::new(1234567).words[..2], [6457827717110365317, 3203168211198807973]);
     }
 
     #[test]
     fn floats_are_of_every_class() {
         use core::num::FpCategory::{Infinite, Nan, Normal, Subnormal, Zero};
         let mut random = Random::new(1);
-        let floats: Vec<f32> = (0..10_000)
-            .map(|_| f32::from_bits(random.float(8, 23) as u32))
-            .collect();
+        let floats: Vec<f32> = (0..10_000).map(|_| f32::from_bits(random.float(8, 23) as u32)).collect();
         for class in [Infinite, Nan, Normal, Subnormal, Zero] {
             for negative in [false, true] {
-                let of_class = floats
-                    .iter()
-                    .filter(|f| f.classify() == class && f.is_sign_negative() == negative);
+                let of_class = floats.iter().filter(|f| f.classify() == class && f.is_sign_negative() == negative);
                 assert!(of_class.count() > 50, "{class:?} {negative}");
             }
         }
         let quiet = |f: &&f32| f.is_nan() && f.to_bits() >> 22 & 1 == 1;
         let signaling = |f: &&f32| f.is_nan() && f.to_bits() >> 22 & 1 == 0;
-        assert!(
-            floats.iter().filter(quiet).count() > 50
-                && floats.iter().filter(signaling).count() > 50
-        );
+        assert!(floats.iter().filter(quiet).count() > 50 && floats.iter().filter(signaling).count() > 50);
         for (exponent, fraction) in [(5, 10), (8, 7), (8, 23)] {
             let bits = 1 + exponent + fraction;
             assert!((0..10_000).all(|_| random.float(exponent, fraction) >> bits == 0));

@@ -41,38 +41,14 @@ impl Segments {
     /// What a slot's code finds in the segment registers; `None` in 64-bit mode, where they are the host's own.
     pub fn of(slot: &Slot, mode: Mode) -> Option<Segments> {
         let [code16, data16, small, far] = local(slot);
-        let flat = Segment {
-            selector: USER_DS,
-            base: 0,
-            limit: u32::MAX,
-            big: true,
-            code: false,
-        };
+        let flat = Segment { selector: USER_DS, base: 0, limit: u32::MAX, big: true, code: false };
         match mode {
             Mode::Long64 => None,
             Mode::Compat32 => {
-                let cs = Segment {
-                    selector: USER32_CS,
-                    code: true,
-                    ..flat
-                };
-                Some(Segments {
-                    es: flat,
-                    cs,
-                    ss: flat,
-                    ds: flat,
-                    fs: small,
-                    gs: far,
-                })
+                let cs = Segment { selector: USER32_CS, code: true, ..flat };
+                Some(Segments { es: flat, cs, ss: flat, ds: flat, fs: small, gs: far })
             }
-            Mode::Compat16 => Some(Segments {
-                es: data16,
-                cs: code16,
-                ss: data16,
-                ds: data16,
-                fs: small,
-                gs: far,
-            }),
+            Mode::Compat16 => Some(Segments { es: data16, cs: code16, ss: data16, ds: data16, fs: small, gs: far }),
         }
     }
 }
@@ -83,34 +59,10 @@ fn local(slot: &Slot) -> [Segment; 4] {
     let base = |offset: usize| slot.address(offset) as u32;
     let limit = 0xffff;
     [
-        Segment {
-            selector: selector(0),
-            base: base(CODE),
-            limit,
-            big: false,
-            code: true,
-        },
-        Segment {
-            selector: selector(1),
-            base: base(DATA),
-            limit,
-            big: false,
-            code: false,
-        },
-        Segment {
-            selector: selector(2),
-            base: base(DATA + PAGE),
-            limit: PAGE as u32 - 1,
-            big: true,
-            code: false,
-        },
-        Segment {
-            selector: selector(3),
-            base: base(DATA + 2 * PAGE),
-            limit: u32::MAX,
-            big: true,
-            code: false,
-        },
+        Segment { selector: selector(0), base: base(CODE), limit, big: false, code: true },
+        Segment { selector: selector(1), base: base(DATA), limit, big: false, code: false },
+        Segment { selector: selector(2), base: base(DATA + PAGE), limit: PAGE as u32 - 1, big: true, code: false },
+        Segment { selector: selector(3), base: base(DATA + 2 * PAGE), limit: u32::MAX, big: true, code: false },
     ]
 }
 
@@ -131,21 +83,12 @@ pub fn install(slot: &Slot) -> io::Result<()> {
         let descriptor = Descriptor {
             entry: u32::from(segment.selector >> 3),
             base: segment.base,
-            limit: if in_pages {
-                segment.limit >> 12
-            } else {
-                segment.limit
-            },
+            limit: if in_pages { segment.limit >> 12 } else { segment.limit },
             flags: u32::from(segment.big) | contents << 1 | u32::from(in_pages) << 4 | 1 << 6,
         };
         // SAFETY: writes an entry of the LDT that nobody but this slot's owner uses.
         let result = unsafe {
-            libc::syscall(
-                libc::SYS_modify_ldt,
-                WRITE,
-                &raw const descriptor,
-                size_of::<Descriptor>() as c_ulong,
-            )
+            libc::syscall(libc::SYS_modify_ldt, WRITE, &raw const descriptor, size_of::<Descriptor>() as c_ulong)
         };
         // The kernel returns an int, of which `syscall` sees the low half only.
         if result as i32 != 0 {

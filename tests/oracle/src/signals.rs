@@ -10,13 +10,7 @@ use libc::{c_int, c_void, sigaction, siginfo_t, stack_t, ucontext_t};
 use crate::slot;
 use crate::trampoline::{self, Caught};
 
-const SIGNALS: [c_int; 5] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGILL,
-    libc::SIGFPE,
-    libc::SIGTRAP,
-];
+const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
 
 /// What handled `SIGNALS` before; filled before our handlers stand.
 static BEFORE: OnceLock<[sigaction; 5]> = OnceLock::new();
@@ -57,11 +51,7 @@ pub fn use_stack(stack: stack_t) -> io::Result<()> {
         if current.get().is_some_and(|(ours, _)| ours == place) {
             return Ok(());
         }
-        let mut old = stack_t {
-            ss_sp: core::ptr::null_mut(),
-            ss_flags: 0,
-            ss_size: 0,
-        };
+        let mut old = stack_t { ss_sp: core::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
         // SAFETY: `stack` is mapped until `leave_stack` is called for it.
         check(unsafe { libc::sigaltstack(&stack, &mut old) })?;
         let first = current.get().map_or(old, |(_, first)| first);
@@ -118,8 +108,7 @@ fn catch(frame: &mut ucontext_t, place: usize) -> bool {
     run.is_caught = 1;
     // Four selectors in one: CS, GS, FS, SS.
     let others = registers[libc::REG_CSGSFS as usize] & 0x0000_ffff_ffff_0000;
-    registers[libc::REG_CSGSFS as usize] =
-        others | i64::from(run.host_cs) | i64::from(run.host_ss) << 48;
+    registers[libc::REG_CSGSFS as usize] = others | i64::from(run.host_cs) | i64::from(run.host_ss) << 48;
     registers[libc::REG_RIP as usize] = run.stub as i64;
     registers[libc::REG_EFL as usize] &= !(TF | RF);
     true
@@ -128,11 +117,7 @@ fn catch(frame: &mut ucontext_t, place: usize) -> bool {
 /// Hands a signal that is not ours to its former handler.
 fn chain(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(before) = BEFORE.get() else { return };
-    let Some(before) = SIGNALS
-        .iter()
-        .position(|&ours| ours == signal)
-        .map(|index| &before[index])
-    else {
+    let Some(before) = SIGNALS.iter().position(|&ours| ours == signal).map(|index| &before[index]) else {
         return;
     };
     match before.sa_sigaction {
@@ -148,8 +133,7 @@ fn chain(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         }
         handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: it was installed as such a handler.
-            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-                unsafe { core::mem::transmute(handler) };
+            let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { core::mem::transmute(handler) };
             handler(signal, info, context);
         }
         handler => {
@@ -166,9 +150,5 @@ fn blank() -> sigaction {
 }
 
 fn check(result: c_int) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -13,11 +13,7 @@ pub struct Skips {
 impl Skips {
     /// A counter for one suite.
     pub fn new(suite: &'static str) -> Skips {
-        Skips {
-            suite,
-            ran: 0,
-            groups: Vec::new(),
-        }
+        Skips { suite, ran: 0, groups: Vec::new() }
     }
 
     /// Counts cases that did run.
@@ -27,11 +23,7 @@ impl Skips {
 
     /// Counts cases of `group` that did not run because of `reason`. The first one of each pair is printed at once.
     pub fn skip(&mut self, group: &str, reason: &str, cases: u64) {
-        if let Some(known) = self
-            .groups
-            .iter_mut()
-            .find(|known| known.0 == group && known.1 == reason)
-        {
+        if let Some(known) = self.groups.iter_mut().find(|known| known.0 == group && known.1 == reason) {
             known.2 += cases;
             return;
         }
@@ -50,12 +42,7 @@ impl Skips {
         for (group, reason, cases) in &self.groups {
             out += &format!("SKIPPED {}: {group}: {cases} cases: {reason}\n", self.suite);
         }
-        out += &format!(
-            "{}: {} cases ran, {} SKIPPED",
-            self.suite,
-            self.ran,
-            self.skipped()
-        );
+        out += &format!("{}: {} cases ran, {} SKIPPED", self.suite, self.ran, self.skipped());
         out
     }
 }

@@ -43,8 +43,7 @@ fn live_index(address: usize) -> Option<usize> {
 
 /// The context of the live slot whose memory `address` points into.
 pub fn context_around(address: usize) -> Option<*mut Context> {
-    live_index(address)
-        .map(|index| ptr::with_exposed_provenance_mut(LOWEST + index * LEN + CONTEXT))
+    live_index(address).map(|index| ptr::with_exposed_provenance_mut(LOWEST + index * LEN + CONTEXT))
 }
 
 /// The mapped memory; unmapped on drop.
@@ -57,12 +56,7 @@ impl Slot {
     /// Maps a slot at the lowest free place.
     pub fn new() -> io::Result<Slot> {
         let file = memory_file(FILE_LEN)?;
-        let alias = map(
-            None,
-            FILE_LEN,
-            libc::PROT_READ | libc::PROT_WRITE,
-            Some((&file, 0)),
-        )?;
+        let alias = map(None, FILE_LEN, libc::PROT_READ | libc::PROT_WRITE, Some((&file, 0)))?;
         let base = match reserve() {
             Ok(base) => base,
             Err(error) => {
@@ -71,28 +65,14 @@ impl Slot {
             }
         };
         let slot = Slot { base, alias }; // from here on, an error unmaps all
-        let (r, rw, rx) = (
-            libc::PROT_READ,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::PROT_READ | libc::PROT_EXEC,
-        );
+        let (r, rw, rx) = (libc::PROT_READ, libc::PROT_READ | libc::PROT_WRITE, libc::PROT_READ | libc::PROT_EXEC);
         map(Some(slot.at(CODE)), CODE_LEN, rx, Some((&file, 0)))?;
         map(Some(slot.at(STUB)), PAGE, rx, Some((&file, FILE_STUB)))?;
-        map(
-            Some(slot.at(CONTEXT)),
-            size_of::<Context>().next_multiple_of(PAGE),
-            rw,
-            None,
-        )?;
+        map(Some(slot.at(CONTEXT)), size_of::<Context>().next_multiple_of(PAGE), rw, None)?;
         map(Some(slot.at(SIGNAL_STACK)), SIGNAL_STACK_LEN, rw, None)?;
         map(Some(slot.at(DATA)), DATA_LEN, rw, None)?;
         map(Some(slot.at(EDGE)), PAGE, rw, None)?;
-        map(
-            Some(slot.at(EDGE + PAGE)),
-            PAGE,
-            r,
-            Some((&file, FILE_READ_ONLY)),
-        )?;
+        map(Some(slot.at(EDGE + PAGE)), PAGE, r, Some((&file, FILE_READ_ONLY)))?;
         let index = slot.index();
         LIVE[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
         Ok(slot)
@@ -152,11 +132,7 @@ impl Slot {
 
     /// The signal stack: address and length.
     pub fn signal_stack(&self) -> libc::stack_t {
-        libc::stack_t {
-            ss_sp: self.at(SIGNAL_STACK).as_ptr().cast(),
-            ss_flags: 0,
-            ss_size: SIGNAL_STACK_LEN,
-        }
+        libc::stack_t { ss_sp: self.at(SIGNAL_STACK).as_ptr().cast(), ss_flags: 0, ss_size: SIGNAL_STACK_LEN }
     }
 }
 
@@ -173,10 +149,7 @@ impl Drop for Slot {
 fn reserve() -> io::Result<NonNull<u8>> {
     for index in 0..COUNT {
         let place = ptr::without_provenance_mut(LOWEST + index * LEN);
-        let flags = libc::MAP_PRIVATE
-            | libc::MAP_ANONYMOUS
-            | libc::MAP_NORESERVE
-            | libc::MAP_FIXED_NOREPLACE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
         // SAFETY: NOREPLACE touches no mapping that exists.
         let got = unsafe { libc::mmap(place, LEN, libc::PROT_NONE, flags, -1, 0) };
         if got == place {
@@ -185,24 +158,17 @@ fn reserve() -> io::Result<NonNull<u8>> {
         }
         if got != libc::MAP_FAILED {
             // A kernel before 4.17 takes the address for a hint.
-            unmap(
-                NonNull::new(got.cast()).expect("mmap does not give page 0"),
-                LEN,
-            );
+            unmap(NonNull::new(got.cast()).expect("mmap does not give page 0"), LEN);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        "no free MiB between 512 MiB and 1.5 GiB for an oracle",
-    ))
+    Err(io::Error::new(io::ErrorKind::OutOfMemory, "no free MiB between 512 MiB and 1.5 GiB for an oracle"))
 }
 
 fn memory_file(len: usize) -> io::Result<OwnedFd> {
     const MFD_EXEC: u32 = 0x10;
     for flags in [MFD_EXEC, 0] {
         // SAFETY: the name is a C string; a new descriptor harms nobody.
-        let fd =
-            unsafe { libc::memfd_create(c"encore86-oracle".as_ptr(), libc::MFD_CLOEXEC | flags) };
+        let fd = unsafe { libc::memfd_create(c"encore86-oracle".as_ptr(), libc::MFD_CLOEXEC | flags) };
         if fd >= 0 {
             // SAFETY: just opened, and owned by nobody else.
             let file = unsafe { OwnedFd::from_raw_fd(fd) };

@@ -102,15 +102,7 @@ pub struct X87 {
 impl Default for X87 {
     /// As FNINIT leaves it: empty, all exceptions masked, extended precision.
     fn default() -> X87 {
-        X87 {
-            fcw: 0x37f,
-            fsw: 0,
-            ftw: 0,
-            fop: 0,
-            fip: 0,
-            fdp: 0,
-            st: [[0; 10]; 8],
-        }
+        X87 { fcw: 0x37f, fsw: 0, ftw: 0, fop: 0, fip: 0, fdp: 0, st: [[0; 10]; 8] }
     }
 }
 
@@ -145,8 +137,8 @@ impl State {
 
     fn fields(&self) -> Vec<(String, String)> {
         const GPR: [&str; 16] = [
-            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
-            "r12", "r13", "r14", "r15",
+            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+            "r15",
         ];
         let mut fields: Vec<(String, String)> = Vec::new();
         let mut word = |name: String, value: u64| fields.push((name, format!("{value:#x}")));
@@ -179,11 +171,7 @@ impl State {
 
 /// The bytes as one number, the way a manual writes a register.
 fn big_endian(bytes: &[u8]) -> String {
-    let digits: String = bytes
-        .iter()
-        .rev()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits: String = bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{digits}")
 }
 
@@ -191,9 +179,7 @@ impl fmt::Debug for State {
     /// The fields that differ from the default state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("State");
-        for ((name, value), (_, default)) in
-            self.fields().into_iter().zip(State::default().fields())
-        {
+        for ((name, value), (_, default)) in self.fields().into_iter().zip(State::default().fields()) {
             if value != default {
                 out.field(&name, &format_args!("{value}"));
             }

@@ -12,16 +12,8 @@ fn signal(trap: u8, error: u64, cr2: u64) -> Ended {
     Ended::Signal { trap, error, cr2 }
 }
 
-const MODE32: Setup = Setup {
-    mode: Mode::Compat32,
-    offset: 0x800,
-    step: false,
-};
-const MODE16: Setup = Setup {
-    mode: Mode::Compat16,
-    offset: 0x800,
-    step: false,
-};
+const MODE32: Setup = Setup { mode: Mode::Compat32, offset: 0x800, step: false };
+const MODE16: Setup = Setup { mode: Mode::Compat16, offset: 0x800, step: false };
 
 /// A random state whose registers are 32 bits wide: the mode leaves open what becomes of the upper halves.
 fn narrow(random: &mut Random) -> State {
@@ -43,18 +35,8 @@ fn every_register_goes_in_and_comes_out() {
             let code = if len == 2 { &[0x0f, 0x0b][..] } else { &[0x90] }; // ud2, nop
             let (ended, after) = oracle.run_with(&setup, code, &state);
             let moved = if len == 2 { 0 } else { 1 };
-            assert_eq!(
-                ended,
-                if len == 2 {
-                    signal(6, 0, 0)
-                } else {
-                    Ended::Retired
-                }
-            );
-            let expected = State {
-                rip: oracle.start(&setup) + moved,
-                ..state
-            };
+            assert_eq!(ended, if len == 2 { signal(6, 0, 0) } else { Ended::Retired });
+            let expected = State { rip: oracle.start(&setup) + moved, ..state };
             assert_eq!(after.diff(&expected), "", "{setup:?} {random:?}");
         }
     }
@@ -63,19 +45,12 @@ fn every_register_goes_in_and_comes_out() {
 #[test]
 fn opcodes_that_64_bit_mode_has_not() {
     let mut oracle = oracle();
-    for (mode, decimal) in [
-        (Mode::Compat32, true),
-        (Mode::Compat16, true),
-        (Mode::Long64, false),
-    ] {
+    for (mode, decimal) in [(Mode::Compat32, true), (Mode::Compat16, true), (Mode::Long64, false)] {
         let mut state = State::default();
         state.gpr[RAX] = 0x0f;
         let (ended, after) = oracle.run_with(&Setup::mode(mode), &[0x27], &state); // daa
         if decimal {
-            assert_eq!(
-                (ended, after.gpr[RAX], after.rflags & (AF | CF)),
-                (Ended::Retired, 0x15, AF)
-            );
+            assert_eq!((ended, after.gpr[RAX], after.rflags & (AF | CF)), (Ended::Retired, 0x15, AF));
         } else {
             assert_eq!(ended, signal(6, 0, 0));
         }
@@ -108,10 +83,7 @@ fn flat_memory_and_faults_in_32_bit_code() {
 
     state.gpr[RSI] = data - 2;
     let (ended, after) = oracle.run_with(&MODE32, &[0x89, 0x06], &state);
-    assert_eq!(
-        (ended, after.rip),
-        (signal(14, 6, data - 2), oracle.start(&MODE32))
-    );
+    assert_eq!((ended, after.rip), (signal(14, 6, data - 2), oracle.start(&MODE32)));
     assert_eq!(after.gpr, state.gpr);
 
     state.gpr[RSP] = data + 0x104;
@@ -139,10 +111,7 @@ fn segment_bases_and_limits() {
         assert_eq!((ended, after.rip), (signal(13, 0, 0), oracle.start(&setup)));
     }
     let (ended, after) = oracle.run_with(&MODE32, &[0x8c, 0xe0], &state); // mov eax, fs
-    assert_eq!(
-        (ended, after.gpr[RAX]),
-        (Ended::Retired, u64::from(fs.selector))
-    );
+    assert_eq!((ended, after.gpr[RAX]), (Ended::Retired, u64::from(fs.selector)));
     assert_eq!((after.fs_base, after.gs_base), (0, 0));
 }
 
@@ -167,13 +136,7 @@ fn a_16_bit_segment_wraps_addresses_and_the_stack() {
 
     state.gpr[RSI] = DATA_LEN as u64;
     let (ended, after) = oracle.run_with(&MODE16, &[0x8a, 0x04], &state); // mov al, [si]: within the limit, not mapped
-    assert_eq!(
-        (ended, after.gpr[RSP]),
-        (
-            signal(14, 4, oracle.data_address() + DATA_LEN as u64),
-            state.gpr[RSP]
-        )
-    );
+    assert_eq!((ended, after.gpr[RSP]), (signal(14, 4, oracle.data_address() + DATA_LEN as u64), state.gpr[RSP]));
 }
 
 #[test]
@@ -187,10 +150,7 @@ fn branches() {
             let mut state = State::default();
             state.gpr[RCX] = 1;
             let (ended, after) = oracle.run_with(&setup, &[0xe2, 0x80], &state); // loop, not taken
-            assert_eq!(
-                (ended, after.rip, after.gpr[RCX]),
-                (Ended::Retired, start + 2, 0)
-            );
+            assert_eq!((ended, after.rip, after.gpr[RCX]), (Ended::Retired, start + 2, 0));
             state.gpr[RAX] = 0x30;
             let (ended, after) = oracle.run_with(&setup, &[0xff, 0xe0], &state); // jmp eax, ax
             assert_eq!((ended, after.rip), (Ended::Retired, 0x30));
@@ -210,10 +170,7 @@ fn bound_and_into() {
     oracle.data()[..8].copy_from_slice(&[0, 0, 0, 0, 4, 0, 0, 0]);
     let (ended, after) = oracle.run_with(&MODE32, &[0x62, 0x07], &state); // bound eax, [edi]
     assert_eq!((ended, after.rip), (signal(5, 0, 0), start));
-    let overflow = State {
-        rflags: state.rflags | encore86_oracle::state::OF,
-        ..state
-    };
+    let overflow = State { rflags: state.rflags | encore86_oracle::state::OF, ..state };
     let (ended, after) = oracle.run_with(&MODE32, &[0xce], &overflow); // into
     assert_eq!((ended, after.rip), (signal(4, 0, 0), start + 1));
 }
@@ -227,11 +184,7 @@ fn modes_take_turns_and_the_host_s_thread_survives() {
         let mode = random.pick(&[Mode::Long64, Mode::Compat32, Mode::Compat16]);
         let mut state = narrow(&mut random);
         state.gpr[RAX] = 1;
-        let setup = Setup {
-            mode,
-            step: random.one_in(10),
-            ..Setup::default()
-        };
+        let setup = Setup { mode, step: random.one_in(10), ..Setup::default() };
         let (ended, after) = oracle.run_with(&setup, &[0xfe, 0xc0], &state); // inc al
         assert_eq!((ended, after.gpr[RAX]), (Ended::Retired, 2));
         MINE.set(MINE.get() + 1);

@@ -1,8 +1,6 @@
 //! The oracle in 64-bit mode, against what the manuals say.
 
-use encore86_oracle::state::{
-    AC, ARITHMETIC, CF, DF, IF, OF, PF, R10, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SF, TF, ZF,
-};
+use encore86_oracle::state::{AC, ARITHMETIC, CF, DF, IF, OF, PF, R10, RAX, RBX, RCX, RDI, RDX, RSI, RSP, SF, TF, ZF};
 use encore86_oracle::{CODE_LEN, Ended, Features, Mode, Oracle, PAGE, Random, Setup, Skips, State};
 
 fn oracle() -> Oracle {
@@ -25,10 +23,7 @@ fn every_register_goes_in_and_comes_out() {
         state.gs_base = random.word() >> 17;
         let (ended, after) = oracle.run(&[0x90], &state);
         assert_eq!(ended, Ended::Retired);
-        let expected = State {
-            rip: oracle.code_address() + PAGE as u64 / 2 + 1,
-            ..state
-        };
+        let expected = State { rip: oracle.code_address() + PAGE as u64 / 2 + 1, ..state };
         assert_eq!(after.diff(&expected), "", "{random:?}");
     }
 }
@@ -43,10 +38,7 @@ fn a_fault_keeps_every_register_too() {
         state.rflags |= random.word() & AC;
         let (ended, after) = oracle.run(&[0x0f, 0x0b], &state); // ud2
         assert_eq!(ended, signal(6, 0, 0));
-        let expected = State {
-            rip: oracle.start(&Setup::default()),
-            ..state
-        };
+        let expected = State { rip: oracle.start(&Setup::default()), ..state };
         assert_eq!(after.diff(&expected), "", "{random:?}");
     }
 }
@@ -70,17 +62,8 @@ fn add_sets_flags() {
 #[test]
 fn flags_are_loaded_and_bits_not_touched_stay() {
     let mut oracle = oracle();
-    for flags in [
-        0,
-        ARITHMETIC,
-        DF,
-        AC,
-        ARITHMETIC | DF | AC | 1 << 14 | 1 << 21,
-    ] {
-        let state = State {
-            rflags: flags | IF | 2,
-            ..State::default()
-        };
+    for flags in [0, ARITHMETIC, DF, AC, ARITHMETIC | DF | AC | 1 << 14 | 1 << 21] {
+        let state = State { rflags: flags | IF | 2, ..State::default() };
         let (ended, after) = oracle.run(&[0x88, 0xc1], &state); // mov cl, al
         assert_eq!(ended, Ended::Retired);
         assert_eq!(after.rflags, state.rflags);
@@ -157,8 +140,7 @@ fn zmm_and_opmask() {
     state.k[1] = 0x8001;
     let (ended, after) = oracle.run(&[0x62, 0x01, 0x05, 0x41, 0xfe, 0xfe], &state); // vpaddd zmm31{k1}, zmm31, zmm30
     assert_eq!(ended, Ended::Retired);
-    let expected: [u8; 64] =
-        core::array::from_fn(|at| if at / 4 == 0 || at / 4 == 15 { 3 } else { 1 });
+    let expected: [u8; 64] = core::array::from_fn(|at| if at / 4 == 0 || at / 4 == 15 { 3 } else { 1 });
     assert_eq!(after.zmm[31], expected);
     skips.ran(1);
 }
@@ -192,12 +174,7 @@ fn mxcsr_flags_and_xm() {
 #[test]
 fn undefined_opcodes() {
     let mut oracle = oracle();
-    for code in [
-        &[0x0f, 0x0b][..],
-        &[0xf0, 0x90],
-        &[0x0f, 0xff, 0xc0],
-        &[0x06],
-    ] {
+    for code in [&[0x0f, 0x0b][..], &[0xf0, 0x90], &[0x0f, 0xff, 0xc0], &[0x06]] {
         let (ended, after) = oracle.run(code, &State::default());
         assert_eq!(ended, signal(6, 0, 0), "{code:x?}");
         assert_eq!(after.rip, oracle.start(&Setup::default()));
@@ -251,15 +228,9 @@ fn code_at_the_end_of_the_area() {
     assert_eq!((ended, after.gpr[RAX], after.rip), (Ended::Retired, 1, end));
 
     // Three bytes before the end are too few for the way out.
-    let setup = Setup {
-        offset: CODE_LEN - 6,
-        ..Setup::default()
-    };
+    let setup = Setup { offset: CODE_LEN - 6, ..Setup::default() };
     let (ended, after) = oracle.run_with(&setup, &[0x48, 0xff, 0xc0], &State::default());
-    assert_eq!(
-        (ended, after.gpr[RAX], after.rip),
-        (Ended::Retired, 1, end - 3)
-    );
+    assert_eq!((ended, after.gpr[RAX], after.rip), (Ended::Retired, 1, end - 3));
 
     // mov rax, imm64 cut off after four bytes: the fetch of the rest faults. Bit 4 says fetch.
     let (ended, after) = oracle.run_with(&Setup::at_end(4), &[0x48, 0xb8, 1, 2], &State::default());
@@ -273,14 +244,7 @@ fn old_code_is_gone() {
     let mut state = State::default();
     for n in 0..200u8 {
         let offset = usize::from(n) * 11;
-        let (ended, after) = oracle.run_with(
-            &Setup {
-                offset,
-                ..Setup::default()
-            },
-            &[0xb0, n],
-            &state,
-        ); // mov al, n
+        let (ended, after) = oracle.run_with(&Setup { offset, ..Setup::default() }, &[0xb0, n], &state); // mov al, n
         assert_eq!((ended, after.gpr[RAX]), (Ended::Retired, u64::from(n)));
         let (ended, after) = oracle.run(&[0xb0, n + 1], &state);
         assert_eq!((ended, after.gpr[RAX]), (Ended::Retired, u64::from(n) + 1));
@@ -326,15 +290,9 @@ fn traps_report_the_next_instruction() {
     assert_eq!((ended, after.rip), (signal(3, 0, 0), start + 1));
     let (ended, after) = oracle.run(&[0xcd, 3], &State::default()); // int 3
     assert_eq!((ended, after.rip), (signal(3, 0, 0), start + 2));
-    let state = State {
-        rflags: TF | IF | 2,
-        ..State::default()
-    };
+    let state = State { rflags: TF | IF | 2, ..State::default() };
     let (ended, after) = oracle.run(&[0x90], &state);
-    assert_eq!(
-        (ended, after.rip, after.rflags),
-        (signal(1, 0, 0), start + 1, state.rflags)
-    );
+    assert_eq!((ended, after.rip, after.rflags), (signal(1, 0, 0), start + 1, state.rflags));
 }
 
 #[test]
@@ -356,11 +314,7 @@ fn x87_load_store_and_pending_exception() {
     let mut unmasked = loaded;
     unmasked.x87.fcw = 0x37f & !4;
     let (ended, pending) = oracle.run(&[0xdc, 0x76, 0x20], &unmasked); // fdiv qword [rsi+32], which is 0
-    assert_eq!(
-        ended,
-        Ended::Retired,
-        "#MF is taken by the next instruction"
-    );
+    assert_eq!(ended, Ended::Retired, "#MF is taken by the next instruction");
     assert_eq!(pending.x87.fsw & 0x8084, 0x8084);
     let (ended, after) = oracle.run(&[0xd9, 0xe8], &pending); // fld1
     assert_eq!((ended, after.x87), (signal(16, 0, 0), pending.x87));
@@ -383,10 +337,7 @@ fn mmx_registers_lie_in_x87() {
     state.x87.st[3] = [1, 2, 3, 4, 5, 6, 7, 8, 0xff, 0xff];
     state.x87.ftw = 0xff;
     let (ended, after) = oracle.run(&[0x48, 0x0f, 0x7e, 0xd8], &state); // movq rax, mm3
-    assert_eq!(
-        (ended, after.gpr[RAX]),
-        (Ended::Retired, 0x0807_0605_0403_0201)
-    );
+    assert_eq!((ended, after.gpr[RAX]), (Ended::Retired, 0x0807_0605_0403_0201));
 }
 
 #[test]
@@ -394,20 +345,11 @@ fn branches() {
     let mut oracle = oracle();
     let start = oracle.start(&Setup::default());
     let jz = [0x74, 0x20];
-    let taken = State {
-        rflags: ZF | IF | 2,
-        ..State::default()
-    };
+    let taken = State { rflags: ZF | IF | 2, ..State::default() };
     for step in [false, true] {
-        let setup = Setup {
-            step,
-            ..Setup::default()
-        };
+        let setup = Setup { step, ..Setup::default() };
         let (ended, after) = oracle.run_with(&setup, &jz, &taken);
-        assert_eq!(
-            (ended, after.rip, after.rflags),
-            (Ended::Retired, start + 0x22, taken.rflags)
-        );
+        assert_eq!((ended, after.rip, after.rflags), (Ended::Retired, start + 0x22, taken.rflags));
         let (ended, after) = oracle.run_with(&setup, &jz, &State::default());
         assert_eq!((ended, after.rip), (Ended::Retired, start + 2));
         let (ended, after) = oracle.run_with(&setup, &[0xeb, 0x80], &taken); // jmp far back
@@ -426,19 +368,13 @@ fn branches() {
 
         state.gpr[RSP] = oracle.data_address() + 0x80;
         let (ended, after) = oracle.run_with(&setup, &[0xe8, 0, 1, 0, 0], &state); // call
-        assert_eq!(
-            (ended, after.rip, after.gpr[RSP]),
-            (Ended::Retired, start + 0x105, state.gpr[RSP] - 8)
-        );
+        assert_eq!((ended, after.rip, after.gpr[RSP]), (Ended::Retired, start + 0x105, state.gpr[RSP] - 8));
         assert_eq!(oracle.data()[0x78..0x80], (start + 5).to_le_bytes());
     }
     // To itself, and into the bytes just behind: only by stepping.
     let stepping = Setup::default().stepping();
     let (ended, after) = oracle.run_with(&stepping, &[0xeb, 0xfe], &taken);
-    assert_eq!(
-        (ended, after.rip, after.rflags),
-        (Ended::Retired, start, taken.rflags)
-    );
+    assert_eq!((ended, after.rip, after.rflags), (Ended::Retired, start, taken.rflags));
     let (ended, after) = oracle.run_with(&stepping, &[0xeb, 0x03], &taken);
     assert_eq!((ended, after.rip), (Ended::Retired, start + 5));
 }
@@ -451,19 +387,13 @@ fn stepping_where_the_trap_is_late_or_lost() {
     let mut state = State::default();
     state.gpr[RAX] = 0x2b;
     let (ended, after) = oracle.run_with(&setup, &[0x8e, 0xd0], &state); // mov ss, eax: traps one instruction later
-    assert_eq!(
-        (ended, after.rip, after.rflags),
-        (Ended::Retired, start + 2, state.rflags)
-    );
+    assert_eq!((ended, after.rip, after.rflags), (Ended::Retired, start + 2, state.rflags));
 
     state.gpr[RSP] = oracle.data_address();
     for flags in [0x246u64, 0x346] {
         oracle.data()[..8].copy_from_slice(&flags.to_le_bytes());
         let (ended, after) = oracle.run_with(&setup, &[0x9d], &state); // popfq
-        assert_eq!(
-            (ended, after.rip, after.rflags),
-            (Ended::Retired, start + 1, 0x246)
-        );
+        assert_eq!((ended, after.rip, after.rflags), (Ended::Retired, start + 1, 0x246));
     }
 }
 
@@ -481,31 +411,18 @@ fn rep_movsb_faults_in_the_middle() {
     let (ended, after) = oracle.run(&[0xf3, 0xa4], &state);
     assert_eq!(ended, signal(14, 7, oracle.edge_address()));
     assert_eq!(after.rip, oracle.start(&Setup::default()));
-    assert_eq!(
-        (after.gpr[RCX], after.gpr[RSI], after.gpr[RDI]),
-        (54, state.gpr[RSI] + 10, oracle.edge_address())
-    );
-    assert_eq!(
-        oracle.edge_page()[PAGE - 10..],
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
-    );
+    assert_eq!((after.gpr[RCX], after.gpr[RSI], after.gpr[RDI]), (54, state.gpr[RSI] + 10, oracle.edge_address()));
+    assert_eq!(oracle.edge_page()[PAGE - 10..], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 
     let (ended, after) = oracle.run_with(&Setup::default().stepping(), &[0xf3, 0xa4], &state);
-    assert_eq!(
-        (ended, after.gpr[RCX], after.rip),
-        (Ended::Retired, 63, oracle.start(&Setup::default()))
-    );
+    assert_eq!((ended, after.gpr[RCX], after.rip), (Ended::Retired, 63, oracle.start(&Setup::default())));
 }
 
 #[test]
 fn fs_and_gs_bases() {
     let mut oracle = oracle();
     oracle.data()[0x40..0x48].copy_from_slice(&99u64.to_le_bytes());
-    let mut state = State {
-        fs_base: oracle.data_address(),
-        gs_base: oracle.data_address() - 0x40,
-        ..State::default()
-    };
+    let mut state = State { fs_base: oracle.data_address(), gs_base: oracle.data_address() - 0x40, ..State::default() };
     state.gpr[RDX] = 0x40;
     state.gpr[RBX] = 0x80;
     let (_, after) = oracle.run(&[0x64, 0x48, 0x8b, 0x02], &state); // mov rax, fs:[rdx]
@@ -513,10 +430,7 @@ fn fs_and_gs_bases() {
     let (_, after) = oracle.run(&[0x65, 0x48, 0x8b, 0x03], &state); // mov rax, gs:[rbx]
     assert_eq!(after.gpr[RAX], 99);
     let (ended, after) = oracle.run(&[0xf3, 0x48, 0x0f, 0xae, 0xd2], &state); // wrfsbase rdx
-    assert_eq!(
-        (ended, after.fs_base, after.gs_base),
-        (Ended::Retired, 0x40, state.gs_base)
-    );
+    assert_eq!((ended, after.fs_base, after.gs_base), (Ended::Retired, 0x40, state.gs_base));
 }
 
 #[test]
@@ -592,41 +506,13 @@ fn a_hundred_thousand_runs() {
             let (got, after) = oracle.run_with(&setup, &code(n), &state);
             assert_eq!((got, after.gpr[RDI]), (ended, state.gpr[RDI]));
         }
-        println!(
-            "{name}: {} ns a run",
-            start.elapsed().as_nanos() / u128::from(RUNS)
-        );
+        println!("{name}: {} ns a run", start.elapsed().as_nanos() / u128::from(RUNS));
     };
     let add = [0x48, 0x01, 0xc8];
     time("same bytes", &|_| add, Setup::default(), Ended::Retired);
-    time(
-        "other bytes each time",
-        &|n| [0xc6, 0xc0, n as u8],
-        Setup::default(),
-        Ended::Retired,
-    );
-    time(
-        "stepping",
-        &|_| add,
-        Setup::default().stepping(),
-        Ended::Retired,
-    );
-    time(
-        "32-bit",
-        &|_| [0x83, 0xc0, 1],
-        Setup::mode(Mode::Compat32),
-        Ended::Retired,
-    );
-    time(
-        "16-bit",
-        &|_| [0x83, 0xc0, 1],
-        Setup::mode(Mode::Compat16),
-        Ended::Retired,
-    );
-    time(
-        "#UD",
-        &|_| [0x0f, 0x0b, 0x90],
-        Setup::default(),
-        signal(6, 0, 0),
-    );
+    time("other bytes each time", &|n| [0xc6, 0xc0, n as u8], Setup::default(), Ended::Retired);
+    time("stepping", &|_| add, Setup::default().stepping(), Ended::Retired);
+    time("32-bit", &|_| [0x83, 0xc0, 1], Setup::mode(Mode::Compat32), Ended::Retired);
+    time("16-bit", &|_| [0x83, 0xc0, 1], Setup::mode(Mode::Compat16), Ended::Retired);
+    time("#UD", &|_| [0x0f, 0x0b, 0x90], Setup::default(), signal(6, 0, 0));
 }
