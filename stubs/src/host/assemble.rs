@@ -338,3 +338,6 @@ fn check(m: &Move, way: Way) -> Result<(), StubError> {
 fn st(i: u8) -> i32 {
     offset_of!(Scratch, st) as i32 + 16 * i32::from(i)
 }
+
+#[cfg(test)]
+mod tests;
