@@ -32,6 +32,12 @@ const RSI: u8 = 6;
 const STAND_INS: [u8; 6] = [RAX, 1, 2, 9, 10, 11];
 /// The assembler does not have it.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// FNCLEX has two bytes.
+const JZ_OVER_FNCLEX: [u8; 2] = [0x74, 2];
+/// Status word: what FNCLEX clears, but for the summary bits, which are never set while exceptions are masked.
+const FSW_EXCEPTIONS: i16 = 0x7f;
+/// Status word: set by FPTAN and FSINCOS, among others, when they have not pushed.
+const FSW_C2: i16 = 1 << 10;
 /// What fills the rest of the last line.
 const INT3: u8 = 0xcc;
 
@@ -58,7 +64,7 @@ pub(crate) fn stub(sink: &mut Sink<'_>, recipe: &Recipe) -> Result<usize, StubEr
         return Err(StubError::TooLong);
     }
     let lines = len.div_ceil(LINE);
-    sink.bytes(&[INT3; LINE][..lines * LINE - len]);
+    sink.fill(lines * LINE, INT3);
     Ok(lines)
 }
 
@@ -162,12 +168,15 @@ impl<'a> Frame<'a> {
             self.flags_to_rsi(sink);
         }
         if let Some(x87) = recipe.x87 {
-            // All exceptions are masked, so that the stores do not trap on those that the instruction raised. They are cleared
-            // before the host's control word, which may unmask them, is back.
+            // All exceptions are masked, so that the stores do not trap on those that the instruction raised. They are
+            // cleared before the host's control word, which may unmask them, is back. FNCLEX costs twice the rest of the
+            // frame, so it runs only if there are flags, or if C2 says that a store may have underflowed the stack.
             dynasm!(sink ; .arch x64 ; fnstsw [BYTE r8 + FSW]);
             for i in 0..x87.pops {
                 dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
             }
+            dynasm!(sink ; .arch x64 ; test WORD [BYTE r8 + FSW], FSW_C2 | FSW_EXCEPTIONS);
+            sink.bytes(&JZ_OVER_FNCLEX);
             dynasm!(sink ; .arch x64 ; fnclex ; fldcw [BYTE r8 + FCW_HOST]);
         }
         if !recipe.mxcsr {

@@ -261,3 +261,25 @@ impl fmt::Debug for StubCache {
 fn in_generation(stub: u64, base: u64) -> bool {
     stub.wrapping_sub(base) < GENERATION
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_generation_is_never_given_out() {
+        let mut cache = StubCache::with_len(DualMap::MIN_LEN).unwrap();
+        let next = AtomicU64::new(u64::MAX - 2 * GENERATION + 1);
+        assert_eq!(cache.flip(&next), Ok(()));
+        let last = cache.base();
+        assert_eq!(cache.flip(&next), Err(StubError::GenerationsSpent));
+        assert_eq!(
+            cache.flip(&next),
+            Err(StubError::GenerationsSpent),
+            "for good"
+        );
+        assert_eq!(cache.base(), last, "what is installed stays");
+        assert!(!in_generation(EMPTY.stub, last));
+        assert_eq!(cache.lookup(Key(EMPTY.key)), None);
+    }
+}

@@ -47,6 +47,16 @@ impl<'a> Sink<'a> {
         self.len = end;
     }
 
+    /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
+    #[inline]
+    pub(crate) fn fill(&mut self, len: usize, byte: u8) {
+        if self.len <= len && len <= self.capacity {
+            // SAFETY: `self.len..len` lies within the place that `new` was promised.
+            unsafe { self.start.add(self.len).write_bytes(byte, len - self.len) };
+            self.len = len;
+        }
+    }
+
     /// Pushes a JNZ to a place that [`land`](Self::land) decides.
     #[inline]
     pub(crate) fn jnz(&mut self) -> Jump {
@@ -104,8 +114,18 @@ impl Extend<u8> for Sink<'_> {
 }
 
 impl<'b> Extend<&'b u8> for Sink<'_> {
+    /// The assembler's constant runs come this way. Room for all is looked for once.
     #[inline]
     fn extend<T: IntoIterator<Item = &'b u8>>(&mut self, bytes: T) {
-        bytes.into_iter().for_each(|byte| self.push(*byte));
+        let mut bytes = bytes.into_iter();
+        let sure = bytes.size_hint().0;
+        if sure <= self.capacity.saturating_sub(self.len) {
+            for byte in bytes.by_ref().take(sure) {
+                // SAFETY: at most `sure` bytes are written, which lie within the place that `new` was promised.
+                unsafe { self.start.add(self.len).write(*byte) };
+                self.len += 1;
+            }
+        }
+        bytes.for_each(|byte| self.push(*byte));
     }
 }
