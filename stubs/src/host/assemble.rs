@@ -50,12 +50,14 @@ const FCW: i8 = offset_of!(Scratch, fcw) as i8;
 const FSW: i8 = offset_of!(Scratch, fsw) as i8;
 const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
 
-/// Assembles the stub of `recipe` into `sink`, which starts at a line, and fills the last line. Returns the number of lines.
+/// Assembles the stub of `recipe` into `place`, which starts at a line, and fills the last line. Returns the number of lines.
+/// Everything that pushes is inlined here, so that the sink's length stays in a register.
 ///
 /// # Errors
-/// [`StubError::BadRecipe`] or [`StubError::TooLong`]; the sink's contents are then void.
-pub(crate) fn stub(sink: &mut Sink<'_>, recipe: &Recipe) -> Result<usize, StubError> {
+/// [`StubError::BadRecipe`] or [`StubError::TooLong`]; the contents of `place` are then void.
+pub(crate) fn stub(mut place: Sink<'_>, recipe: &Recipe) -> Result<usize, StubError> {
     let frame = Frame::plan(recipe)?;
+    let sink = &mut place;
     frame.enter(sink);
     sink.bytes(recipe.body.as_slice());
     frame.leave(sink);
@@ -123,6 +125,7 @@ impl<'a> Frame<'a> {
         })
     }
 
+    #[inline(always)]
     fn enter(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
         sink.bytes(&ENDBR64);
@@ -162,6 +165,7 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn leave(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
         if recipe.rflags_out {
@@ -211,6 +215,7 @@ impl<'a> Frame<'a> {
     }
 
     /// CF, PF, AF, ZF, SF and OF to RSI in RFLAGS layout (with bit 1, which LAHF sets). Keeps RAX if it is to be stored.
+    #[inline(always)]
     fn flags_to_rsi(&self, sink: &mut Sink<'_>) {
         let spare = self.spare;
         if self.rax_live {
@@ -228,6 +233,7 @@ impl<'a> Frame<'a> {
         );
     }
 
+    #[inline(always)]
     fn stores(&self, sink: &mut Sink<'_>) {
         self.recipe
             .stores
@@ -237,6 +243,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The result to RAX: RSI, if there is something in it, and the x87 status word.
+    #[inline(always)]
     fn result(&self, sink: &mut Sink<'_>) {
         let in_rsi = self.recipe.rflags_out || self.recipe.mxcsr;
         match (self.recipe.x87.is_some(), in_rsi) {
@@ -251,6 +258,7 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn exit(&self, sink: &mut Sink<'_>) {
         if self.mmx {
             dynasm!(sink ; .arch x64 ; emms);
@@ -261,6 +269,7 @@ impl<'a> Frame<'a> {
         dynasm!(sink ; .arch x64 ; ret);
     }
 
+    #[inline(always)]
     fn load(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         match kind {
@@ -287,6 +296,7 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn store(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         let spare = self.spare_vector;

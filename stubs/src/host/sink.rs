@@ -27,13 +27,13 @@ impl<'a> Sink<'a> {
     }
 
     /// Bytes pushed so far; more than the capacity if some were dropped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Pushes all of `bytes`, or drops all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if end <= self.capacity {
@@ -48,7 +48,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill(&mut self, len: usize, byte: u8) {
         if self.len <= len && len <= self.capacity {
             // SAFETY: `self.len..len` lies within the place that `new` was promised.
@@ -58,14 +58,14 @@ impl<'a> Sink<'a> {
     }
 
     /// Pushes a JNZ to a place that [`land`](Self::land) decides.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn jnz(&mut self) -> Jump {
         self.bytes(&[0x0f, 0x85, 0, 0, 0, 0]);
         Jump(self.len)
     }
 
     /// Lets `jump` lead to the next byte pushed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn land(&mut self, jump: Jump) {
         if jump.0 <= self.capacity {
             let distance = ((self.len - jump.0) as u32).to_le_bytes();
@@ -84,12 +84,12 @@ impl<'a> Sink<'a> {
 pub(crate) struct Jump(usize);
 
 impl DynasmApi for Sink<'_> {
-    #[inline]
+    #[inline(always)]
     fn offset(&self) -> AssemblyOffset {
         AssemblyOffset(self.len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, byte: u8) {
         self.bytes(&[byte]);
     }
@@ -100,14 +100,14 @@ impl DynasmApi for Sink<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_i32(&mut self, value: i32) {
         self.bytes(&value.to_le_bytes());
     }
 }
 
 impl Extend<u8> for Sink<'_> {
-    #[inline]
+    #[inline(always)]
     fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
         bytes.into_iter().for_each(|byte| self.push(byte));
     }
@@ -115,7 +115,7 @@ impl Extend<u8> for Sink<'_> {
 
 impl<'b> Extend<&'b u8> for Sink<'_> {
     /// The assembler's constant runs come this way. Room for all is looked for once.
-    #[inline]
+    #[inline(always)]
     fn extend<T: IntoIterator<Item = &'b u8>>(&mut self, bytes: T) {
         let mut bytes = bytes.into_iter();
         let sure = bytes.size_hint().0;
