@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn sums_match_wide_arithmetic() {
-        let corners = [0, 1, 7, 8, 15, 16, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fff_ffff, 0x8000_0000, 1 << 63, u64::MAX];
+        let corners =
+            [0, 1, 7, 8, 15, 16, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fff_ffff, 0x8000_0000, 1 << 63, u64::MAX];
         for size in [1, 2, 4, 8] {
             for a in corners {
                 for b in corners {

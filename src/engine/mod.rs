@@ -178,9 +178,7 @@ impl Engine {
         let tf = cpu.word().bits & obstacle::ATTENTION != 0;
         let mut retired = Retired::default();
         let result = match insn.row.exec {
-            Exec::Value(op) => {
-                value::run(op, cpu, &insn, &mut Mem::new(vmm, &mut self.journal, cpu), self.split_lock)
-            }
+            Exec::Value(op) => value::run(op, cpu, &insn, &mut Mem::new(vmm, &mut self.journal, cpu), self.split_lock),
             Exec::Replay(shape) => {
                 let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
                 self.replayer.replay(shape, cpu, &insn, mem, &self.profile, &mut entry.stub)
@@ -265,9 +263,7 @@ fn cold(
         }
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub),
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, retired),
-        Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {
-            Err(Unsupported::Instruction(insn.row.mnemonic).into())
-        }
+        Exec::Missing | Exec::Value(_) | Exec::Replay(_) => Err(Unsupported::Instruction(insn.row.mnemonic).into()),
     }
 }
 

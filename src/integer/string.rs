@@ -60,8 +60,7 @@ pub(crate) fn string<V: Vmm + ?Sized>(
     let mut flags = None;
     loop {
         let count = truncate(cpu.gpr[RCX], insn.asize);
-        let ended = insn.row.is(attr::REPCC)
-            && flags.is_some_and(|f: u64| (f & ZF != 0) != insn.has(prefix::REP));
+        let ended = insn.row.is(attr::REPCC) && flags.is_some_and(|f: u64| (f & ZF != 0) != insn.has(prefix::REP));
         if count == 0 || ended {
             if let Some(f) = flags {
                 cpu.merge_flags(ARITH, f);
@@ -149,7 +148,8 @@ fn element<V: Vmm + ?Sized>(
             let from = source(cpu)?;
             mem.read(from, &mut buf[..bytes], &read)?;
             let value = u64::from_le_bytes(buf);
-            cpu.gpr[RAX] = if size == 1 { cpu.gpr[RAX] & !0xff | value } else { replace(cpu.gpr[RAX], value, size as u8) };
+            cpu.gpr[RAX] =
+                if size == 1 { cpu.gpr[RAX] & !0xff | value } else { replace(cpu.gpr[RAX], value, size as u8) };
         }
         StrOp::Cmps => {
             let from = source(cpu)?;
@@ -200,7 +200,8 @@ fn run_of<V: Vmm + ?Sized>(
     let limit = (4096 - at % 4096).min(BLOCK as u64) / u64::from(size);
     let n = elements.min(limit);
     let bytes = n * u64::from(size);
-    if n < 2 || cpu.word().alignment_check || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8) {
+    if n < 2 || cpu.word().alignment_check || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
+    {
         return None;
     }
     let last = linear(cpu, seg, offset, bytes, intent).ok()?;

@@ -28,7 +28,8 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    const NONE: Effects = Effects { value: 0, writes: false, second: None, third: None, flag_mask: 0, flags: 0, target: None };
+    const NONE: Effects =
+        Effects { value: 0, writes: false, second: None, third: None, flag_mask: 0, flags: 0, target: None };
 
     #[inline]
     fn value(value: u64) -> Effects {
@@ -96,7 +97,9 @@ pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<
             Effects::value(if alu::condition(insn.condition(), flags) { b } else { a })
         }
         IntOp::Cbw => Effects::value(sign_extend(b, insn.osize as u16 / 2) & mask(insn.osize as u16)),
-        IntOp::Cwd => Effects::value(if b >> (u32::from(insn.osize) * 8 - 1) & 1 != 0 { mask(insn.osize as u16) } else { 0 }),
+        IntOp::Cwd => {
+            Effects::value(if b >> (u32::from(insn.osize) * 8 - 1) & 1 != 0 { mask(insn.osize as u16) } else { 0 })
+        }
         IntOp::Jcc => branch_if(cpu, insn, alu::condition(insn.condition(), flags))?,
         IntOp::Jmp => jump(cpu, insn, a)?,
         IntOp::Nop => Effects::NONE,

@@ -23,14 +23,14 @@ mod letters {
     operands! {
         Eb = GprOrMem B; Ew = GprOrMem W; Ed = GprOrMem D; Eq = GprOrMem Q; Ev = GprOrMem V; Ey = GprOrMem Y; Ez = GprOrMem Z;
         Estack = GprOrMem Stack;
-        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; 
+        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq;
          Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
-        
+
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
         Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
-        
+
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
         Wx = VecOrMem X; Wxh = VecOrMem Xh; Wxq = VecOrMem Xq; Wxe = VecOrMem Xe; Wxdup = VecOrMem Xdup;
         Udq = VecRm Dq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
@@ -54,7 +54,7 @@ mod letters {
         AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
         ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; AH = FixedGpr B 0x14;
-        
+
         XMM0 = FixedVec Dq 0;
     }
 }

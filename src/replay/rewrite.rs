@@ -173,7 +173,7 @@ pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> R
     let refused = Err(Unsupported::Stubs("the rewritten instruction does not decode to the same row"));
     let Ok(again) = decode(rewritten.as_slice(), Mode::Long64, profile) else { return refused };
     let same_row = core::ptr::eq(again.row, insn.row) && again.length() == rewritten.as_slice().len();
-    let same_memory = again.mem == insn.mem
-        && (again.mem == NO_REG || again.base == 6 && again.index == NO_REG && again.disp == 0);
+    let same_memory =
+        again.mem == insn.mem && (again.mem == NO_REG || again.base == 6 && again.index == NO_REG && again.disp == 0);
     if same_row && same_memory && again.asize == 8 && again.vl == insn.vl { Ok(()) } else { refused }
 }

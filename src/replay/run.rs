@@ -287,7 +287,13 @@ fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &
 }
 
 /// The linear address of the element at `place` bytes into the operand.
-pub(super) fn element_address(cpu: &Cpu, insn: &Insn, place: usize, width: usize, intent: Intent) -> Result<u64, Event> {
+pub(super) fn element_address(
+    cpu: &Cpu,
+    insn: &Insn,
+    place: usize,
+    width: usize,
+    intent: Intent,
+) -> Result<u64, Event> {
     let offset = address::truncate(address::effective(cpu, insn).wrapping_add(place as u64), insn.asize);
     address::linear(cpu, insn.seg, offset, width as u64, intent)
 }

@@ -31,10 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 fn constant(value: u32) -> Recipe {
     let [a, b, c, d] = value.to_le_bytes();
     let mut recipe = Recipe::new(Body::new(&[0xb8, a, b, c, d]).unwrap());
-    recipe
-        .stores
-        .push(Move::new(MoveKind::Gpr64, 0, 0))
-        .unwrap();
+    recipe.stores.push(Move::new(MoveKind::Gpr64, 0, 0)).unwrap();
     recipe
 }
 
@@ -93,17 +90,10 @@ fn nothing_calls_the_system_after_construction() {
         }
     };
     let status = child(false);
-    assert!(
-        libc::WIFEXITED(status),
-        "killed by signal {}",
-        libc::WTERMSIG(status)
-    );
+    assert!(libc::WIFEXITED(status), "killed by signal {}", libc::WTERMSIG(status));
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let status = child(true);
-    assert!(
-        libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL,
-        "strict mode is on"
-    );
+    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL, "strict mode is on");
 }
 
 #[test]
@@ -128,15 +118,7 @@ fn a_forked_child_is_told() {
         unsafe { libc::_exit(wrong.map_or(0, |i| i as i32 + 1)) };
     }
     let status = wait(child);
-    assert!(
-        libc::WIFEXITED(status),
-        "killed by signal {}",
-        libc::WTERMSIG(status)
-    );
-    assert_eq!(
-        libc::WEXITSTATUS(status),
-        0,
-        "the number of the statement that does not hold"
-    );
+    assert!(libc::WIFEXITED(status), "killed by signal {}", libc::WTERMSIG(status));
+    assert_eq!(libc::WEXITSTATUS(status), 0, "the number of the statement that does not hold");
     assert_eq!(call(&cache, stub), Ok(1), "the parent goes on");
 }

@@ -15,11 +15,7 @@ fn in_child(work: impl FnOnce() -> i32) -> i32 {
         }
         let mut status = 0;
         assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
-        assert!(
-            libc::WIFEXITED(status),
-            "the child died of signal {}",
-            libc::WTERMSIG(status)
-        );
+        assert!(libc::WIFEXITED(status), "the child died of signal {}", libc::WTERMSIG(status));
         libc::WEXITSTATUS(status)
     }
 }
@@ -46,10 +42,7 @@ fn no_mapping_is_writable_and_executable() {
     };
     assert_eq!(permissions(map.rw() as usize), "rw-s");
     assert_eq!(permissions(map.rx() as usize), "r-xs");
-    assert!(
-        maps.iter()
-            .all(|m| !(m.2.contains('w') && m.2.contains('x')))
-    );
+    assert!(maps.iter().all(|m| !(m.2.contains('w') && m.2.contains('x'))));
 }
 
 #[test]
@@ -76,9 +69,7 @@ fn dropping_takes_both_views_away_and_leaves_no_descriptor() {
         let (rw, rx) = (map.rw() as usize, map.rx() as usize);
         let kept = descriptors() == open && mappings().len() > before;
         drop(map);
-        let gone = mappings()
-            .iter()
-            .all(|m| ![rw, rx].iter().any(|at| m.0 <= *at && *at < m.1));
+        let gone = mappings().iter().all(|m| ![rw, rx].iter().any(|at| m.0 <= *at && *at < m.1));
         i32::from(kept && gone)
     });
     assert_eq!(code, 1);
@@ -86,15 +77,7 @@ fn dropping_takes_both_views_away_and_leaves_no_descriptor() {
 
 #[test]
 fn lengths_are_whole_lines_within_bounds() {
-    for len in [
-        0,
-        1,
-        64,
-        DualMap::MIN_LEN - 64,
-        DualMap::MIN_LEN + 1,
-        DualMap::MAX_LEN + 64,
-        usize::MAX & !63,
-    ] {
+    for len in [0, 1, 64, DualMap::MIN_LEN - 64, DualMap::MIN_LEN + 1, DualMap::MAX_LEN + 64, usize::MAX & !63] {
         assert_eq!(DualMap::new(len).err(), Some(MapError::Length(len)));
     }
     assert!(DualMap::new(DualMap::MIN_LEN).is_ok());
@@ -110,25 +93,14 @@ fn a_forked_child_inherits_nothing_and_unmaps_nothing() {
     assert_eq!(generation.load(Relaxed), 7 << 16);
     let (rw, rx) = (map.rw(), map.rx());
     let code = in_child(|| {
-        let mapped = |at: *const u8| {
-            mappings()
-                .iter()
-                .any(|m| m.0 <= at as usize && (at as usize) < m.1)
-        };
+        let mapped = |at: *const u8| mappings().iter().any(|m| m.0 <= at as usize && (at as usize) < m.1);
         if mapped(rw) || mapped(rx) || map.generation().load(Relaxed) != 0 {
             return 1;
         }
         // SAFETY: the range is free in the child, as was just seen, and MAP_FIXED_NOREPLACE would not take it otherwise.
         let own = unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
-            libc::mmap(
-                rw.cast(),
-                64 << 10,
-                libc::PROT_READ | libc::PROT_WRITE,
-                flags,
-                -1,
-                0,
-            )
+            libc::mmap(rw.cast(), 64 << 10, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
         };
         if own != rw.cast() {
             return 2;
@@ -138,11 +110,7 @@ fn a_forked_child_inherits_nothing_and_unmaps_nothing() {
         if mapped(rw) { 0 } else { 3 }
     });
     assert_eq!(code, 0);
-    assert_eq!(
-        map.generation().load(Relaxed),
-        7 << 16,
-        "the parent's is untouched"
-    );
+    assert_eq!(map.generation().load(Relaxed), 7 << 16, "the parent's is untouched");
 }
 
 /// What `DualMap::new` says in a child after `confine`.
@@ -159,48 +127,26 @@ fn denied(confine: impl FnOnce(), expected: MapError) {
 }
 
 fn limit(resource: libc::__rlimit_resource_t, to: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: to,
-        rlim_max: to,
-    };
+    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
     // SAFETY: reads `limit`.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
 #[test]
 fn denials_are_typed() {
-    denied(
-        || limit(libc::RLIMIT_NOFILE, 0),
-        MapError::File(libc::EMFILE),
-    );
+    denied(|| limit(libc::RLIMIT_NOFILE, 0), MapError::File(libc::EMFILE));
     denied(|| limit(libc::RLIMIT_AS, 0), MapError::Map(libc::ENOMEM));
-    denied(
-        deny_executable_mappings,
-        MapError::ExecutionDenied(libc::EACCES),
-    );
+    denied(deny_executable_mappings, MapError::ExecutionDenied(libc::EACCES));
 }
 
 /// A filter that fails mmap with PROT_EXEC, as a security policy would.
 fn deny_executable_mappings() {
     const PROT_ARGUMENT: u32 = 16 + 8 * 2; // low half of args[2] in `seccomp_data`
-    let load = |at| libc::sock_filter {
-        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
-        jt: 0,
-        jf: 0,
-        k: at,
-    };
-    let jump = |kind: u32, k, jt, jf| libc::sock_filter {
-        code: (libc::BPF_JMP | kind | libc::BPF_K) as u16,
-        jt,
-        jf,
-        k,
-    };
-    let answer = |k| libc::sock_filter {
-        code: (libc::BPF_RET | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
+    let load =
+        |at| libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: at };
+    let jump =
+        |kind: u32, k, jt, jf| libc::sock_filter { code: (libc::BPF_JMP | kind | libc::BPF_K) as u16, jt, jf, k };
+    let answer = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
     let mut filter = [
         load(0),
         jump(libc::BPF_JEQ, libc::SYS_mmap as u32, 0, 3),
@@ -209,21 +155,11 @@ fn deny_executable_mappings() {
         answer(libc::SECCOMP_RET_ERRNO | libc::EACCES as u32),
         answer(libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: `program` and its filter live through the calls; only this process is confined.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program
-            ),
-            0
-        );
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
     }
 }
 
@@ -239,10 +175,7 @@ fn construction_passes_under_memory_deny_write_execute() {
         }
         // SAFETY: without MAP_FIXED the kernel picks an address that is free.
         let both = unsafe {
-            let (prot, flags) = (
-                libc::PROT_WRITE | libc::PROT_EXEC,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            );
+            let (prot, flags) = (libc::PROT_WRITE | libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
             libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0)
         };
         i32::from(both != libc::MAP_FAILED || DualMap::new(64 << 10).is_err())
@@ -276,9 +209,6 @@ unsafe impl CodeMemory for Odd {
 fn a_cache_refuses_memory_of_odd_length() {
     for len in [0, 64, 4096 + 1, DualMap::MAX_LEN + 64] {
         let memory = Odd(len, AtomicU64::new(0));
-        assert_eq!(
-            StubCache::new(Box::new(memory)).err(),
-            Some(MapError::Length(len))
-        );
+        assert_eq!(StubCache::new(Box::new(memory)).err(), Some(MapError::Length(len)));
     }
 }

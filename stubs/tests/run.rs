@@ -1,9 +1,7 @@
 //! Stubs on the real processor.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-use encore86_stubs::{
-    Body, DualMap, Exit, Key, Move, MoveKind, Recipe, Scratch, StubCache, StubError, StubRef, X87,
-};
+use encore86_stubs::{Body, DualMap, Exit, Key, Move, MoveKind, Recipe, Scratch, StubCache, StubError, StubRef, X87};
 use std::arch::asm;
 
 use MoveKind::{Gpr64, K16, K64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
@@ -43,9 +41,7 @@ fn recipe(body: &[u8], loads: &[(MoveKind, u8)], stores: &[(MoveKind, u8)]) -> R
     let mut recipe = Recipe::new(Body::new(body).unwrap());
     let at = |&(kind, reg): &(MoveKind, u8)| Move::new(kind, reg, offset(kind, reg));
     loads.iter().for_each(|m| recipe.loads.push(at(m)).unwrap());
-    stores
-        .iter()
-        .for_each(|m| recipe.stores.push(at(m)).unwrap());
+    stores.iter().for_each(|m| recipe.stores.push(at(m)).unwrap());
     recipe
 }
 
@@ -75,18 +71,9 @@ impl Rig {
         // SAFETY: the moves go to `State`, operands have at most 64 bytes and are aligned, and each test runs
         // instructions that the host has.
         let exit = unsafe {
-            self.cache.call(
-                stub,
-                self.state.0.as_mut_ptr(),
-                self.operand.0.as_mut_ptr(),
-                &raw mut self.scratch,
-            )
+            self.cache.call(stub, self.state.0.as_mut_ptr(), self.operand.0.as_mut_ptr(), &raw mut self.scratch)
         };
-        assert_eq!(
-            HostFpu::now(),
-            host,
-            "the stub gives back MXCSR, FCW, and an empty x87 stack without exceptions"
-        );
+        assert_eq!(HostFpu::now(), host, "the stub gives back MXCSR, FCW, and an empty x87 stack without exceptions");
         exit.unwrap()
     }
 
@@ -116,13 +103,7 @@ impl HostFpu {
             asm!("stmxcsr [{}]", "fnstenv [{}]", "fldenv [{1}]", in(reg) &raw mut mxcsr, in(reg) env.as_mut_ptr());
             asm!("pushfq", "pop {}", out(reg) flags);
         }
-        Self {
-            mxcsr,
-            fcw: env[0],
-            exceptions: env[2] & 0xff,
-            tags: env[4],
-            df: flags & 0x400 != 0,
-        }
+        Self { mxcsr, fcw: env[0], exceptions: env[2] & 0xff, tags: env[4], df: flags & 0x400 != 0 }
     }
 
     fn set_mxcsr(mxcsr: u32) {
@@ -153,10 +134,7 @@ fn paddd_xmm_from_memory() {
     expected.0[64..80].copy_from_slice(&dwords(&[11, 22, 0, 44]));
     let exit = rig.run(&recipe(&[0x66, 0x0f, 0xfe, 0x0e], &[(Xmm, 1)], &[(Xmm, 1)]));
     assert_eq!(exit, Exit(0));
-    assert_eq!(
-        rig.state, expected,
-        "nothing but 16 bytes of register 1 changes"
-    );
+    assert_eq!(rig.state, expected, "nothing but 16 bytes of register 1 changes");
 }
 
 #[test]
@@ -170,18 +148,10 @@ fn vpaddd_ymm_zeroes_the_upper_half() {
     let mut expected = rig.state.clone();
     expected.0[64..96].copy_from_slice(&dwords(&[11, 12, 13, 14, 15, 16, 17, 18]));
     expected.0[96..128].fill(0);
-    let _ = rig.run(&recipe(
-        &[0xc5, 0xed, 0xfe, 0x0e],
-        &[(Ymm, 2)],
-        &[(YmmZero, 1)],
-    ));
+    let _ = rig.run(&recipe(&[0xc5, 0xed, 0xfe, 0x0e], &[(Ymm, 2)], &[(YmmZero, 1)]));
     assert_eq!(rig.state, expected);
     let _ = rig.run(&recipe(&[0xc5, 0xed, 0xfe, 0x0e], &[(Ymm, 2)], &[(Ymm, 3)]));
-    assert_eq!(
-        rig.get::<64>(Ymm, 3)[32..],
-        [FILL; 32],
-        "a plain Ymm store stores 32 bytes"
-    );
+    assert_eq!(rig.get::<64>(Ymm, 3)[32..], [FILL; 32], "a plain Ymm store stores 32 bytes");
 }
 
 /// XmmZero stores zeros also where the register has something else.
@@ -212,10 +182,7 @@ fn an_unmasked_exception_stores_nothing() {
     let mut rig = Rig::new();
     rig.set(Xmm, 1, &floats(&[f32::MAX, 1.0, 2.0, 3.0]));
     rig.operand.0[..16].copy_from_slice(&floats(&[f32::MAX, 1.0, 1.0, 1.0]));
-    let add = Recipe {
-        mxcsr: true,
-        ..recipe(&ADDPS_XMM1_MEM, &[(Xmm, 1)], &[(Xmm, 1)])
-    };
+    let add = Recipe { mxcsr: true, ..recipe(&ADDPS_XMM1_MEM, &[(Xmm, 1)], &[(Xmm, 1)]) };
     let before = rig.state.clone();
     for fatal in [OE, PE, OE | PE, 0x3f] {
         rig.scratch.mxcsr_fatal = fatal;
@@ -230,10 +197,7 @@ fn an_unmasked_exception_stores_nothing() {
         rig.scratch.mxcsr_fatal = fatal;
         let exit = rig.run(&add);
         assert_eq!(exit, Exit(u64::from(OE | PE) << 32));
-        assert_eq!(
-            rig.get::<16>(Xmm, 1).to_vec(),
-            floats(&[f32::INFINITY, 2.0, 3.0, 4.0])
-        );
+        assert_eq!(rig.get::<16>(Xmm, 1).to_vec(), floats(&[f32::INFINITY, 2.0, 3.0, 4.0]));
     }
 }
 
@@ -241,10 +205,7 @@ fn an_unmasked_exception_stores_nothing() {
 fn the_instruction_runs_under_the_callers_mxcsr_and_the_hosts_comes_back() {
     let mut rig = Rig::new();
     rig.operand.0[..4].copy_from_slice(&1e-8f32.to_le_bytes());
-    let add = Recipe {
-        mxcsr: true,
-        ..recipe(&ADDPS_XMM1_MEM, &[(Xmm, 1)], &[(Xmm, 1)])
-    };
+    let add = Recipe { mxcsr: true, ..recipe(&ADDPS_XMM1_MEM, &[(Xmm, 1)], &[(Xmm, 1)]) };
     // Round to nearest, down, up, to zero; the host's own mode and sticky flags must not matter, nor change.
     for host in [0x1f80, 0x3fa1, 0xdfbf] {
         for (rounding, sum) in [(0, 1.0), (1, 1.0), (2, 1.0 + f32::EPSILON), (3, 1.0f32)] {
@@ -257,11 +218,7 @@ fn the_instruction_runs_under_the_callers_mxcsr_and_the_hosts_comes_back() {
             let fault = rig.run(&add);
             HostFpu::set_mxcsr(0x1f80);
             assert_eq!((exit.mxcsr_flags(), exit.is_fault()), (PE, false));
-            assert_eq!(
-                rig.get::<4>(Xmm, 1),
-                sum.to_le_bytes(),
-                "rounding {rounding}"
-            );
+            assert_eq!(rig.get::<4>(Xmm, 1), sum.to_le_bytes(), "rounding {rounding}");
             assert_eq!(rig.scratch.mxcsr_out, 0x1f80 | rounding << 13 | PE);
             assert!(fault.is_fault(), "1 + 2^-23 + 1e-8 is inexact too");
         }
@@ -277,11 +234,7 @@ const OF: u64 = 1 << 11;
 fn comiss_gives_flags_and_mxcsr() {
     let mut rig = Rig::new();
     // comiss xmm1, [rsi]
-    let comiss = Recipe {
-        mxcsr: true,
-        rflags_out: true,
-        ..recipe(&[0x0f, 0x2f, 0x0e], &[(Xmm, 1)], &[])
-    };
+    let comiss = Recipe { mxcsr: true, rflags_out: true, ..recipe(&[0x0f, 0x2f, 0x0e], &[(Xmm, 1)], &[]) };
     for (a, b, flags, raised) in [
         (1.0f32, 2.0f32, CF, 0),
         (2.0, 1.0, 0, 0),
@@ -293,46 +246,26 @@ fn comiss_gives_flags_and_mxcsr() {
         rig.operand.0[..4].copy_from_slice(&b.to_le_bytes());
         rig.scratch.mxcsr_fatal = 0;
         let exit = rig.run(&comiss);
-        assert_eq!(
-            (exit.rflags(), exit.mxcsr_flags(), exit.is_fault()),
-            (flags, raised, false),
-            "{a} {b}"
-        );
+        assert_eq!((exit.rflags(), exit.mxcsr_flags(), exit.is_fault()), (flags, raised, false), "{a} {b}");
         rig.scratch.mxcsr_fatal = 0x3f;
         let exit = rig.run(&comiss);
-        assert_eq!(
-            (exit.mxcsr_flags(), exit.is_fault()),
-            (raised, raised != 0),
-            "{a} {b}"
-        );
+        assert_eq!((exit.mxcsr_flags(), exit.is_fault()), (raised, raised != 0), "{a} {b}");
     }
 }
 
 fn all_flags() -> impl Iterator<Item = u64> {
     (0..64u64).map(|n| {
         let bits = [0, 2, 4, 6, 7, 11];
-        bits.iter()
-            .enumerate()
-            .map(|(i, bit)| (n >> i & 1) << bit)
-            .sum()
+        bits.iter().enumerate().map(|(i, bit)| (n >> i & 1) << bit).sum()
     })
 }
 
 #[test]
 fn flags_go_in_and_come_out_beside_rax() {
     let mut rig = Rig::new();
-    let plain = Recipe {
-        rflags_in: true,
-        rflags_out: true,
-        ..recipe(&[0x90], &[], &[])
-    };
+    let plain = Recipe { rflags_in: true, rflags_out: true, ..recipe(&[0x90], &[], &[]) };
     let all = [0, 1, 2, 9, 10].map(|reg| (Gpr64, reg));
-    let beside = Recipe {
-        rflags_in: true,
-        rflags_out: true,
-        mxcsr: true,
-        ..recipe(&[0x90], &all, &all)
-    };
+    let beside = Recipe { rflags_in: true, rflags_out: true, mxcsr: true, ..recipe(&[0x90], &all, &all) };
     for (_, reg) in all {
         rig.set(Gpr64, reg, &[0x10 + reg; 8]);
     }
@@ -350,18 +283,11 @@ fn flags_go_in_and_come_out_beside_rax() {
 fn each_flag_goes_in_at_its_place() {
     let mut rig = Rig::new();
     for (bit, setcc) in [(0, 0x92u8), (2, 0x9a), (6, 0x94), (7, 0x98), (11, 0x90)] {
-        let set = Recipe {
-            rflags_in: true,
-            ..recipe(&[0x0f, setcc, 0xc1], &[(Gpr64, 1)], &[(Gpr64, 1)])
-        };
+        let set = Recipe { rflags_in: true, ..recipe(&[0x0f, setcc, 0xc1], &[(Gpr64, 1)], &[(Gpr64, 1)]) };
         for flags in all_flags() {
             rig.scratch.rflags_in = flags;
             let _ = rig.run(&set);
-            assert_eq!(
-                u64::from(rig.get::<1>(Gpr64, 1)[0]),
-                flags >> bit & 1,
-                "bit {bit} of {flags:#x}"
-            );
+            assert_eq!(u64::from(rig.get::<1>(Gpr64, 1)[0]), flags >> bit & 1, "bit {bit} of {flags:#x}");
         }
     }
 }
@@ -371,55 +297,29 @@ fn gprs_stand_in() {
     let mut rig = Rig::new();
     rig.set(Xmm, 1, &dwords(&[0xdead_beef, 2, 3, 4]));
     // movd ecx, xmm1
-    let _ = rig.run(&recipe(
-        &[0x66, 0x0f, 0x7e, 0xc9],
-        &[(Xmm, 1)],
-        &[(Gpr64, 1)],
-    ));
+    let _ = rig.run(&recipe(&[0x66, 0x0f, 0x7e, 0xc9], &[(Xmm, 1)], &[(Gpr64, 1)]));
     assert_eq!(rig.get::<8>(Gpr64, 1), 0xdead_beefu64.to_le_bytes());
     // movd xmm3, r11d; movmskps eax, xmm3
     rig.set(Gpr64, 11, &0x8000_0001u64.to_le_bytes());
-    let _ = rig.run(&recipe(
-        &[0x66, 0x41, 0x0f, 0x6e, 0xdb],
-        &[(Gpr64, 11)],
-        &[(Xmm, 3)],
-    ));
-    assert_eq!(
-        rig.get::<16>(Xmm, 3).to_vec(),
-        dwords(&[0x8000_0001, 0, 0, 0])
-    );
+    let _ = rig.run(&recipe(&[0x66, 0x41, 0x0f, 0x6e, 0xdb], &[(Gpr64, 11)], &[(Xmm, 3)]));
+    assert_eq!(rig.get::<16>(Xmm, 3).to_vec(), dwords(&[0x8000_0001, 0, 0, 0]));
     let exit = rig.run(&recipe(&[0x0f, 0x50, 0xc3], &[(Xmm, 3)], &[(Gpr64, 0)]));
-    assert_eq!(
-        (rig.get::<8>(Gpr64, 0), exit),
-        (1u64.to_le_bytes(), Exit(0)),
-        "RAX is stored before it is the result"
-    );
+    assert_eq!((rig.get::<8>(Gpr64, 0), exit), (1u64.to_le_bytes(), Exit(0)), "RAX is stored before it is the result");
 }
 
 #[test]
 fn rax_and_flags_come_out_together() {
     let mut rig = Rig::new();
     // add eax, [rsi]: ModRM.reg = eax
-    let add = Recipe {
-        rflags_out: true,
-        ..recipe(&[0x03, 0x06], &[(Gpr64, 0)], &[(Gpr64, 0)])
-    };
-    for (a, b) in [
-        (1u32, 2u32),
-        (0x7fff_ffff, 1),
-        (u32::MAX, 1),
-        (0x8000_0000, 0x8000_0000),
-    ] {
+    let add = Recipe { rflags_out: true, ..recipe(&[0x03, 0x06], &[(Gpr64, 0)], &[(Gpr64, 0)]) };
+    for (a, b) in [(1u32, 2u32), (0x7fff_ffff, 1), (u32::MAX, 1), (0x8000_0000, 0x8000_0000)] {
         rig.set(Gpr64, 0, &u64::from(a).to_le_bytes());
         rig.operand.0[..4].copy_from_slice(&b.to_le_bytes());
         let exit = rig.run(&add);
         let (sum, carry) = a.overflowing_add(b);
         let overflow = (a as i32).overflowing_add(b as i32).1;
         assert_eq!(rig.get::<8>(Gpr64, 0), u64::from(sum).to_le_bytes());
-        assert_eq!(
-            exit.rflags() & (CF | ZF | OF),
-            carry as u64 | u64::from(sum == 0) << 6 | u64::from(overflow) << 11
-        );
+        assert_eq!(exit.rflags() & (CF | ZF | OF), carry as u64 | u64::from(sum == 0) << 6 | u64::from(overflow) << 11);
     }
 }
 
@@ -433,10 +333,7 @@ fn f80(value: u64) -> [u8; 16] {
 }
 
 fn x87(body: &[u8], pushes: u8, pops: u8) -> Recipe {
-    Recipe {
-        x87: Some(X87 { pushes, pops }),
-        ..recipe(body, &[], &[])
-    }
+    Recipe { x87: Some(X87 { pushes, pops }), ..recipe(body, &[], &[]) }
 }
 
 #[test]
@@ -477,16 +374,10 @@ fn x87_status_and_flags() {
     // fcomi st0, st1; fcmovb st0, st1
     for (a, b, flags) in [(1, 2, CF), (2, 1, 0), (2, 2, ZF)] {
         (rig.scratch.st[0], rig.scratch.st[1]) = (f80(a), f80(b));
-        let exit = rig.run(&Recipe {
-            rflags_out: true,
-            ..x87(&[0xdb, 0xf1], 2, 2)
-        });
+        let exit = rig.run(&Recipe { rflags_out: true, ..x87(&[0xdb, 0xf1], 2, 2) });
         assert_eq!(exit.rflags(), flags);
         rig.scratch.rflags_in = flags;
-        let _ = rig.run(&Recipe {
-            rflags_in: true,
-            ..x87(&[0xda, 0xc1], 2, 2)
-        });
+        let _ = rig.run(&Recipe { rflags_in: true, ..x87(&[0xda, 0xc1], 2, 2) });
         assert_eq!(rig.scratch.st[0], f80(a.max(b)));
     }
     // 53-bit precision by the caller's control word: 2^60 + 1 rounds.
@@ -544,10 +435,7 @@ fn a_full_memory_flips_the_generation() {
     let first = rig.cache.install(Key(0), &constant(0)).unwrap();
     let mut current = vec![(0u32, first)];
     for value in 1.. {
-        let stub = rig
-            .cache
-            .install(Key(value.into()), &constant(value))
-            .unwrap();
+        let stub = rig.cache.install(Key(value.into()), &constant(value)).unwrap();
         if !rig.cache.is_current(first) {
             assert!(rig.cache.is_current(stub));
             assert_eq!(rig.constant(stub), value);
@@ -555,11 +443,7 @@ fn a_full_memory_flips_the_generation() {
         }
         current.push((value, stub));
     }
-    assert!(
-        (1000..=1024).contains(&current.len()),
-        "one line each, four kept free: {}",
-        current.len()
-    );
+    assert!((1000..=1024).contains(&current.len()), "one line each, four kept free: {}", current.len());
     for (value, stub) in current {
         assert!(!rig.cache.is_current(stub));
         assert_eq!(rig.cache.lookup(Key(value.into())), None);
@@ -586,10 +470,7 @@ fn each_key_finds_its_own_stub() {
                 None => missing += 1,
             }
         }
-        assert!(
-            missing < 20,
-            "{missing} of 900 lost to crowded slots, shift {shift}"
-        );
+        assert!(missing < 20, "{missing} of 900 lost to crowded slots, shift {shift}");
         assert_eq!(rig.cache.lookup(key(900)), None);
     }
 }
@@ -603,9 +484,7 @@ fn colliding_keys_do_no_harm() {
         let stub = rig.cache.install(key(n), &constant(n)).unwrap();
         assert_eq!(rig.cache.lookup(key(n)), Some(stub));
     }
-    let found: Vec<_> = (0..100)
-        .filter_map(|n| Some((n, rig.cache.lookup(key(n))?)))
-        .collect();
+    let found: Vec<_> = (0..100).filter_map(|n| Some((n, rig.cache.lookup(key(n))?))).collect();
     assert!(!found.is_empty());
     for (n, stub) in found {
         assert_eq!(rig.constant(stub), n);
@@ -615,33 +494,17 @@ fn colliding_keys_do_no_harm() {
 #[test]
 fn get_makes_once_and_passes_errors_on() {
     let mut rig = Rig::new();
-    let stub = rig
-        .cache
-        .get::<StubError>(Key(1), || Ok(constant(1)))
-        .unwrap();
-    assert_eq!(
-        rig.cache.get::<StubError>(Key(1), || unreachable!()),
-        Ok(stub)
-    );
+    let stub = rig.cache.get::<StubError>(Key(1), || Ok(constant(1))).unwrap();
+    assert_eq!(rig.cache.get::<StubError>(Key(1), || unreachable!()), Ok(stub));
     let refused = StubError::BadRecipe("no");
     assert_eq!(rig.cache.get(Key(2), || Err(refused)), Err(refused));
     assert_eq!(rig.cache.lookup(Key(2)), None);
     let bad = recipe(&[0x90], &[(Gpr64, 0)], &[(Gpr64, 4)]);
-    assert!(matches!(
-        rig.cache.install(Key(1), &bad),
-        Err(StubError::BadRecipe(_))
-    ));
-    assert_eq!(
-        rig.cache.lookup(Key(1)),
-        Some(stub),
-        "a refused recipe changes nothing"
-    );
+    assert!(matches!(rig.cache.install(Key(1), &bad), Err(StubError::BadRecipe(_))));
+    assert_eq!(rig.cache.lookup(Key(1)), Some(stub), "a refused recipe changes nothing");
     assert_eq!(rig.constant(stub), 1);
     let again = rig.cache.install(Key(1), &constant(2)).unwrap();
-    assert_eq!(
-        (rig.cache.lookup(Key(1)), rig.constant(again)),
-        (Some(again), 2)
-    );
+    assert_eq!((rig.cache.lookup(Key(1)), rig.constant(again)), (Some(again), 2));
 }
 
 #[test]
@@ -658,10 +521,7 @@ fn stubs_of_another_cache_are_stale() {
 fn changed_code_is_seen_at_once() {
     let mut rig = Rig::new();
     for value in 0..20_000 {
-        let stub = rig
-            .cache
-            .install(Key(u128::from(value % 7)), &constant(value))
-            .unwrap();
+        let stub = rig.cache.install(Key(u128::from(value % 7)), &constant(value)).unwrap();
         assert_eq!(rig.constant(stub), value);
     }
 }
@@ -672,10 +532,7 @@ fn a_cache_moves_between_threads() {
     for value in 0..300 {
         let stub = cache.install(Key(value.into()), &constant(value)).unwrap();
         cache = std::thread::spawn(move || {
-            let mut rig = Rig {
-                cache,
-                ..Rig::new()
-            };
+            let mut rig = Rig { cache, ..Rig::new() };
             assert_eq!(rig.constant(stub), value);
             let own = rig.cache.install(Key(1 << 64), &constant(!value)).unwrap();
             assert_eq!(rig.constant(own), !value);
@@ -683,10 +540,7 @@ fn a_cache_moves_between_threads() {
         })
         .join()
         .unwrap();
-        let mut rig = Rig {
-            cache,
-            ..Rig::new()
-        };
+        let mut rig = Rig { cache, ..Rig::new() };
         let latest = rig.cache.lookup(Key(1 << 64)).unwrap();
         assert_eq!(rig.constant(latest), !value);
         cache = rig.cache;
@@ -702,13 +556,8 @@ fn a_stub_of_256_bytes_runs_and_the_next_starts_behind_it() {
     let loads: Vec<_> = (6..16).map(|reg| (Xmm, reg)).collect();
     let stores: Vec<_> = (8..14).map(|reg| (XmmZero, reg)).collect();
     (6..16).for_each(|reg| rig.set(Xmm, reg, &[reg; 16]));
-    let nop = [
-        0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0,
-    ];
-    let long = rig
-        .cache
-        .install(Key(1), &recipe(&nop[1..], &loads, &stores))
-        .unwrap();
+    let nop = [0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0];
+    let long = rig.cache.install(Key(1), &recipe(&nop[1..], &loads, &stores)).unwrap();
     let next = rig.cache.install(Key(2), &constant(9)).unwrap();
     let _ = rig.call(long);
     assert_eq!(rig.constant(next), 9);
@@ -716,18 +565,13 @@ fn a_stub_of_256_bytes_runs_and_the_next_starts_behind_it() {
         assert_eq!(rig.get::<16>(Xmm, reg), [reg; 16]);
         assert_eq!(rig.get::<64>(Xmm, reg)[16..], [0; 48]);
     }
-    assert_eq!(
-        rig.cache.install(Key(3), &recipe(&nop, &loads, &stores)),
-        Err(StubError::TooLong)
-    );
+    assert_eq!(rig.cache.install(Key(3), &recipe(&nop, &loads, &stores)), Err(StubError::TooLong));
 }
 
 #[test]
 fn avx512_registers_and_masks() {
     if !is_x86_feature_detected!("avx512bw") || !is_x86_feature_detected!("avx512vl") {
-        return eprintln!(
-            "SKIPPED: this host has no AVX-512; zmm, xmm16 to xmm31 and k moves were not run"
-        );
+        return eprintln!("SKIPPED: this host has no AVX-512; zmm, xmm16 to xmm31 and k moves were not run");
     }
     let mut rig = Rig::new();
     let bytes: Vec<u8> = (0..64).collect();
@@ -735,11 +579,7 @@ fn avx512_registers_and_masks() {
         let to = (reg + 13) % 32;
         rig.set(Zmm, reg, &bytes);
         // vmovdqa64 zmm{to}, zmm{reg}
-        let p0 = 0xf1
-            & !((to >> 3 & 1) << 7
-                | (reg >> 4 & 1) << 6
-                | (reg >> 3 & 1) << 5
-                | (to >> 4 & 1) << 4);
+        let p0 = 0xf1 & !((to >> 3 & 1) << 7 | (reg >> 4 & 1) << 6 | (reg >> 3 & 1) << 5 | (to >> 4 & 1) << 4);
         let body = [0x62, p0, 0xfd, 0x48, 0x6f, 0xc0 | (to & 7) << 3 | reg & 7];
         for (kind, len) in [(Xmm, 16), (Ymm, 32), (Zmm, 64)] {
             if kind == Xmm && reg < 16 {
@@ -749,20 +589,14 @@ fn avx512_registers_and_masks() {
             let mut expected = rig.state.clone();
             expected.0[64 * usize::from(to)..][..len].copy_from_slice(&bytes[..len]);
             expected.0[64 * usize::from(to) + len..][..64 - len].fill(0);
-            let _ = rig.run(&Recipe {
-                vex_dirty: true,
-                ..recipe(&body, &[(kind, reg)], &[(Zmm, to)])
-            });
+            let _ = rig.run(&Recipe { vex_dirty: true, ..recipe(&body, &[(kind, reg)], &[(Zmm, to)]) });
             assert_eq!(rig.state, expected, "{kind:?} {reg}");
         }
     }
     for k in 0..8u8 {
         let to = (k + 3) % 8;
         let body = [0xc4, 0xe1, 0xf8, 0x90, 0xc0 | to << 3 | k]; // kmovq k{to}, k{k}
-        for (load, store, value) in [
-            (K64, K64, [k + 1; 8]),
-            (K16, K64, [k + 1, k + 1, 0, 0, 0, 0, 0, 0]),
-        ] {
+        for (load, store, value) in [(K64, K64, [k + 1; 8]), (K16, K64, [k + 1, k + 1, 0, 0, 0, 0, 0, 0])] {
             rig.set(K64, k, &[k + 1; 8]);
             rig.set(K64, to, &[FILL; 8]);
             let _ = rig.run(&recipe(&body, &[(load, k)], &[(store, to)]));

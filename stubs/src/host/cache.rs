@@ -266,11 +266,7 @@ mod tests {
         assert_eq!(cache.flip(&next), Ok(()));
         let last = cache.base();
         assert_eq!(cache.flip(&next), Err(StubError::GenerationsSpent));
-        assert_eq!(
-            cache.flip(&next),
-            Err(StubError::GenerationsSpent),
-            "for good"
-        );
+        assert_eq!(cache.flip(&next), Err(StubError::GenerationsSpent), "for good");
         assert_eq!(cache.base(), last, "what is installed stays");
         assert!(!in_generation(EMPTY.stub, last));
         assert_eq!(cache.lookup(Key(EMPTY.key)), None);

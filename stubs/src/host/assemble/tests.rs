@@ -18,43 +18,20 @@ fn assembled(recipe: &Recipe) -> Result<Vec<Instruction>, StubError> {
     // SAFETY: the sink is dropped before `place` is read.
     let sink = unsafe { Sink::new(place.as_mut_ptr(), MAX_STUB) };
     let lines = stub(sink, recipe)?;
-    Ok(
-        Decoder::new(64, &place[..lines * LINE], DecoderOptions::NONE)
-            .into_iter()
-            .collect(),
-    )
+    Ok(Decoder::new(64, &place[..lines * LINE], DecoderOptions::NONE).into_iter().collect())
 }
 
 /// The instructions before and after the body.
 fn around(recipe: &Recipe) -> (Vec<Instruction>, Vec<Instruction>) {
     let mut code = assembled(recipe).unwrap();
-    let body = code
-        .iter()
-        .position(|i| i.code() == Code::Nopd)
-        .expect("the body is there, byte for byte");
+    let body = code.iter().position(|i| i.code() == Code::Nopd).expect("the body is there, byte for byte");
     let after = code.split_off(body + 1);
     code.pop();
     (code, after)
 }
 
-const OFFSETS: [i32; 16] = [
-    0,
-    1,
-    16,
-    64,
-    127,
-    128,
-    -64,
-    -128,
-    -129,
-    2032,
-    2048,
-    4064,
-    8128,
-    8192,
-    -8192,
-    i32::MAX - 64,
-];
+const OFFSETS: [i32; 16] =
+    [0, 1, 16, 64, 127, 128, -64, -128, -129, 2032, 2048, 4064, 8128, 8192, -8192, i32::MAX - 64];
 
 /// Every kind that both loads and stores: register file, first and last number, codes of load and store.
 #[rustfmt::skip]
@@ -72,24 +49,12 @@ const BOTH_WAYS: &[(MoveKind, Register, u8, u8, Code, Code)] = &[
 ];
 
 fn assert_at(i: &Instruction, code: Code, register: Register, offset: i64) {
-    let (reg, mem) = if i.op0_kind() == OpKind::Register {
-        (i.op0_register(), 1)
-    } else {
-        (i.op1_register(), 0)
-    };
+    let (reg, mem) = if i.op0_kind() == OpKind::Register { (i.op0_register(), 1) } else { (i.op1_register(), 0) };
     assert_eq!((i.code(), reg), (code, register), "{i}");
     assert_eq!(i.op_kind(mem), OpKind::Memory, "{i}");
-    assert_eq!(
-        (i.memory_base(), i.memory_index()),
-        (Register::RDI, Register::None),
-        "{i}"
-    );
+    assert_eq!((i.memory_base(), i.memory_index()), (Register::RDI, Register::None), "{i}");
     assert_eq!(i.memory_displacement64() as i64, offset, "{i}");
-    assert_eq!(
-        (i.op_mask(), i.zeroing_masking()),
-        (Register::None, false),
-        "{i}"
-    );
+    assert_eq!((i.op_mask(), i.zeroing_masking()), (Register::None, false), "{i}");
 }
 
 #[test]
@@ -112,43 +77,20 @@ fn each_move_of_each_register_is_what_it_says() {
 #[test]
 fn evex_displacements_are_compressed() {
     let len = |offset| around(&recipe(&[Move::new(MoveKind::Zmm, 17, offset)], &[])).0[1].len();
-    assert_eq!(
-        [len(0), len(64), len(127 * 64), len(-128 * 64)],
-        [6, 7, 7, 7]
-    );
+    assert_eq!([len(0), len(64), len(127 * 64), len(-128 * 64)], [6, 7, 7, 7]);
     assert_eq!([len(128 * 64), len(65), len(-129 * 64)], [10, 10, 10]);
 }
 
 #[test]
 fn moves_beside_upper_halves_are_vex_and_every_exit_clears_them() {
     let xmm = Move::new(MoveKind::Xmm, 9, 32);
-    let recipe = Recipe {
-        vex_dirty: true,
-        mxcsr: true,
-        ..recipe(&[xmm], &[xmm])
-    };
+    let recipe = Recipe { vex_dirty: true, mxcsr: true, ..recipe(&[xmm], &[xmm]) };
     let (before, after) = around(&recipe);
-    assert_at(
-        &before[2],
-        Code::VEX_Vmovdqu_xmm_xmmm128,
-        Register::XMM9,
-        32,
-    );
-    assert!(
-        after
-            .iter()
-            .any(|i| i.code() == Code::VEX_Vmovdqu_xmmm128_xmm)
-    );
-    let exits: Vec<_> = after
-        .windows(2)
-        .filter(|w| w[1].mnemonic() == Mnemonic::Ret)
-        .collect();
+    assert_at(&before[2], Code::VEX_Vmovdqu_xmm_xmmm128, Register::XMM9, 32);
+    assert!(after.iter().any(|i| i.code() == Code::VEX_Vmovdqu_xmmm128_xmm));
+    let exits: Vec<_> = after.windows(2).filter(|w| w[1].mnemonic() == Mnemonic::Ret).collect();
     assert_eq!(exits.len(), 2);
-    assert!(
-        exits
-            .iter()
-            .all(|w| w[0].mnemonic() == Mnemonic::Vzeroupper)
-    );
+    assert!(exits.iter().all(|w| w[0].mnemonic() == Mnemonic::Vzeroupper));
 }
 
 #[test]
@@ -164,15 +106,9 @@ fn zeroing_stores_write_64_bytes_and_no_stored_register() {
                 number != reg && others.iter().all(|m| m.reg != number)
             };
             let mut written = Vec::new();
-            for i in after
-                .iter()
-                .take_while(|i| i.mnemonic() != Mnemonic::Ret)
-                .skip(others.len())
-            {
+            for i in after.iter().take_while(|i| i.mnemonic() != Mnemonic::Ret).skip(others.len()) {
                 match i.op0_kind() {
-                    OpKind::Memory => {
-                        written.push((i.memory_displacement64(), i.memory_size().size()))
-                    }
+                    OpKind::Memory => written.push((i.memory_displacement64(), i.memory_size().size())),
                     _ if i.op0_register().is_vector_register() => {
                         assert!(kept(i.op0_register()), "{i}")
                     }
@@ -187,31 +123,16 @@ fn zeroing_stores_write_64_bytes_and_no_stored_register() {
 #[test]
 fn the_rest_of_the_last_line_traps() {
     let code = assembled(&recipe(&[], &[])).unwrap();
-    let end = code
-        .iter()
-        .position(|i| i.mnemonic() == Mnemonic::Ret)
-        .unwrap();
+    let end = code.iter().position(|i| i.mnemonic() == Mnemonic::Ret).unwrap();
     assert_eq!(code.iter().map(Instruction::len).sum::<usize>(), LINE);
-    assert!(
-        code[end + 1..]
-            .iter()
-            .all(|i| i.mnemonic() == Mnemonic::Int3)
-    );
+    assert!(code[end + 1..].iter().all(|i| i.mnemonic() == Mnemonic::Int3));
 }
 
 /// No instruction of the frame but the result's last moves names RBX, RSP, RBP or R12 to R15.
 #[test]
 fn the_frame_keeps_to_its_registers() {
-    let mut recipe = recipe(
-        &[Move::new(MoveKind::Gpr64, 0, 0)],
-        &[Move::new(MoveKind::Gpr64, 0, 0)],
-    );
-    recipe = Recipe {
-        rflags_in: true,
-        rflags_out: true,
-        mxcsr: true,
-        ..recipe
-    };
+    let mut recipe = recipe(&[Move::new(MoveKind::Gpr64, 0, 0)], &[Move::new(MoveKind::Gpr64, 0, 0)]);
+    recipe = Recipe { rflags_in: true, rflags_out: true, mxcsr: true, ..recipe };
     recipe.x87 = Some(X87 { pushes: 2, pops: 2 });
     let mut info = iced_x86::InstructionInfoFactory::new();
     for i in assembled(&recipe).unwrap() {
@@ -220,17 +141,8 @@ fn the_frame_keeps_to_its_registers() {
         }
         for used in info.info(&i).used_registers() {
             let full = used.register().full_register();
-            let callee_saved = [
-                Register::RBX,
-                Register::RBP,
-                Register::RSP,
-                Register::R12,
-                Register::R13,
-            ];
-            assert!(
-                !callee_saved.contains(&full) && full != Register::R14 && full != Register::R15,
-                "{i}"
-            );
+            let callee_saved = [Register::RBX, Register::RBP, Register::RSP, Register::R12, Register::R13];
+            assert!(!callee_saved.contains(&full) && full != Register::R14 && full != Register::R15, "{i}");
         }
     }
 }
@@ -245,49 +157,23 @@ fn contradictions_are_refused() {
         assert_eq!(store(MoveKind::Gpr64, reg), no_register);
     }
     for kind in [MoveKind::Xmm, MoveKind::Ymm, MoveKind::Zmm] {
-        assert_eq!(
-            (load(kind, 32), store(kind, 32)),
-            (no_register, no_register)
-        );
+        assert_eq!((load(kind, 32), store(kind, 32)), (no_register, no_register));
     }
     for kind in [MoveKind::K64, MoveKind::K16, MoveKind::Mm] {
         assert_eq!((load(kind, 8), store(kind, 8)), (no_register, no_register));
     }
     for kind in [MoveKind::XmmZero, MoveKind::YmmZero] {
         assert_eq!(store(kind, 16), no_register);
-        assert_eq!(
-            load(kind, 1),
-            Err(StubError::BadRecipe("XmmZero and YmmZero are stores"))
-        );
+        assert_eq!(load(kind, 1), Err(StubError::BadRecipe("XmmZero and YmmZero are stores")));
     }
-    let far = Recipe {
-        ..recipe(&[Move::new(MoveKind::Xmm, 0, i32::MAX - 63)], &[])
-    };
-    assert_eq!(
-        assembled(&far).map(|_| ()),
-        Err(StubError::BadRecipe("offset out of reach"))
-    );
-    let deep = Recipe {
-        x87: Some(X87 { pushes: 9, pops: 0 }),
-        ..recipe(&[], &[])
-    };
-    assert_eq!(
-        assembled(&deep).map(|_| ()),
-        Err(StubError::BadRecipe("the x87 stack has 8 registers"))
-    );
+    let far = Recipe { ..recipe(&[Move::new(MoveKind::Xmm, 0, i32::MAX - 63)], &[]) };
+    assert_eq!(assembled(&far).map(|_| ()), Err(StubError::BadRecipe("offset out of reach")));
+    let deep = Recipe { x87: Some(X87 { pushes: 9, pops: 0 }), ..recipe(&[], &[]) };
+    assert_eq!(assembled(&deep).map(|_| ()), Err(StubError::BadRecipe("the x87 stack has 8 registers")));
     let gprs = STAND_INS.map(|reg| Move::new(MoveKind::Gpr64, reg, 0));
-    let crowded = Recipe {
-        rflags_out: true,
-        ..recipe(&[], &gprs)
-    };
-    assert_eq!(
-        assembled(&crowded).map(|_| ()),
-        Err(StubError::BadRecipe("flags and six GPRs out"))
-    );
-    assert!(
-        assembled(&recipe(&[], &gprs)).is_ok(),
-        "without flags six fit"
-    );
+    let crowded = Recipe { rflags_out: true, ..recipe(&[], &gprs) };
+    assert_eq!(assembled(&crowded).map(|_| ()), Err(StubError::BadRecipe("flags and six GPRs out")));
+    assert!(assembled(&recipe(&[], &gprs)).is_ok(), "without flags six fit");
 }
 
 /// A NOP of `prefixes` + 8 bytes.
@@ -301,17 +187,11 @@ fn long_nop(prefixes: usize) -> Body {
 fn four_lines_are_the_longest() {
     let loads: Vec<_> = (0..10).map(|n| Move::new(MoveKind::Xmm, n, 0)).collect();
     let stores: Vec<_> = (0..6).map(|n| Move::new(MoveKind::XmmZero, n, 0)).collect();
-    let with = |body| Recipe {
-        body,
-        ..recipe(&loads, &stores)
-    };
+    let with = |body| Recipe { body, ..recipe(&loads, &stores) };
     let code = assembled(&with(long_nop(5))).unwrap();
     assert_eq!(code.iter().map(Instruction::len).sum::<usize>(), MAX_STUB);
     assert_eq!(code.last().unwrap().mnemonic(), Mnemonic::Ret);
-    assert_eq!(
-        assembled(&with(long_nop(6))).map(|_| ()),
-        Err(StubError::TooLong)
-    );
+    assert_eq!(assembled(&with(long_nop(6))).map(|_| ()), Err(StubError::TooLong));
 }
 
 #[test]
