@@ -347,21 +347,21 @@ static SKETCHES: [Sketch; 48] = [
     sketch(Petals,       5, [0x06283d, 0x1363df, 0x47b5ff, 0xdff6ff]), // mov 32-bit
     sketch(Scales,       5, [0x1a1a2e, 0xe94560, 0xf6c065, 0x533483]), // mov 64-bit
     sketch(Xor,          8, [0x0d3b2e, 0x2a9d8f, 0xe9f5c9, 0x264653]), // mov moffs
-    sketch(Waves,        9, [0x3d0c11, 0xd62828, 0xf9c74f, 0x6a040f]), // rep stosd
+    sketch(Diamond,     11, [0x3d0c11, 0xd62828, 0xf9c74f, 0x6a040f]), // rep stosd
     sketch(Moire,       24, [0x10002b, 0x5a189a, 0xe0aaff, 0x240046]), // rep movsb
     sketch(Lattice,      5, [0x012a4a, 0x2c7da0, 0xa9d6e5, 0x01497c]), // rep movsq
     sketch(Saddle,       6, [0x14213d, 0xfca311, 0xfff1d0, 0x7f4f24]), // movnti
-    sketch(Diamond,      7, [0x081c15, 0x40916c, 0xd8f3dc, 0x1b4332]), // push/pop [mem]
-    sketch(Squares,      7, [0x3c096c, 0xff6d00, 0xffd166, 0x7b2cbf]), // push/pop stack
-    sketch(Alias,        3, [0x001219, 0x0a9396, 0xe9d8a6, 0x005f73]), // xchg
+    sketch(Plasma,      90, [0x081c15, 0x40916c, 0xd8f3dc, 0x1b4332]), // push/pop [mem]
+    sketch(Hyperbola,    7, [0x3c096c, 0xff6d00, 0xffd166, 0x7b2cbf]), // push/pop stack
+    sketch(Scales,       8, [0x001219, 0x0a9396, 0xe9d8a6, 0x005f73]), // xchg
     sketch(Ripple,       3, [0x370617, 0xdc2f02, 0xffba08, 0x9d0208]), // lock xadd
-    sketch(Plasma,      90, [0x03071e, 0x3f88c5, 0xf4d58d, 0x136f63]), // lock cmpxchg
+    sketch(Diamond,      7, [0x03071e, 0x3f88c5, 0xf4d58d, 0x136f63]), // lock cmpxchg
     sketch(And,          9, [0x2d00f7, 0x8900f2, 0xf20089, 0x1a0033]), // lock cmpxchg8b
     sketch(Weave,        7, [0x22223b, 0x9a8c98, 0xf2e9e4, 0x4a4e69]), // lock cmpxchg16b
-    sketch(Hyperbola,    7, [0x072227, 0x35858b, 0xaefeff, 0x4fbdba]), // add sub inc neg
+    sketch(Squares,      7, [0x072227, 0x35858b, 0xaefeff, 0x4fbdba]), // add sub inc neg
     sketch(Xor,          5, [0x1b1b2f, 0xe43f5a, 0xffd6e0, 0x1f4068]), // and or xor not
     sketch(Lattice,      3, [0x0b090a, 0xba181b, 0xf5f3f4, 0x660708]), // movdqu
-    sketch(Moire,       37, [0x004b23, 0x38b000, 0xccff33, 0x007200]), // movups
+    sketch(And,          6, [0x004b23, 0x38b000, 0xccff33, 0x007200]), // movups
     sketch(Ripple,       5, [0x1d3557, 0xa8dadc, 0xf1faee, 0xe63946]), // movaps
     sketch(Rings,       11, [0x231942, 0xbe95c4, 0xe0b1cb, 0x5e548e]), // movntdq
     sketch(Plasma,     150, [0x0f2027, 0x2c9364, 0xf8ffae, 0x203a43]), // movntps
@@ -371,11 +371,11 @@ static SKETCHES: [Sketch; 48] = [
     sketch(Saddle,       9, [0x10451d, 0xf4a261, 0xfefae0, 0xbc4749]), // pextrd
     sketch(Squares,      5, [0x0a0908, 0x49b6a6, 0xeae0d5, 0x22333b]), // maskmovdqu
     sketch(Plasma,     210, [0x1b0033, 0xff4d8d, 0xffd9a0, 0x5522aa]), // paddd/pxor
-    sketch(Diamond,     11, [0x001427, 0x708d81, 0xf4d58d, 0xbf0603]), // fild/fistp
+    sketch(Waves,        9, [0x001427, 0x708d81, 0xf4d58d, 0xbf0603]), // fild/fistp
     sketch(Alias,        5, [0x2a0845, 0x6441a5, 0xd9c8ff, 0x3a1c71]), // fld/fstp
     sketch(Hyperbola,   10, [0x000814, 0x0077b6, 0xffd60a, 0x003566]), // fxsave
     sketch(Petals,       4, [0x1f0318, 0xf71735, 0xffe1e9, 0x571f4e]), // vmovdqu ymm
-    sketch(Scales,       8, [0x0c1618, 0x00a676, 0xf7f9bf, 0x004643]), // vmovntdq ymm
+    sketch(Alias,        3, [0x0c1618, 0x00a676, 0xf7f9bf, 0x004643]), // vmovntdq ymm
     sketch(Ripple,       8, [0x161a1d, 0xe5383b, 0xf5cac3, 0x660708]), // vextractf128
     sketch(Xor,         11, [0x02111b, 0x5d9cec, 0xfcf6b1, 0x30638e]), // vpaddd ymm
     sketch(Lattice,      4, [0x240b36, 0xf0a202, 0xffe6b8, 0xc31432]), // vmaskmovps
@@ -388,6 +388,6 @@ static SKETCHES: [Sketch; 48] = [
     sketch(Weave,        4, [0x1a1423, 0xb75d69, 0xeacdc2, 0x372549]), // vpaddd zmm 1to16
     sketch(Hyperbola,    5, [0x0b132b, 0x5bc0be, 0xe2fcef, 0x3a506b]), // vpcompressd
     sketch(Squares,      9, [0x12100e, 0x2a9d8f, 0xf1e3a4, 0x264653]), // vpexpandd
-    sketch(And,          6, [0x330c2f, 0x7b9acc, 0xfcf6f5, 0x5d2e8c]), // vpscatterdd
+    sketch(Moire,       37, [0x330c2f, 0x7b9acc, 0xfcf6f5, 0x5d2e8c]), // vpscatterdd
     sketch(Weave,       10, [0x001f1f, 0xff7d00, 0xffecd1, 0x15616d]), // vpmovdb
 ];
