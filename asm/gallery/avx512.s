@@ -314,8 +314,8 @@ g_down:
     .set g_lane, g_lane + 1
     .endr
 g_vpscatterdd:
-    vmovdqu32 zmm28, zmmword ptr [rip + g_down]
-    vpxord zmm29, zmm29, zmm29
+    vmovdqu32 zmm12, zmmword ptr [rip + g_down]
+    vpxord zmm13, zmm13, zmm13
     mov rsi, r13
     mov rbx, r12
     mov ebp, G_N
@@ -325,8 +325,8 @@ g_vpscatterdd:
     mov eax, 0x5555
     kmovw k1, eax
     knotw k2, k1
-    vpscatterdd dword ptr [rdi + zmm28 * 4]{k1}, zmm0
-    vpscatterdd dword ptr [rdi + zmm28 * 4]{k2}, zmm0
+    vpscatterdd dword ptr [rdi + zmm12 * 4]{k1}, zmm0
+    vpscatterdd dword ptr [rdi + zmm12 * 4]{k2}, zmm0
     add rdi, 16 * G_PITCH
     add ecx, 64
     cmp ecx, G_ROW
@@ -334,7 +334,7 @@ g_vpscatterdd:
     mov eax, 0x7fff
     kmovw k3, eax
     vmovdqu32 zmm30, zmmword ptr [rsi]
-    vpscatterdd dword ptr [rbx + zmm29 * 4]{k3}, zmm30
+    vpscatterdd dword ptr [rbx + zmm13 * 4]{k3}, zmm30
     add rsi, G_ROW
     add rbx, 4
     dec ebp
