@@ -354,9 +354,9 @@ g_paint_caption:
     .short \pattern - g_image - 0x8000
     .short \param
     .long \colour0, \colour1, \colour2, \colour3
-g_text_\@:
+.Lg_text_\@:
     .asciz "\caption"
-    .org g_text_\@ + G_RECORD - G_TEXT
+    .org .Lg_text_\@ + G_RECORD - G_TEXT
 .endm
 
 .balign 8

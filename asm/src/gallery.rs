@@ -135,7 +135,7 @@ mod tests {
         let mut table = PAGE_TABLES;
         for level in (1..=4).rev() {
             let shift = 12 + 9 * (level - 1);
-            let index = linear >> shift & 511;
+            let index = (linear >> shift) & 511;
             let entry = word((table - LOAD + index * 8) as usize);
             if entry & 1 == 0 {
                 return None;
@@ -144,7 +144,7 @@ mod tests {
             if level == 1 || entry & 0x80 != 0 {
                 let size = 1 << shift;
                 return Some((
-                    entry & !0xfff & !(size - 1) | linear & (size - 1),
+                    (entry & !0xfff & !(size - 1)) | (linear & (size - 1)),
                     entry & 0x10,
                 ));
             }

@@ -80,7 +80,7 @@ impl Picture {
         let at = tile.rect();
         for (i, c) in tile.name.to_ascii_uppercase().bytes().enumerate() {
             for (y, row) in font()[usize::from(c - b' ')].iter().enumerate() {
-                for x in (0..5).filter(|x| row & 0x10 >> x != 0) {
+                for x in (0..5).filter(|x| row & (0x10 >> x) != 0) {
                     self.set(at.x + 6 * i + x, at.y + SIDE + 3 + y, colour);
                 }
             }
@@ -145,8 +145,8 @@ fn arrange(name: &str, c: &dyn Fn(usize, usize) -> u32, x: usize, y: usize) -> u
         },
         "pextrd" => c(x % 28 * 4 + x / 28, y % 28 * 4 + y / 28),
         "maskmovdqu" => match y / 8 % 5 {
-            channel @ 0..3 => c(x, y) ^ 0xff << (8 * channel),
-            3 => invert(x % 2 == 0, c(x, y)),
+            channel @ 0..3 => c(x, y) ^ (0xff << (8 * channel)),
+            3 => invert(x.is_multiple_of(2), c(x, y)),
             _ => c(x, y),
         },
         "paddd/pxor" => invert(y / 8 % 2 == 1, halve(c(x, y)) + halve(c(across, y))),
@@ -177,7 +177,7 @@ fn arrange(name: &str, c: &dyn Fn(usize, usize) -> u32, x: usize, y: usize) -> u
                 (false, false) => 0,
             }
         }
-        "vpgatherdd" if (x + y) % 16 == 0 => WHITE,
+        "vpgatherdd" if (x + y).is_multiple_of(16) => WHITE,
         "vpgatherdd" => c(28 + x / 2, 28 + y / 2),
         "vmovntdq zmm" => invert(y / 16 % 2 == 1, c(x, y)),
         "vmovdqu32 k" => {
@@ -198,10 +198,10 @@ fn arrange(name: &str, c: &dyn Fn(usize, usize) -> u32, x: usize, y: usize) -> u
                 false => again(x, down) & selected,
             }
         }
-        "vpaddd zmm 1to16" if x % 16 == 0 => halve(c(x, y)),
+        "vpaddd zmm 1to16" if x.is_multiple_of(16) => halve(c(x, y)),
         "vpaddd zmm 1to16" => {
             let tint = y as u32 / 2 % 16;
-            halve(c(x, y)) + (7 * tint << 16) + 7 * (15 - tint)
+            halve(c(x, y)) + ((7 * tint) << 16) + 7 * (15 - tint)
         }
         "vpcompressd" => {
             let run = [1, 2, 4][y / 8 % 3];
@@ -305,8 +305,8 @@ impl Pattern {
             Hyperbola => (u * v * p).div_euclid(256),
             Diamond => (u.abs() + v.abs()) * p / 4,
             Squares => u.abs().max(v.abs()) * p / 4,
-            Petals => (u * v).abs() * p / 64 ^ square / 64,
-            Moire => 2 * (((u - p).pow(2) + v * v) / 64 ^ ((u + p).pow(2) + v * v) / 64),
+            Petals => ((u * v).abs() * p / 64) ^ (square / 64),
+            Moire => 2 * ((((u - p).pow(2) + v * v) / 64) ^ (((u + p).pow(2) + v * v) / 64)),
             Plasma => (sine(2 * x + p) + sine(3 * y + 2 * p) + sine(2 * (x + y))) / 2,
             Lattice => sine(p * x) * sine(p * y) / 128,
             Scales => sine(p * x + sine(4 * y) / 2) + y,
