@@ -1,6 +1,6 @@
 # Tiles of AVX-512 instructions (F; VMOVDQU8 needs BW).
 
-# The end of a tile: ZMM16 to ZMM31 have no bits that VZEROUPPER clears, so they are left as they are.
+# All sixteen doublewords of \zmm = \colour.
 .macro g_broadcast zmm, colour
     mov eax, \colour
     vpbroadcastd \zmm, eax

@@ -60,7 +60,7 @@ const fn tile(
 /// The tiles in the order of painting: from left to right, from top to bottom, 8 to a row.
 #[rustfmt::skip] // one tile per line: the columns are the point
 pub static TILES: [Tile; 48] = [
-    tile( 1, "mov 8-bit",        &[], "MOV of bytes, from AL, AH, SIL-style registers and immediates; MOVZX"),
+    tile( 1, "mov 8-bit",        &[], "MOV of bytes, with low, high (AH, BH) and REX registers and immediates; MOVZX"),
     tile( 2, "mov 16-bit",       &[], "MOV of words; MOVZX"),
     tile( 3, "mov 32-bit",       &[], "MOV of doublewords, from registers and immediates"),
     tile( 4, "mov 64-bit",       &[], "MOV of quadwords, also across pages; CMP with memory"),
