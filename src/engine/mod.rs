@@ -112,7 +112,7 @@ impl Engine {
         let mut bytes = [0; 16];
         let count = match fetch(cpu, vmm, &mut bytes) {
             Ok(count) => count,
-            Err(halt) => return self.ended(Err(halt), cpu, 0),
+            Err(halt) => return self.not_begun(halt, cpu),
         };
         let word = u128::from_le_bytes(bytes);
         let mode = cpu.mode();
@@ -122,10 +122,7 @@ impl Engine {
                 Ok(insn) => {
                     self.cache.insert(cpu.rip, Entry::new(u128::from_le_bytes(bytes), insn));
                 }
-                Err(halt) => {
-                    self.last = None;
-                    return self.ended(Err(halt), cpu, 0);
-                }
+                Err(halt) => return self.not_begun(halt, cpu),
             }
         }
         self.run(cpu, vmm, u128::from_le_bytes(bytes))
@@ -142,10 +139,7 @@ impl Engine {
                 Ok(insn) => {
                     self.cache.insert(cpu.rip, Entry::new(word, insn));
                 }
-                Err(error) => {
-                    self.last = None;
-                    return self.ended(Err(decode_halt(error)), cpu, 0);
-                }
+                Err(error) => return self.not_begun(decode_halt(error), cpu),
             }
         }
         self.run(cpu, vmm, word)
@@ -185,7 +179,7 @@ impl Engine {
         };
         match result {
             Ok(()) if !tf => {
-                if !self.journal.is_empty() {
+                if !self.journal.is_clear() {
                     self.journal.clear();
                 }
                 Outcome::Completed(retired)
@@ -205,10 +199,32 @@ impl Engine {
         Outcome::Completed(retired)
     }
 
+    /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps
+    /// its journal.
+    #[cold]
+    fn not_begun(&mut self, halt: Halt, cpu: &mut Cpu) -> Outcome {
+        self.last = None;
+        match halt {
+            Halt::Stop(Stop::Retry) => return Outcome::Retry,
+            Halt::Stop(Stop::Caller(code)) => return Outcome::Stopped(code),
+            _ => {}
+        }
+        // The waiting instruction itself can have lost its code; any other is none of the journal's.
+        if self.journal.is_open() {
+            let fault = matches!(halt, Halt::Stop(Stop::Fault(Event { vector: 14, .. })));
+            if !fault || !self.journal.waits_at(cpu.rip, cpu.seg(Seg::Cs).base) {
+                return Outcome::Unsupported(Unsupported::JournalMismatch);
+            }
+        }
+        self.ended(Err(halt), cpu, 0)
+    }
+
     #[cold]
     fn ended(&mut self, result: Result<(), Halt>, cpu: &mut Cpu, bytes: u128) -> Outcome {
         let outcome = match result {
             Ok(()) => Outcome::Completed(Retired::default()),
+            // The waiting instruction can still be stepped as it was.
+            Err(Halt::Unsupported(why @ Unsupported::JournalMismatch)) => return Outcome::Unsupported(why),
             Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
             Err(Halt::Stop(Stop::Retry)) => {
                 let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };

@@ -157,7 +157,7 @@ fn modify<V: Vmm + ?Sized>(
     })?;
     let effects = match result {
         Some(effects) => effects?,
-        None => return Err(crate::Unsupported::Platform("the call of its modify function by Bus::rmw").into()),
+        None => return Err(crate::Unsupported::Platform("Bus::rmw that calls its modify function").into()),
     };
     commit(cpu, insn, &effects);
     Ok(())
