@@ -72,13 +72,7 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        Engine {
-            profile,
-            split_lock: SplitLock::default(),
-            cache: Cache::new(),
-            journal: Journal::new(),
-            replayer,
-        }
+        Engine { profile, split_lock: SplitLock::default(), cache: Cache::new(), journal: Journal::new(), replayer }
     }
 
     /// What the guest's CPUID promises.
@@ -142,9 +136,23 @@ impl Engine {
         Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
+    /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps
+    /// its journal.
     #[cold]
     fn not_decoded(&mut self, halt: Halt, cpu: &mut Cpu) -> Outcome {
         self.cache.forget_last();
+        match halt {
+            Halt::Stop(Stop::Retry) => return Outcome::Retry,
+            Halt::Stop(Stop::Caller(code)) => return Outcome::Stopped(code),
+            _ => {}
+        }
+        // The waiting instruction itself can have lost its code; any other is none of the journal's.
+        if self.journal.is_open() {
+            let lost = matches!(halt, Halt::Stop(Stop::Fault(Event { vector: 14, .. })));
+            if !lost || !self.journal.waits_at(cpu.rip, cpu.seg(Seg::Cs).base) {
+                return Outcome::Unsupported(Unsupported::JournalMismatch);
+            }
+        }
         ended(&mut self.journal, halt, cpu, 0)
     }
 }
@@ -237,7 +245,7 @@ impl Line<'_> {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_empty() || journal.is_open() {
+    if !journal.is_clear() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -247,6 +255,8 @@ fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
 #[cold]
 fn ended(journal: &mut Journal, halt: Halt, cpu: &mut Cpu, bytes: u128) -> Outcome {
     let outcome = match halt {
+        // The waiting instruction can still be stepped as it was.
+        Halt::Unsupported(why @ Unsupported::JournalMismatch) => return Outcome::Unsupported(why),
         Halt::Unsupported(why) => Outcome::Unsupported(why),
         Halt::Stop(Stop::Retry) => {
             let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };

@@ -256,7 +256,8 @@ fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<()
 
 fn address_of(cpu: &Cpu, insn: &Insn) -> u64 {
     let offset = address::effective(cpu, insn);
-    cpu.seg(insn.seg).base.wrapping_mul(u64::from(!cpu.word().flat || matches!(insn.seg, Seg::Fs | Seg::Gs))) + offset
+    let based = !cpu.word().flat || matches!(insn.seg, Seg::Fs | Seg::Gs);
+    cpu.seg(insn.seg).base.wrapping_mul(u64::from(based)).wrapping_add(offset)
 }
 
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
