@@ -1,1 +1,252 @@
-//! access
+//! The one way to the bus for executing rooms: pages, device widths, the retry journal.
+
+mod journal;
+
+pub(crate) use journal::{Journal, Owner};
+
+use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::Cpu;
+use crate::event::{Event, Stop, Unsupported};
+use journal::Kind;
+
+/// Why an instruction ends before it is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    Stop(Stop),
+    Unsupported(Unsupported),
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Halt {
+        Halt::Stop(stop)
+    }
+}
+
+impl From<Event> for Halt {
+    fn from(event: Event) -> Halt {
+        Halt::Stop(Stop::Fault(event))
+    }
+}
+
+impl From<Unsupported> for Halt {
+    fn from(why: Unsupported) -> Halt {
+        Halt::Unsupported(why)
+    }
+}
+
+const PAGE: u64 = 4096;
+
+/// The bus as executing rooms see it: accesses of any length anywhere.
+pub(crate) struct Mem<'a, V: Vmm + ?Sized> {
+    pub(crate) vmm: &'a mut V,
+    pub(crate) journal: &'a mut Journal,
+    pub(crate) cpl: u8,
+    /// Linear addresses wrap here: all ones, or 32 bits outside 64-bit mode.
+    wrap: u64,
+}
+
+impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
+    #[inline]
+    pub(crate) fn new(vmm: &'a mut V, journal: &'a mut Journal, cpu: &Cpu) -> Self {
+        let wrap = if cpu.word().flat { u64::MAX } else { 0xffff_ffff };
+        Mem { vmm, journal, cpl: cpu.cpl(), wrap }
+    }
+
+    /// An access of this privilege.
+    #[inline]
+    pub(crate) fn access(&self, kind: AccessKind, element: u16) -> Access {
+        Access::new(kind, element, self.cpl)
+    }
+
+    /// Reads; the access is remembered for a retry of this instruction.
+    pub(crate) fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        if crosses(linear, buf.len()) {
+            return self.read_pieces(linear, buf, access);
+        }
+        self.read_piece(linear, buf, access)
+    }
+
+    /// Reads when nothing follows that could be answered with `Retry`: needs no journal unless it comes in pieces.
+    #[inline]
+    pub(crate) fn read_last(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        if !crosses(linear, buf.len()) && self.journal.is_empty() {
+            match self.vmm.read(linear, buf, access) {
+                Ok(()) => return Ok(()),
+                Err(Stop::TooWide(_)) => {}
+                Err(stop) => return Err(stop.into()),
+            }
+        }
+        self.read(linear, buf, access)
+    }
+
+    /// Writes; the access is remembered for a retry of this instruction.
+    pub(crate) fn write(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        if crosses(linear, buf.len()) {
+            return self.write_pieces(linear, buf, access);
+        }
+        self.write_piece(linear, buf, access)
+    }
+
+    /// Writes as the last access of the instruction.
+    #[inline]
+    pub(crate) fn write_last(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        if !crosses(linear, buf.len()) && self.journal.is_empty() {
+            match self.vmm.write(linear, buf, access) {
+                Ok(()) => return Ok(()),
+                Err(Stop::TooWide(_)) => {}
+                Err(stop) => return Err(stop.into()),
+            }
+        }
+        self.write(linear, buf, access)
+    }
+
+    /// Would the access succeed, on every page that it touches? Accesses that the journal holds have succeeded already.
+    pub(crate) fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Halt> {
+        let mut at = 0;
+        while at < len {
+            let start = linear.wrapping_add(at as u64) & self.wrap;
+            let n = (len - at).min((PAGE - start % PAGE) as usize);
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            self.vmm.probe(start, n, &piece)?;
+            at += n;
+        }
+        Ok(())
+    }
+
+    /// Writes a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
+    pub(crate) fn write_image(&mut self, linear: u64, image: &[u8], access: &Access) -> Result<(), Halt> {
+        self.probe(linear, image.len(), access)?;
+        for (i, part) in image.chunks(64).enumerate() {
+            let at = (i * 64) as u16;
+            let piece = Access { offset: access.offset + at, ..*access };
+            self.write(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
+    pub(crate) fn read_image(&mut self, linear: u64, image: &mut [u8], access: &Access) -> Result<(), Halt> {
+        self.probe(linear, image.len(), access)?;
+        for (i, part) in image.chunks_mut(64).enumerate() {
+            let at = (i * 64) as u16;
+            let piece = Access { offset: access.offset + at, ..*access };
+            self.read(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
+        }
+        Ok(())
+    }
+
+    /// A port read.
+    pub(crate) fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Halt> {
+        if self.journal.replay(Kind::PortIn, u64::from(port), buf.len(), Some(buf))? {
+            return Ok(());
+        }
+        self.vmm.port_in(port, buf)?;
+        self.journal.record(Kind::PortIn, u64::from(port), buf);
+        Ok(())
+    }
+
+    /// A port write.
+    pub(crate) fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), Halt> {
+        if self.journal.replay(Kind::PortOut, u64::from(port), data.len(), None)? {
+            return Ok(());
+        }
+        self.vmm.port_out(port, data)?;
+        self.journal.record(Kind::PortOut, u64::from(port), data);
+        Ok(())
+    }
+
+    /// The bytes that lie on a page of their own, in ascending order.
+    fn page_pieces(&self, linear: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize)> + use<V> {
+        let wrap = self.wrap;
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            if at >= len {
+                return None;
+            }
+            let start = linear.wrapping_add(at as u64) & wrap;
+            let n = (len - at).min((PAGE - start % PAGE) as usize);
+            let piece = (start, at, n);
+            at += n;
+            Some(piece)
+        })
+    }
+
+    fn read_pieces(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        // A device on the first page is not read before the second page is known to answer.
+        self.probe(linear, buf.len(), access)?;
+        for (start, at, n) in self.page_pieces(linear, buf.len()) {
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            self.read_piece(start, &mut buf[at..at + n], &piece)?;
+        }
+        Ok(())
+    }
+
+    fn write_pieces(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        self.probe(linear, buf.len(), access)?;
+        for (start, at, n) in self.page_pieces(linear, buf.len()) {
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            self.write_piece(start, &buf[at..at + n], &piece)?;
+        }
+        Ok(())
+    }
+
+    /// One access within a page; in narrower ones when the device asks for that.
+    fn read_piece(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        if self.journal.replay(Kind::Read, linear, buf.len(), Some(buf))? {
+            return Ok(());
+        }
+        match self.vmm.read(linear, buf, access) {
+            Ok(()) => {
+                self.journal.record(Kind::Read, linear, buf);
+                Ok(())
+            }
+            Err(Stop::TooWide(width)) => {
+                let width = narrower(width, buf.len())?;
+                for (i, part) in buf.chunks_mut(width).enumerate() {
+                    let at = i * width;
+                    let piece = Access { offset: access.offset + at as u16, ..*access };
+                    self.read_piece(linear + at as u64, part, &piece)?;
+                }
+                Ok(())
+            }
+            Err(stop) => Err(stop.into()),
+        }
+    }
+
+    fn write_piece(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        if self.journal.replay(Kind::Write, linear, buf.len(), None)? {
+            return Ok(());
+        }
+        match self.vmm.write(linear, buf, access) {
+            Ok(()) => {
+                self.journal.record(Kind::Write, linear, buf);
+                Ok(())
+            }
+            Err(Stop::TooWide(width)) => {
+                let width = narrower(width, buf.len())?;
+                for (i, part) in buf.chunks(width).enumerate() {
+                    let at = i * width;
+                    let piece = Access { offset: access.offset + at as u16, ..*access };
+                    self.write_piece(linear + at as u64, part, &piece)?;
+                }
+                Ok(())
+            }
+            Err(stop) => Err(stop.into()),
+        }
+    }
+}
+
+/// Does an access of `len` bytes leave its page?
+#[inline]
+pub(crate) fn crosses(linear: u64, len: usize) -> bool {
+    (linear % PAGE) as usize + len > PAGE as usize
+}
+
+/// A device's width must make progress.
+fn narrower(width: u8, len: usize) -> Result<usize, Halt> {
+    let width = width as usize;
+    if width == 0 || width >= len {
+        return Err(Unsupported::Platform("an access of the width that its device names").into());
+    }
+    Ok(width)
+}

@@ -1,1 +1,131 @@
-//! address
+//! From effective to linear addresses: segmentation, limits, canonical form.
+
+use crate::cpu::registers::gpr::{RSI, RSP};
+use crate::cpu::segment::{Seg, rights};
+use crate::cpu::{Cpu, Mode};
+use crate::decode::{Insn, NO_REG, RIP};
+use crate::event::Event;
+
+/// The effective address (offset in the segment) of the memory operand, truncated to the address size.
+#[inline]
+pub(crate) fn effective(cpu: &Cpu, insn: &Insn) -> u64 {
+    let mut offset = insn.disp as u64;
+    if insn.base < NO_REG {
+        offset = offset.wrapping_add(if insn.base == RIP {
+            cpu.rip.wrapping_add(u64::from(insn.len))
+        } else {
+            cpu.gpr[insn.base as usize & 31]
+        });
+    }
+    if insn.index != NO_REG {
+        offset = offset.wrapping_add(cpu.gpr[insn.index as usize & 31] << insn.scale);
+    }
+    truncate(offset, insn.asize)
+}
+
+/// The low `size` (2, 4, 8) bytes of an address.
+#[inline]
+pub(crate) fn truncate(offset: u64, size: u8) -> u64 {
+    offset & u64::MAX >> (64 - u32::from(size) * 8)
+}
+
+/// What an access wants of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Read,
+    Write,
+}
+
+/// The linear address of `len` bytes at `offset` in `seg`, checked as the mode asks.
+///
+/// # Errors
+/// #SS(0) for the stack segment, #GP(0) for others: limit, type, null selector, non-canonical address.
+#[inline]
+pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
+    if cpu.word().flat {
+        let base = if matches!(seg, Seg::Fs | Seg::Gs) { cpu.seg(seg).base } else { 0 };
+        let linear = base.wrapping_add(offset);
+        let last = linear.wrapping_add(len.saturating_sub(1));
+        if !canonical(cpu, linear) || !canonical(cpu, last) {
+            return Err(refused(seg, "the address is not canonical"));
+        }
+        return Ok(linear);
+    }
+    segmented(cpu, seg, offset, len, intent)
+}
+
+/// Is the address canonical for the linear-address width in force?
+#[inline]
+pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {
+    let shift = 64 - u32::from(cpu.word().linear_bits);
+    ((linear << shift) as i64 >> shift) as u64 == linear
+}
+
+const fn refused(seg: Seg, cause: &'static str) -> Event {
+    if matches!(seg, Seg::Ss) { Event::ss0(cause) } else { Event::gp0(cause) }
+}
+
+fn segmented(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
+    let s = cpu.seg(seg);
+    let real = cpu.mode().is_real_or_v86();
+    if !real {
+        if s.has(rights::UNUSABLE) || !s.has(rights::P) {
+            return Err(refused(seg, "the segment register holds a null selector"));
+        }
+        let allowed = match intent {
+            Intent::Write => !s.has(rights::CODE) && s.has(rights::WRITABLE),
+            Intent::Read => !s.has(rights::CODE) || s.has(rights::WRITABLE),
+        };
+        if !allowed {
+            return Err(refused(seg, "the segment's type forbids the access"));
+        }
+    }
+    let last = offset + len.saturating_sub(1);
+    let expand_down = s.attr & (rights::CODE | rights::EXPAND_DOWN) == rights::EXPAND_DOWN;
+    let inside = if expand_down && !real {
+        let top = if s.has(rights::DB) { u64::from(u32::MAX) } else { 0xffff };
+        offset > u64::from(s.limit) && last <= top
+    } else {
+        last <= u64::from(s.limit)
+    };
+    if !inside {
+        return Err(refused(seg, "the access lies outside the segment's limit"));
+    }
+    Ok(s.base.wrapping_add(offset) & 0xffff_ffff)
+}
+
+/// The linear address `by` bytes behind `linear`: wraps at 4 GiB outside 64-bit mode.
+#[inline]
+pub(crate) fn advance(cpu: &Cpu, linear: u64, by: u64) -> u64 {
+    let sum = linear.wrapping_add(by);
+    if cpu.word().flat { sum } else { sum & 0xffff_ffff }
+}
+
+/// Width in bytes of the stack pointer.
+pub(crate) fn stack_width(cpu: &Cpu) -> u8 {
+    match cpu.mode() {
+        Mode::Long64 => 8,
+        _ if cpu.seg(Seg::Ss).has(rights::DB) => 4,
+        _ => 2,
+    }
+}
+
+/// Replaces the low `size` bytes of a register by an address of that width.
+pub(crate) fn replace(register: u64, value: u64, size: u8) -> u64 {
+    match size {
+        2 => register & !0xffff | value & 0xffff,
+        4 => value & 0xffff_ffff,
+        _ => value,
+    }
+}
+
+/// RSP, truncated to the stack width, moved by `delta`.
+pub(crate) fn stack_offset(cpu: &Cpu, delta: i64) -> u64 {
+    truncate(cpu.gpr[RSP].wrapping_add(delta as u64), stack_width(cpu))
+}
+
+/// rSI or rDI at the address size.
+pub(crate) fn string_offset(cpu: &Cpu, insn: &Insn, register: usize) -> u64 {
+    debug_assert!(register >= RSI);
+    truncate(cpu.gpr[register], insn.asize)
+}

@@ -1,1 +1,217 @@
-//! atomic
+//! Locked operations: one real locked instruction where the bus grants a host address, else one atomic call or a marked
+//! read and write.
+
+use crate::access::{Halt, Mem, crosses};
+use crate::alu;
+use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::Cpu;
+use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
+use crate::cpu::registers::rflags::{self, CF, ZF};
+use crate::decode::{Insn, Slot, SlotKind};
+use crate::engine::SplitLock;
+use crate::event::{Event, Unsupported};
+use crate::host::LockedOp;
+use crate::integer::Effects;
+use crate::isa::row::IntOp;
+
+/// The locked instruction that does `op`, if it is lockable.
+fn locked_op(op: IntOp) -> Option<LockedOp> {
+    Some(match op {
+        IntOp::Add => LockedOp::Add,
+        IntOp::Or => LockedOp::Or,
+        IntOp::Adc => LockedOp::Adc,
+        IntOp::Sbb => LockedOp::Sbb,
+        IntOp::And => LockedOp::And,
+        IntOp::Sub => LockedOp::Sub,
+        IntOp::Xor => LockedOp::Xor,
+        IntOp::Inc => LockedOp::Inc,
+        IntOp::Dec => LockedOp::Dec,
+        IntOp::Not => LockedOp::Not,
+        IntOp::Neg => LockedOp::Neg,
+        IntOp::Bts => LockedOp::Bts,
+        IntOp::Btr => LockedOp::Btr,
+        IntOp::Btc => LockedOp::Btc,
+        IntOp::Xchg => LockedOp::Xchg,
+        IntOp::Xadd => LockedOp::Xadd,
+        IntOp::Cmpxchg => LockedOp::Cmpxchg,
+        _ => return None,
+    })
+}
+
+/// What a locked instruction left on guest RAM.
+pub(crate) enum Issued {
+    /// It ran; these effects remain to be committed (memory is done).
+    Done(Effects),
+    /// No host address, or one that would need a split lock: read and write instead.
+    NotHere,
+}
+
+/// Does an access of `len` bytes leave its cache line?
+fn splits(linear: u64, len: usize) -> bool {
+    (linear % 64) as usize + len > 64
+}
+
+/// Runs `op` as a real locked instruction where the bus grants RAM.
+///
+/// # Errors
+/// What the bus answers, #AC(0) for a split lock by choice.
+pub(crate) fn issue<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    source: u64,
+    split: SplitLock,
+) -> Result<Issued, Halt> {
+    let Some(locked) = locked_op(op) else { return Ok(Issued::NotHere) };
+    let size = insn.slots[0].size;
+    let len = usize::from(size);
+    if !may_issue(linear, len, split)? || crosses(linear, len) || !mem.journal.is_empty() {
+        return Ok(Issued::NotHere);
+    }
+    let access = locked_access(mem, size);
+    let Some(ram) = mem.vmm.ram(linear, len, &access)? else { return Ok(Issued::NotHere) };
+    if ram.len() != len {
+        return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+    }
+    let flags = cpu.rflags();
+    let accumulator = cpu.gpr[RAX] & alu::mask(size);
+    let Some(result) = ram.locked(locked, source, accumulator, flags & CF != 0) else { return Ok(Issued::NotHere) };
+    let old = result.old & alu::mask(size);
+    let mut effects = Effects {
+        value: 0,
+        writes: false,
+        second: None,
+        third: None,
+        flag_mask: u64::from(insn.row.flags.written) & rflags::ARITH,
+        flags: result.flags,
+        target: None,
+    };
+    match op {
+        IntOp::Xchg | IntOp::Xadd => effects.second = Some((insn.slots[1], old)),
+        IntOp::Cmpxchg if result.flags & ZF == 0 => {
+            effects.second = Some((Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, old));
+        }
+        _ => {}
+    }
+    if matches!(op, IntOp::Bts | IntOp::Btr | IntOp::Btc) {
+        effects.flag_mask = CF;
+    }
+    Ok(Issued::Done(effects))
+}
+
+fn locked_access<V: Vmm + ?Sized>(mem: &Mem<'_, V>, size: u16) -> Access {
+    Access { locked: true, ..mem.access(AccessKind::Rmw, size) }
+}
+
+/// May a real locked instruction be issued at this address?
+fn may_issue(linear: u64, len: usize, split: SplitLock) -> Result<bool, Halt> {
+    if !splits(linear, len) {
+        return Ok(true);
+    }
+    match split {
+        SplitLock::Native => Ok(true),
+        SplitLock::Fault => Err(Event::ac0("a locked access crosses a cache line").into()),
+        SplitLock::Emulate | SplitLock::Exclusive => Ok(false),
+    }
+}
+
+/// CMPXCHG8B and CMPXCHG16B: compares with rDX:rAX, stores rCX:rBX. Returns the flags to commit after rAX and rDX.
+///
+/// # Errors
+/// #GP(0) for a misaligned CMPXCHG16B; what the bus answers. Nothing is changed.
+pub(crate) fn compare_exchange_pair<V: Vmm + ?Sized>(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    let len = usize::from(insn.slots[0].size);
+    let half = len as u32 * 4;
+    if len == 16 && linear % 16 != 0 {
+        return Err(Event::gp0("CMPXCHG16B on a misaligned address").into());
+    }
+    let part = |register: usize| u128::from(cpu.gpr[register] & alu::mask(len as u16 / 2));
+    let expected = part(RAX) | part(RDX) << half;
+    let new = part(RBX) | part(RCX) << half;
+    let (old, equal) = match exchange_pair_in_ram(insn, mem, linear, len, expected, new, split)? {
+        Some(result) => result,
+        None => exchange_pair_by_bus(insn, mem, linear, len, expected, new)?,
+    };
+    if !equal {
+        let size = len as u16 / 2;
+        let slot = |reg: usize| Slot { kind: SlotKind::Gpr, reg: reg as u8, size };
+        crate::integer::write_slot(cpu, slot(RAX), old as u64 & alu::mask(size));
+        crate::integer::write_slot(cpu, slot(RDX), (old >> half) as u64 & alu::mask(size));
+    }
+    cpu.merge_flags(ZF, if equal { ZF } else { 0 });
+    Ok(())
+}
+
+fn exchange_pair_in_ram<V: Vmm + ?Sized>(
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    len: usize,
+    expected: u128,
+    new: u128,
+    split: SplitLock,
+) -> Result<Option<(u128, bool)>, Halt> {
+    if !insn.locked() || !mem.journal.is_empty() || !may_issue(linear, len, split)? || crosses(linear, len) {
+        return Ok(None);
+    }
+    let access = locked_access(mem, len as u16);
+    let Some(ram) = mem.vmm.ram(linear, len, &access)? else { return Ok(None) };
+    if ram.len() != len {
+        return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+    }
+    Ok(ram.compare_exchange_pair(expected, new))
+}
+
+fn exchange_pair_by_bus<V: Vmm + ?Sized>(
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    len: usize,
+    expected: u128,
+    new: u128,
+) -> Result<(u128, bool), Halt> {
+    let mut old = [0; 16];
+    modify(mem, linear, &mut old[..len], insn.locked(), &mut |old, out| {
+        let mut wide = [0; 16];
+        wide[..old.len()].copy_from_slice(old);
+        let value = if u128::from_le_bytes(wide) == expected { new } else { u128::from_le_bytes(wide) };
+        out.copy_from_slice(&value.to_le_bytes()[..old.len()]);
+    })?;
+    let old = u128::from_le_bytes(old);
+    Ok((old, old == expected))
+}
+
+/// A read-modify-write by the bus: one atomic call where the device can, else a read and a write. Fills `old`.
+///
+/// # Errors
+/// What the bus answers; the write's fault comes before the device is read.
+pub(crate) fn modify<V: Vmm + ?Sized>(
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    old: &mut [u8],
+    locked: bool,
+    compute: &mut dyn FnMut(&[u8], &mut [u8]),
+) -> Result<(), Halt> {
+    let size = old.len() as u16;
+    let access = |mem: &Mem<'_, V>, kind| Access { locked, ..mem.access(kind, size) };
+    if locked && !crosses(linear, old.len()) && mem.journal.is_empty() {
+        let atomic = access(mem, AccessKind::Rmw);
+        if mem.vmm.rmw(linear, old, compute, &atomic)? {
+            return Ok(());
+        }
+    }
+    let read = access(mem, AccessKind::ReadForWrite);
+    mem.read(linear, old, &read)?;
+    let mut new = [0; 16];
+    compute(old, &mut new[..old.len()]);
+    let write = access(mem, AccessKind::Write);
+    mem.write_last(linear, &new[..old.len()], &write)
+}

@@ -103,6 +103,11 @@ pub(crate) fn xcr0() -> u64 {
     component::X87
 }
 
+/// A full fence: earlier loads and stores of this thread before later ones.
+pub(crate) fn fence() {
+    core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+}
+
 /// Volatile copy out of guest RAM, by eight bytes where the guest side is aligned.
 ///
 /// # Safety

@@ -1,1 +1,64 @@
-//! integer
+//! General-purpose instructions.
+//!
+//! Most are functions of values (`value`): operands are read, a pure function gives [`Effects`], and the effects are
+//! committed after the store has succeeded. Those whose work is a sequence of accesses have rooms of their own.
+
+mod sequence;
+mod string;
+mod value;
+
+pub(crate) use sequence::sequence;
+pub(crate) use string::{Progress, string};
+pub(crate) use value::{Effects, execute};
+
+use crate::alu;
+use crate::cpu::Cpu;
+use crate::decode::{Insn, Slot, SlotKind};
+use crate::event::Event;
+
+/// The value of a register or immediate operand, zero-extended from its width.
+#[inline]
+pub(crate) fn read_slot(cpu: &Cpu, insn: &Insn, slot: Slot) -> u64 {
+    match slot.kind {
+        SlotKind::Gpr => cpu.gpr[slot.reg as usize & 31] & alu::mask(slot.size),
+        SlotKind::GprHigh => cpu.gpr[slot.reg as usize & 3] >> 8 & 0xff,
+        SlotKind::Imm => insn.imm & alu::mask(slot.size),
+        SlotKind::Rel => insn.imm,
+        SlotKind::One => 1,
+        SlotKind::Segment => u64::from(cpu.system().seg[slot.reg as usize % 6].selector),
+        _ => 0,
+    }
+}
+
+/// Writes a general-purpose register: 32 bits zero-extend, narrower writes keep the rest.
+#[inline]
+pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
+    let register = &mut cpu.gpr[slot.reg as usize & 31];
+    match (slot.kind, slot.size) {
+        (SlotKind::GprHigh, _) => *register = *register & !0xff00 | (value & 0xff) << 8,
+        (_, 1) => *register = *register & !0xff | value & 0xff,
+        (_, 2) => *register = *register & !0xffff | value & 0xffff,
+        (_, 4) => *register = value & 0xffff_ffff,
+        _ => *register = value,
+    }
+}
+
+/// RIP behind the instruction, wrapped to the code segment's width.
+#[inline]
+pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
+    let next = cpu.rip.wrapping_add(u64::from(insn.len));
+    match insn.mode.bits() {
+        64 => next,
+        32 => next & 0xffff_ffff,
+        _ => next & 0xffff,
+    }
+}
+
+/// #AC(0) for a misaligned access where alignment checking is on.
+#[inline]
+pub(crate) fn aligned(cpu: &Cpu, linear: u64, size: u16) -> Result<(), Event> {
+    if cpu.word().alignment_check && linear & (u64::from(size) - 1) != 0 {
+        return Err(Event::ac0("a misaligned access with alignment checking on"));
+    }
+    Ok(())
+}

@@ -23,18 +23,18 @@ mod letters {
     operands! {
         Eb = GprOrMem B; Ew = GprOrMem W; Ed = GprOrMem D; Eq = GprOrMem Q; Ev = GprOrMem V; Ey = GprOrMem Y; Ez = GprOrMem Z;
         Estack = GprOrMem Stack;
-        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
-        Moq = Mem Oq; Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx; Mxh = Mem Xh;
-        Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y;
-        Gb = GprReg B; Gw = GprReg W; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y; Gz = GprReg Z;
-        By = GprVvvv Y;
+        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq;
+         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
+        Rd = GprRm D; Rq = GprRm Q;
+        Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
+
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
-        Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Voq = VecReg Oq; Vx = VecReg X; Vxh = VecReg Xh;
-        Vxq = VecReg Xq; Vxe = VecReg Xe;
+        Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
+
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
         Wx = VecOrMem X; Wxh = VecOrMem Xh; Wxq = VecOrMem Xq; Wxe = VecOrMem Xe; Wxdup = VecOrMem Xdup;
-        Udq = VecRm Dq; Uqq = VecRm Qq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
-        Hdq = VecVvvv Dq; Hqq = VecVvvv Qq; Hx = VecVvvv X; Hxh = VecVvvv Xh; Hq = VecVvvv Q; Hd = VecVvvv D;
+        Udq = VecRm Dq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
+        Hdq = VecVvvv Dq; Hqq = VecVvvv Qq; Hx = VecVvvv X; Hxh = VecVvvv Xh;
         Lx = VecIs4 X;
         KGb = MaskReg B; KGw = MaskReg W; KGd = MaskReg D; KGq = MaskReg Q;
         KRb = MaskRm B; KRw = MaskRm W; KRd = MaskRm D; KRq = MaskRm Q;
@@ -51,12 +51,11 @@ mod letters {
     }
 
     fixed! {
-        AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0; RAXstack = FixedGpr Stack 0;
+        AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
-        ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; AH = FixedGpr B 0x14; RCXv = FixedGpr V 1;
-        ST0 = FixedSt T 0;
+        ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; AH = FixedGpr B 0x14;
+
         XMM0 = FixedVec Dq 0;
-        ESs = FixedSeg W 0; CSs = FixedSeg W 1; SSs = FixedSeg W 2; DSs = FixedSeg W 3; FSs = FixedSeg W 4; GSs = FixedSeg W 5;
     }
 }
 pub(super) use letters::*;
@@ -227,11 +226,6 @@ impl Row {
         self.attr(attr::MODRM).sel(sel::REGISTER | sel::RM, sel::REGISTER | rm << sel::RM_SHIFT)
     }
 
-    /// Memory form only.
-    pub(super) const fn mem(self) -> Row {
-        self.sel(sel::REGISTER, 0)
-    }
-
     /// Register form only.
     pub(super) const fn reg(self) -> Row {
         self.sel(sel::REGISTER, sel::REGISTER)
@@ -258,11 +252,6 @@ impl Row {
     /// 256-bit only, or L1.
     pub(super) const fn l1(self) -> Row {
         self.sel(sel::L, 1 << sel::L_SHIFT)
-    }
-
-    /// 512-bit only.
-    pub(super) const fn l2(self) -> Row {
-        self.sel(sel::L, 2 << sel::L_SHIFT)
     }
 
     /// Scalar: the vector length is ignored.

@@ -1,1 +1,156 @@
-//! replay
+//! Vector, opmask and x87 instructions, replayed on the host.
+//!
+//! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
+//! and writes guest memory around the call, `gather` does the sequences that need no stub, `x87` the stack.
+
+mod gather;
+mod recipe;
+mod rewrite;
+mod run;
+mod x87;
+
+use crate::cpu::registers::component;
+use crate::cpu::{Cpu, Zmm};
+use crate::decode::Insn;
+use crate::event::Unsupported;
+use crate::isa::row::attr;
+use crate::isa::{Feature, Row};
+use crate::profile::Profile;
+use encore86_stubs::{CodeMemory, Exit, MapError, Scratch, StubCache, StubError, StubRef};
+
+/// Local operand of a replayed instruction, behind it nothing that matters.
+#[repr(C, align(64))]
+#[derive(Debug)]
+struct Operand([u8; 64]);
+
+/// Stubs and the buffers that they work on.
+#[derive(Debug)]
+pub(crate) struct Replayer {
+    stubs: Option<StubCache>,
+    scratch: Box<(Scratch, Operand)>,
+    /// Every feature: rewritten instructions are decoded again with it before they are installed.
+    verify: Profile,
+    host: recipe::Host,
+}
+
+impl Replayer {
+    /// A replayer with its own memory.
+    ///
+    /// # Errors
+    /// [`MapError`] when the host denies it.
+    pub(crate) fn new(len: usize) -> Result<Replayer, MapError> {
+        Ok(Replayer { stubs: Some(StubCache::with_len(len)?), ..Replayer::denied() })
+    }
+
+    /// A replayer over the caller's memory.
+    ///
+    /// # Errors
+    /// [`MapError`] when it has an unfit length.
+    pub(crate) fn with_memory(memory: Box<dyn CodeMemory>) -> Result<Replayer, MapError> {
+        Ok(Replayer { stubs: Some(StubCache::new(memory)?), ..Replayer::denied() })
+    }
+
+    /// A replayer that can replay nothing.
+    pub(crate) fn denied() -> Replayer {
+        Replayer {
+            stubs: None,
+            scratch: Box::new((Scratch::new(), Operand([0; 64]))),
+            verify: Profile::all(),
+            host: recipe::Host::detect(),
+        }
+    }
+
+    /// The instruction's stub: the one the decode cache holds, one of the cache, or a new one.
+    #[inline]
+    fn stub(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) -> Result<StubRef, Unsupported> {
+        if let (Some(stub), Some(stubs)) = (*held, &self.stubs)
+            && stubs.is_current(stub)
+        {
+            return Ok(stub);
+        }
+        let stub = self.find_or_make(insn, profile)?;
+        *held = Some(stub);
+        Ok(stub)
+    }
+
+    #[cold]
+    fn find_or_make(&mut self, insn: &Insn, profile: &Profile) -> Result<StubRef, Unsupported> {
+        if let Some(name) = host_lacks(insn, profile) {
+            return Err(Unsupported::HostLacks(name));
+        }
+        let (host, verify) = (self.host, &self.verify);
+        let Some(stubs) = &mut self.stubs else {
+            return Err(Unsupported::Stubs("the host denied executable memory"));
+        };
+        let rewritten = rewrite::rewrite(insn);
+        stubs.get(rewritten.key(), || {
+            rewrite::verify(insn, &rewritten, verify)?;
+            recipe::recipe(insn, &rewritten, host).map_err(stub_error)
+        })
+    }
+
+    /// Calls a stub on the guest's state and the local operand.
+    #[inline]
+    fn call(&mut self, stub: StubRef, cpu: &mut Cpu) -> Result<Exit, Unsupported> {
+        let Some(stubs) = &self.stubs else {
+            return Err(Unsupported::Stubs("the host denied executable memory"));
+        };
+        let (scratch, operand) = &mut *self.scratch;
+        let state = core::ptr::from_mut(cpu).cast::<u8>();
+        // SAFETY: the recipe's offsets are those of `Cpu`'s fields (`recipe`), and `cpu` is borrowed for the call; the
+        // memory operand of the rewritten instruction is `[rsi]` and nothing else (`rewrite::verify`), at most 64 bytes,
+        // which `operand` has, aligned to 64; the host has the instruction (`host_lacks`); all exceptions are masked in
+        // `scratch`; the body uses stand-ins for general-purpose registers; no MMX or x87 state is in use here.
+        let exit = unsafe { stubs.call(stub, state, operand.0.as_mut_ptr(), scratch) };
+        exit.map_err(stub_error)
+    }
+}
+
+/// A feature that the instruction needs and the host lacks.
+fn host_lacks(insn: &Insn, profile: &Profile) -> Option<&'static str> {
+    let row: &Row = insn.row;
+    let vl = row.space == crate::isa::row::Space::Evex && insn.vl < 64 && !row.is(attr::LIG);
+    let wide_integer = row.is(attr::AVX2_256) && insn.vl == 32;
+    row.features
+        .into_iter()
+        .chain(vl.then_some(Feature::Avx512vl))
+        .chain(wide_integer.then_some(Feature::Avx2))
+        .find(|&f| profile.host_lacks(f))
+        .map(Feature::name)
+}
+
+fn stub_error(error: StubError) -> Unsupported {
+    Unsupported::Stubs(match error {
+        StubError::ForkedChild => "this process was forked from the one that made the engine; make a new engine",
+        StubError::Stale => "the stub was replaced while it was in use",
+        StubError::TooLong => "the stub is longer than four lines",
+        StubError::BadRecipe(why) => why,
+        StubError::GenerationsSpent => "all generations of stubs are spent",
+        _ => "the stub crate refused",
+    })
+}
+
+impl From<StubError> for Unsupported {
+    fn from(error: StubError) -> Unsupported {
+        stub_error(error)
+    }
+}
+
+/// Marks the components that an instruction on vector registers of `bytes` has changed.
+#[inline]
+fn mark_dirty(cpu: &mut Cpu, reg: u8, bytes: usize) {
+    cpu.dirty |= if reg >= 16 {
+        component::HI16_ZMM
+    } else if bytes > 32 {
+        component::SSE | component::AVX | component::ZMM_HI256
+    } else if bytes > 16 {
+        component::SSE | component::AVX
+    } else {
+        component::SSE
+    };
+}
+
+/// A vector register's first `len` bytes.
+fn vector(cpu: &Cpu, reg: u8) -> &Zmm {
+    &cpu.vector.zmm[reg as usize & 31]
+}

@@ -1,1 +1,175 @@
-//! system
+//! Privileged and system instructions, ports, and the state images that belong to no other room.
+
+mod image;
+
+use crate::access::{Halt, Mem};
+use crate::address::{self, Intent, linear};
+use crate::bus::{AccessKind, CacheOp, Vmm};
+use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
+use crate::cpu::registers::{component, cr4, rflags};
+use crate::cpu::vector::MXCSR_MASK;
+use crate::cpu::{Cpu, Mode, obstacle};
+use crate::decode::{Insn, SlotKind};
+use crate::event::{Event, Retired, Unsupported};
+use crate::integer::next_rip;
+use crate::isa::Feature;
+use crate::isa::row::SysOp;
+use crate::profile::Profile;
+
+/// Runs `op` and moves RIP past it.
+///
+/// # Errors
+/// Nothing is changed when it fails, but for INT n and its kin, which report an event with RIP behind them.
+pub(crate) fn run(
+    op: SysOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, dyn Vmm + '_>,
+    profile: &Profile,
+    retired: &mut Retired,
+) -> Result<(), Halt> {
+    let next = next_rip(cpu, insn);
+    match op {
+        SysOp::Cpuid => cpuid(cpu, mem, profile)?,
+        SysOp::Xgetbv => xgetbv(cpu, profile)?,
+        SysOp::Hlt => retired.hlt = true,
+        SysOp::In => {
+            let size = usize::from(insn.slots[0].size);
+            let mut buf = [0; 4];
+            mem.port_in(port(cpu, insn, 1), &mut buf[..size])?;
+            crate::integer::write_slot(cpu, insn.slots[0], u64::from(u32::from_le_bytes(buf)));
+        }
+        SysOp::Out => {
+            let size = usize::from(insn.slots[1].size);
+            mem.port_out(port(cpu, insn, 0), &cpu.gpr[RAX].to_le_bytes()[..size])?;
+        }
+        SysOp::Cli => cpu.set_rflags(cpu.rflags() & !rflags::IF),
+        SysOp::Sti => {
+            retired.sti = cpu.rflags() & rflags::IF == 0;
+            cpu.set_rflags(cpu.rflags() | rflags::IF);
+        }
+        SysOp::Int => {
+            if let Some(event) = software_interrupt(cpu, insn) {
+                cpu.rip = next;
+                return Err(event.into());
+            }
+        }
+        SysOp::Ud => return Err(Event::ud("an instruction that is defined to be undefined").into()),
+        SysOp::Rdtsc => {
+            if cpu.word().bits & obstacle::TSD != 0 {
+                return Err(Event::gp0("CR4.TSD is set outside CPL 0").into());
+            }
+            let time = mem.vmm.time()?;
+            cpu.gpr[RAX] = time & 0xffff_ffff;
+            cpu.gpr[RDX] = time >> 32;
+        }
+        SysOp::Fxsave => image::fxsave(cpu, insn, mem, profile)?,
+        SysOp::Fxrstor => image::fxrstor(cpu, insn, mem, profile)?,
+        SysOp::Ldmxcsr => ldmxcsr(cpu, insn, mem, profile)?,
+        SysOp::Stmxcsr => {
+            let at = operand(cpu, insn, 4, Intent::Write)?;
+            let access = mem.access(AccessKind::Write, 4);
+            mem.write_last(at, &cpu.vector.mxcsr.to_le_bytes(), &access)?;
+        }
+        SysOp::Vzero => vzero(cpu, insn),
+        SysOp::Fence => crate::host::fence(),
+        SysOp::Prefetch => {
+            // A hint: an address that cannot be reached is not touched and not reported.
+            if let Ok(at) = operand(cpu, insn, 1, Intent::Read) {
+                mem.vmm.cache(CacheOp::Prefetch, at)?;
+            }
+        }
+    }
+    cpu.rip = next;
+    Ok(())
+}
+
+/// The linear address of the memory operand, `len` bytes.
+fn operand(cpu: &Cpu, insn: &Insn, len: u64, intent: Intent) -> Result<u64, Event> {
+    let at = linear(cpu, insn.segment(), address::effective(cpu, insn), len, intent)?;
+    crate::integer::aligned(cpu, at, if len == 4 { 4 } else { 1 })?;
+    Ok(at)
+}
+
+/// The port in operand `i`: an immediate byte or DX.
+fn port(cpu: &Cpu, insn: &Insn, i: usize) -> u16 {
+    if insn.slots[i].kind == SlotKind::Imm { insn.imm as u16 } else { cpu.gpr[RDX] as u16 }
+}
+
+/// Port instructions below the I/O privilege level need the TSS's permission bitmap.
+///
+/// # Errors
+/// `Unsupported` while that bitmap is not walked.
+pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn) -> Result<(), Halt> {
+    let checked = match cpu.mode() {
+        Mode::Real16 => false,
+        Mode::V86 => true,
+        _ => cpu.word().bits & obstacle::IOPL_LOW != 0,
+    };
+    if checked {
+        return Err(Unsupported::Instruction(insn.row().mnemonic).into());
+    }
+    Ok(())
+}
+
+fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> Result<(), Halt> {
+    let (leaf, subleaf) = (cpu.gpr[RAX] as u32, cpu.gpr[RCX] as u32);
+    let system = cpu.system();
+    let answer = profile.cpuid(leaf, subleaf, system.xcr0, system.cr4 & cr4::OSXSAVE != 0);
+    let answer = mem.vmm.cpuid(leaf, subleaf, answer)?;
+    cpu.gpr[RAX] = u64::from(answer.eax);
+    cpu.gpr[RBX] = u64::from(answer.ebx);
+    cpu.gpr[RCX] = u64::from(answer.ecx);
+    cpu.gpr[RDX] = u64::from(answer.edx);
+    Ok(())
+}
+
+fn xgetbv(cpu: &mut Cpu, profile: &Profile) -> Result<(), Halt> {
+    let value = match cpu.gpr[RCX] as u32 {
+        0 => cpu.system().xcr0,
+        // XINUSE: everything enabled may be in use.
+        1 if profile.has(Feature::Xgetbv1) => cpu.system().xcr0,
+        _ => return Err(Event::gp0("no such extended control register").into()),
+    };
+    cpu.gpr[RAX] = value & 0xffff_ffff;
+    cpu.gpr[RDX] = value >> 32;
+    Ok(())
+}
+
+/// The event of INT3, INT n, or INTO with OF set.
+fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
+    match insn.opcode {
+        0xcc => Some(Event::software(3, "INT3")),
+        0xcd => Some(Event::software(insn.imm as u8, "INT n")),
+        _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
+    }
+}
+
+fn ldmxcsr(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> Result<(), Halt> {
+    let at = operand(cpu, insn, 4, Intent::Read)?;
+    let mut buf = [0; 4];
+    let access = mem.access(AccessKind::Read, 4);
+    mem.read_last(at, &mut buf, &access)?;
+    let value = u32::from_le_bytes(buf);
+    if value & !mxcsr_mask(profile) != 0 {
+        return Err(Event::gp0("a reserved bit of MXCSR is set").into());
+    }
+    cpu.vector.mxcsr = value;
+    cpu.dirty |= component::SSE;
+    Ok(())
+}
+
+/// Bits of MXCSR that the profile has.
+pub(crate) fn mxcsr_mask(profile: &Profile) -> u32 {
+    MXCSR_MASK | if profile.has(Feature::Misalignsse) { 1 << 17 } else { 0 }
+}
+
+/// VZEROUPPER and VZEROALL; outside 64-bit mode only the first eight registers.
+fn vzero(cpu: &mut Cpu, insn: &Insn) {
+    let registers = if insn.mode() == Mode::Long64 { 16 } else { 8 };
+    let keep = if insn.ll == 0 { 16 } else { 0 };
+    for zmm in &mut cpu.vector.zmm[..registers] {
+        zmm.0[keep..].fill(0);
+    }
+    cpu.dirty |= component::SSE | component::AVX | component::ZMM_HI256;
+}

@@ -32,6 +32,12 @@ const RSI: u8 = 6;
 const STAND_INS: [u8; 6] = [RAX, 1, 2, 9, 10, 11];
 /// The assembler does not have it.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// FNCLEX has two bytes.
+const JZ_OVER_FNCLEX: [u8; 2] = [0x74, 2];
+/// Status word: what FNCLEX clears, but for the summary bits, which are never set while exceptions are masked.
+const FSW_EXCEPTIONS: i16 = 0x7f;
+/// Status word: set by FPTAN and FSINCOS, among others, when they have not pushed.
+const FSW_C2: i16 = 1 << 10;
 /// What fills the rest of the last line.
 const INT3: u8 = 0xcc;
 
@@ -44,12 +50,14 @@ const FCW: i8 = offset_of!(Scratch, fcw) as i8;
 const FSW: i8 = offset_of!(Scratch, fsw) as i8;
 const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
 
-/// Assembles the stub of `recipe` into `sink`, which starts at a line, and fills the last line. Returns the number of lines.
+/// Assembles the stub of `recipe` into `place`, which starts at a line, and fills the last line. Returns the number of lines.
+/// Everything that pushes is inlined here, so that the sink's length stays in a register.
 ///
 /// # Errors
-/// [`StubError::BadRecipe`] or [`StubError::TooLong`]; the sink's contents are then void.
-pub(crate) fn stub(sink: &mut Sink<'_>, recipe: &Recipe) -> Result<usize, StubError> {
+/// [`StubError::BadRecipe`] or [`StubError::TooLong`]; the contents of `place` are then void.
+pub(crate) fn stub(mut place: Sink<'_>, recipe: &Recipe) -> Result<usize, StubError> {
     let frame = Frame::plan(recipe)?;
+    let sink = &mut place;
     frame.enter(sink);
     sink.bytes(recipe.body.as_slice());
     frame.leave(sink);
@@ -58,7 +66,7 @@ pub(crate) fn stub(sink: &mut Sink<'_>, recipe: &Recipe) -> Result<usize, StubEr
         return Err(StubError::TooLong);
     }
     let lines = len.div_ceil(LINE);
-    sink.bytes(&[INT3; LINE][..lines * LINE - len]);
+    sink.fill(lines * LINE, INT3);
     Ok(lines)
 }
 
@@ -111,6 +119,7 @@ impl<'a> Frame<'a> {
         })
     }
 
+    #[inline(always)]
     fn enter(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
         sink.bytes(&ENDBR64);
@@ -146,18 +155,22 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn leave(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
         if recipe.rflags_out {
             self.flags_to_rsi(sink);
         }
         if let Some(x87) = recipe.x87 {
-            // All exceptions are masked, so that the stores do not trap on those that the instruction raised. They are cleared
-            // before the host's control word, which may unmask them, is back.
+            // All exceptions are masked, so that the stores do not trap on those that the instruction raised. They are
+            // cleared before the host's control word, which may unmask them, is back. FNCLEX costs twice the rest of the
+            // frame, so it runs only if there are flags, or if C2 says that a store may have underflowed the stack.
             dynasm!(sink ; .arch x64 ; fnstsw [BYTE r8 + FSW]);
             for i in 0..x87.pops {
                 dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
             }
+            dynasm!(sink ; .arch x64 ; test WORD [BYTE r8 + FSW], FSW_C2 | FSW_EXCEPTIONS);
+            sink.bytes(&JZ_OVER_FNCLEX);
             dynasm!(sink ; .arch x64 ; fnclex ; fldcw [BYTE r8 + FCW_HOST]);
         }
         if !recipe.mxcsr {
@@ -192,6 +205,7 @@ impl<'a> Frame<'a> {
     }
 
     /// CF, PF, AF, ZF, SF and OF to RSI in RFLAGS layout (with bit 1, which LAHF sets). Keeps RAX if it is to be stored.
+    #[inline(always)]
     fn flags_to_rsi(&self, sink: &mut Sink<'_>) {
         let spare = self.spare;
         if self.rax_live {
@@ -209,11 +223,13 @@ impl<'a> Frame<'a> {
         );
     }
 
+    #[inline(always)]
     fn stores(&self, sink: &mut Sink<'_>) {
         self.recipe.stores.as_slice().iter().for_each(|m| self.store(sink, m));
     }
 
     /// The result to RAX: RSI, if there is something in it, and the x87 status word.
+    #[inline(always)]
     fn result(&self, sink: &mut Sink<'_>) {
         let in_rsi = self.recipe.rflags_out || self.recipe.mxcsr;
         match (self.recipe.x87.is_some(), in_rsi) {
@@ -228,6 +244,7 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn exit(&self, sink: &mut Sink<'_>) {
         if self.mmx {
             dynasm!(sink ; .arch x64 ; emms);
@@ -238,6 +255,7 @@ impl<'a> Frame<'a> {
         dynasm!(sink ; .arch x64 ; ret);
     }
 
+    #[inline(always)]
     fn load(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         match kind {
@@ -264,6 +282,7 @@ impl<'a> Frame<'a> {
         }
     }
 
+    #[inline(always)]
     fn store(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         let spare = self.spare_vector;
@@ -320,3 +339,6 @@ fn check(m: &Move, way: Way) -> Result<(), StubError> {
 fn st(i: u8) -> i32 {
     offset_of!(Scratch, st) as i32 + 16 * i32::from(i)
 }
+
+#[cfg(test)]
+mod tests;

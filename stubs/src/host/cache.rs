@@ -139,8 +139,8 @@ impl StubCache {
         }
         // SAFETY: lines from `free` on hold no stub of this generation, at least MAX_STUB bytes of them are left,
         // the memory is there (this is not a forked child), and only this cache writes to it.
-        let mut sink = unsafe { Sink::new(self.rw.add(self.free * LINE), MAX_STUB) };
-        let lines = assemble::stub(&mut sink, recipe)?;
+        let sink = unsafe { Sink::new(self.rw.add(self.free * LINE), MAX_STUB) };
+        let lines = assemble::stub(sink, recipe)?;
         self.ran_on.set(0);
         let stub = self.base() + self.free as u64;
         self.free += lines;
@@ -212,8 +212,10 @@ impl StubCache {
 
     #[inline]
     fn slots(&self, key: Key) -> impl Iterator<Item = usize> + use<> {
+        // Bits of a factor move up in a product, never down: the top ones depend on all.
         let folded = key.0 as u64 ^ (key.0 >> 64) as u64;
-        let home = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let top = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let home = top.wrapping_mul(self.index.len() as u64) >> 32;
         let mask = self.index.len() - 1;
         (0..PROBES).map(move |step| (home as usize + step) & mask)
     }
@@ -243,4 +245,22 @@ impl fmt::Debug for StubCache {
 #[inline(always)]
 fn in_generation(stub: u64, base: u64) -> bool {
     stub.wrapping_sub(base) < GENERATION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_generation_is_never_given_out() {
+        let mut cache = StubCache::with_len(DualMap::MIN_LEN).unwrap();
+        let next = AtomicU64::new(u64::MAX - 2 * GENERATION + 1);
+        assert_eq!(cache.flip(&next), Ok(()));
+        let last = cache.base();
+        assert_eq!(cache.flip(&next), Err(StubError::GenerationsSpent));
+        assert_eq!(cache.flip(&next), Err(StubError::GenerationsSpent), "for good");
+        assert_eq!(cache.base(), last, "what is installed stays");
+        assert!(!in_generation(EMPTY.stub, last));
+        assert_eq!(cache.lookup(Key(EMPTY.key)), None);
+    }
 }

@@ -22,13 +22,13 @@ impl<'a> Sink<'a> {
     }
 
     /// Bytes pushed so far; more than the capacity if some were dropped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Pushes all of `bytes`, or drops all.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if end <= self.capacity {
@@ -38,15 +38,25 @@ impl<'a> Sink<'a> {
         self.len = end;
     }
 
+    /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, len: usize, byte: u8) {
+        if self.len <= len && len <= self.capacity {
+            // SAFETY: `self.len..len` lies within the place that `new` was promised.
+            unsafe { self.start.add(self.len).write_bytes(byte, len - self.len) };
+            self.len = len;
+        }
+    }
+
     /// Pushes a JNZ to a place that [`land`](Self::land) decides.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn jnz(&mut self) -> Jump {
         self.bytes(&[0x0f, 0x85, 0, 0, 0, 0]);
         Jump(self.len)
     }
 
     /// Lets `jump` lead to the next byte pushed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn land(&mut self, jump: Jump) {
         if jump.0 <= self.capacity {
             let distance = ((self.len - jump.0) as u32).to_le_bytes();
@@ -61,12 +71,12 @@ impl<'a> Sink<'a> {
 pub(crate) struct Jump(usize);
 
 impl DynasmApi for Sink<'_> {
-    #[inline]
+    #[inline(always)]
     fn offset(&self) -> AssemblyOffset {
         AssemblyOffset(self.len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, byte: u8) {
         self.bytes(&[byte]);
     }
@@ -77,22 +87,32 @@ impl DynasmApi for Sink<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_i32(&mut self, value: i32) {
         self.bytes(&value.to_le_bytes());
     }
 }
 
 impl Extend<u8> for Sink<'_> {
-    #[inline]
+    #[inline(always)]
     fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
         bytes.into_iter().for_each(|byte| self.push(byte));
     }
 }
 
 impl<'b> Extend<&'b u8> for Sink<'_> {
-    #[inline]
+    /// The assembler's constant runs come this way. Room for all is looked for once.
+    #[inline(always)]
     fn extend<T: IntoIterator<Item = &'b u8>>(&mut self, bytes: T) {
-        bytes.into_iter().for_each(|byte| self.push(*byte));
+        let mut bytes = bytes.into_iter();
+        let sure = bytes.size_hint().0;
+        if sure <= self.capacity.saturating_sub(self.len) {
+            for byte in bytes.by_ref().take(sure) {
+                // SAFETY: at most `sure` bytes are written, which lie within the place that `new` was promised.
+                unsafe { self.start.add(self.len).write(*byte) };
+                self.len += 1;
+            }
+        }
+        bytes.for_each(|byte| self.push(*byte));
     }
 }

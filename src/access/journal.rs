@@ -1,0 +1,161 @@
+//! The journal of an instruction that waits for its retry.
+//!
+//! When the bus answers `Retry`, accesses already performed are kept here. When the instruction is stepped again, they
+//! are answered from here, in order, so that no device is read or written twice.
+
+use super::Halt;
+use crate::event::Unsupported;
+
+/// What was accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    PortIn,
+    PortOut,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    kind: Kind,
+    at: u64,
+    len: u16,
+    data: u16,
+}
+
+/// Which instruction a journal belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) rip: u64,
+    pub(crate) cs_base: u64,
+    pub(crate) bytes: u128,
+}
+
+const ENTRIES: usize = 160;
+const DATA: usize = 4096;
+
+/// Accesses of the current instruction.
+pub(crate) struct Journal {
+    /// Set while an instruction waits for its retry.
+    owner: Option<Owner>,
+    count: usize,
+    cursor: usize,
+    used: usize,
+    overflow: bool,
+    entries: [Entry; ENTRIES],
+    data: [u8; DATA],
+}
+
+impl core::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Journal").field("owner", &self.owner).field("accesses", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    pub(crate) fn new() -> Journal {
+        Journal {
+            owner: None,
+            count: 0,
+            cursor: 0,
+            used: 0,
+            overflow: false,
+            entries: [Entry { kind: Kind::Read, at: 0, len: 0, data: 0 }; ENTRIES],
+            data: [0; DATA],
+        }
+    }
+
+    /// No access is remembered.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Does an instruction wait for its retry?
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// Begins an instruction while a journal is open.
+    ///
+    /// # Errors
+    /// `JournalMismatch` when the journal belongs to another one.
+    pub(crate) fn resume(&mut self, owner: Owner) -> Result<(), Halt> {
+        if self.owner != Some(owner) {
+            return Err(Unsupported::JournalMismatch.into());
+        }
+        self.cursor = 0;
+        Ok(())
+    }
+
+    /// Keeps what is recorded for the retry of `owner`.
+    ///
+    /// # Errors
+    /// `Journal` when there were more accesses than it holds.
+    pub(crate) fn suspend(&mut self, owner: Owner) -> Result<(), Halt> {
+        if self.overflow {
+            self.clear();
+            return Err(Unsupported::Journal.into());
+        }
+        self.owner = Some(owner);
+        Ok(())
+    }
+
+    /// What was done so far is committed (a repetition of a string instruction): it need not be remembered.
+    pub(crate) fn checkpoint(&mut self) {
+        self.count = 0;
+        self.cursor = 0;
+        self.used = 0;
+        self.overflow = false;
+    }
+
+    /// Forgets everything.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.owner = None;
+        self.count = 0;
+        self.cursor = 0;
+        self.used = 0;
+        self.overflow = false;
+    }
+
+    /// Answers an access that was performed before the retry. `false`: it has to be performed now.
+    ///
+    /// # Errors
+    /// `JournalMismatch` when another access was performed in its place.
+    #[inline]
+    pub(crate) fn replay(&mut self, kind: Kind, at: u64, len: usize, out: Option<&mut [u8]>) -> Result<bool, Halt> {
+        if self.cursor == self.count {
+            return Ok(false);
+        }
+        let entry = self.entries[self.cursor];
+        let same = entry.kind == kind && entry.at == at;
+        if same && usize::from(entry.len) < len {
+            // It was taken in narrower pieces: those come next.
+            return Ok(false);
+        }
+        if !same || usize::from(entry.len) != len {
+            return Err(Unsupported::JournalMismatch.into());
+        }
+        if let Some(out) = out {
+            out.copy_from_slice(&self.data[usize::from(entry.data)..][..len]);
+        }
+        self.cursor += 1;
+        Ok(true)
+    }
+
+    /// Remembers an access that was performed.
+    #[inline]
+    pub(crate) fn record(&mut self, kind: Kind, at: u64, data: &[u8]) {
+        if self.count == ENTRIES || self.used + data.len() > DATA {
+            self.overflow = true;
+            return;
+        }
+        self.entries[self.count] = Entry { kind, at, len: data.len() as u16, data: self.used as u16 };
+        self.data[self.used..self.used + data.len()].copy_from_slice(data);
+        self.used += data.len();
+        self.count += 1;
+        self.cursor = self.count;
+    }
+}

@@ -1,0 +1,30 @@
+//! What the architecture raises before any operand is touched. The hot line tests the mode word; this room says which
+//! exception it is.
+
+use crate::cpu::{Cpu, obstacle};
+use crate::decode::Insn;
+use crate::event::Event;
+use crate::isa::row::Gate;
+
+/// The exception for an instruction whose gate meets an obstacle. #UD comes before #NM.
+#[cold]
+pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
+    let met = cpu.word().bits & insn.gate;
+    let has = |bit| met & bit != 0;
+    if has(obstacle::REAL_V86) {
+        return Event::ud("VEX and EVEX need protected mode");
+    }
+    match insn.row.gate {
+        Gate::X87 | Gate::Fx => Event::nm("CR0.EM or CR0.TS is set"),
+        Gate::Wait => Event::nm("CR0.MP and CR0.TS are set"),
+        Gate::Mmx if has(obstacle::EM) => Event::ud("CR0.EM is set"),
+        Gate::Sse if has(obstacle::EM) => Event::ud("CR0.EM is set"),
+        Gate::Sse if has(obstacle::NO_OSFXSR) => Event::ud("CR4.OSFXSR is clear"),
+        Gate::Avx if has(obstacle::NO_AVX) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX"),
+        Gate::Avx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
+        Gate::Xsave | Gate::Xgetbv if has(obstacle::NO_OSXSAVE) => Event::ud("CR4.OSXSAVE is clear"),
+        Gate::Cpl0 => Event::gp0("the instruction needs CPL 0"),
+        Gate::Iopl => Event::gp0("CPL is above IOPL"),
+        _ => Event::nm("CR0.TS is set"),
+    }
+}

@@ -1,0 +1,183 @@
+//! The hot line of integer instructions: operands in, a function of values, the store, commit.
+
+use super::SplitLock;
+use crate::access::{Halt, Mem};
+use crate::address::{self, Intent};
+use crate::alu::sign_extend;
+use crate::atomic::{self, Issued};
+use crate::bus::{AccessKind, Vmm};
+use crate::cpu::Cpu;
+use crate::cpu::registers::rflags::{ARITH, DF};
+use crate::decode::{Insn, SlotKind};
+use crate::integer::{self, Effects, execute, read_slot, write_slot};
+use crate::isa::row::{IntOp, Use, attr};
+
+/// Runs an instruction that is a function of values with one memory operand at most.
+///
+/// # Errors
+/// Nothing is changed when it fails, but for accesses that the journal holds.
+#[inline]
+pub(super) fn run<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    let at = insn.mem as usize;
+    let uses = if at < 3 { insn.row.operands[at].uses } else { Use::None };
+    if uses == Use::None {
+        let v = values(cpu, insn, usize::MAX, 0);
+        let effects = execute(op, cpu, insn, v)?;
+        commit(cpu, insn, &effects);
+        return Ok(());
+    }
+    let size = insn.slots[at].size;
+    let intent = if uses.writes() { Intent::Write } else { Intent::Read };
+    let offset = offset(op, cpu, insn);
+    let linear = address::linear(cpu, insn.seg, offset, u64::from(size), intent)?;
+    integer::aligned(cpu, linear, size)?;
+    if !uses.writes() {
+        let value = load(mem, linear, size)?;
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, value))?;
+        commit(cpu, insn, &effects);
+        return Ok(());
+    }
+    if !uses.reads() {
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, 0))?;
+        store(mem, linear, size, effects.value)?;
+        commit(cpu, insn, &effects);
+        return Ok(());
+    }
+    modify(op, cpu, insn, mem, linear, split)
+}
+
+/// The effective address; a bit offset in a register reaches beyond the operand that ModRM names.
+#[inline]
+fn offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
+    let offset = address::effective(cpu, insn);
+    if matches!(op, IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc) && insn.slots[1].kind == SlotKind::Gpr {
+        let size = insn.slots[0].size;
+        let bit = sign_extend(read_slot(cpu, insn, insn.slots[1]), size) as i64;
+        let units = bit >> (size.trailing_zeros() + 3);
+        return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize);
+    }
+    offset
+}
+
+/// Values of the first three operands; operand `at` is in memory and has `value`.
+#[inline]
+fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
+    core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slots[i]) })
+}
+
+#[inline]
+fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
+    let access = mem.access(AccessKind::Read, size);
+    // A fixed length each, so that the bus's copy is one move.
+    Ok(match size {
+        1 => {
+            let mut b = [0; 1];
+            mem.read_last(linear, &mut b, &access)?;
+            u64::from(b[0])
+        }
+        2 => {
+            let mut b = [0; 2];
+            mem.read_last(linear, &mut b, &access)?;
+            u64::from(u16::from_le_bytes(b))
+        }
+        4 => {
+            let mut b = [0; 4];
+            mem.read_last(linear, &mut b, &access)?;
+            u64::from(u32::from_le_bytes(b))
+        }
+        _ => {
+            let mut b = [0; 8];
+            mem.read_last(linear, &mut b, &access)?;
+            u64::from_le_bytes(b)
+        }
+    })
+}
+
+#[inline]
+fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u64) -> Result<(), Halt> {
+    let access = mem.access(AccessKind::Write, size);
+    let bytes = value.to_le_bytes();
+    match size {
+        1 => mem.write_last(linear, &bytes[..1], &access),
+        2 => mem.write_last(linear, &bytes[..2], &access),
+        4 => mem.write_last(linear, &bytes[..4], &access),
+        _ => mem.write_last(linear, &bytes, &access),
+    }
+}
+
+/// Read-modify-write of memory, locked or not.
+fn modify<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    if op == IntOp::CmpxchgPair {
+        atomic::compare_exchange_pair(cpu, insn, mem, linear, split)?;
+        cpu.rip = integer::next_rip(cpu, insn);
+        return Ok(());
+    }
+    let at = insn.mem as usize;
+    let size = insn.slots[at].size;
+    let locked = insn.locked() || insn.row.is(attr::LOCKED);
+    if locked {
+        let source = read_slot(cpu, insn, insn.slots[1]);
+        if let Issued::Done(effects) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
+            commit(cpu, insn, &effects);
+            return Ok(());
+        }
+    }
+    if !locked {
+        let mut old = [0; 8];
+        let access = mem.access(AccessKind::ReadForWrite, size);
+        let n = usize::from(size).min(8);
+        mem.read(linear, &mut old[..n], &access)?;
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, u64::from_le_bytes(old)))?;
+        store(mem, linear, size, effects.value)?;
+        commit(cpu, insn, &effects);
+        return Ok(());
+    }
+    let mut old = [0; 8];
+    let mut result = None;
+    atomic::modify(mem, linear, &mut old[..usize::from(size).min(8)], true, &mut |old, new| {
+        let mut wide = [0; 8];
+        wide[..old.len()].copy_from_slice(old);
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, u64::from_le_bytes(wide)));
+        let value = effects.as_ref().map_or(u64::from_le_bytes(wide), |e| e.value);
+        new.copy_from_slice(&value.to_le_bytes()[..new.len()]);
+        result = Some(effects);
+    })?;
+    let effects = match result {
+        Some(effects) => effects?,
+        None => return Err(crate::Unsupported::Platform("the call of its modify function by Bus::rmw").into()),
+    };
+    commit(cpu, insn, &effects);
+    Ok(())
+}
+
+/// Registers, flags and RIP, after the store has succeeded.
+#[inline]
+fn commit(cpu: &mut Cpu, insn: &Insn, effects: &Effects) {
+    if let Some((slot, value)) = effects.second {
+        write_slot(cpu, slot, value);
+    }
+    if let Some((slot, value)) = effects.third {
+        write_slot(cpu, slot, value);
+    }
+    if effects.writes && insn.mem != 0 {
+        write_slot(cpu, insn.slots[0], effects.value);
+    }
+    cpu.merge_flags(effects.flag_mask & (ARITH | DF), effects.flags);
+    cpu.rip = match effects.target {
+        Some(target) => target,
+        None => integer::next_rip(cpu, insn),
+    };
+}

@@ -1,0 +1,266 @@
+//! Instructions that are a function of values.
+
+use crate::address;
+use crate::alu::{self, mask, sign_extend};
+use crate::cpu::registers::gpr::{RAX, RCX, RDX};
+use crate::cpu::registers::rflags::{self, CF, DF, ZF};
+use crate::cpu::{Cpu, Mode};
+use crate::decode::{Insn, Slot, SlotKind};
+use crate::event::Event;
+use crate::isa::row::IntOp;
+
+/// What an instruction changes, to be committed when its store has succeeded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effects {
+    /// The new value of operand 0, if that is written.
+    pub(crate) value: u64,
+    /// Is operand 0 written? (CMOVcc, BSF and CMP-like forms may not.)
+    pub(crate) writes: bool,
+    /// General-purpose registers that are written besides.
+    pub(crate) second: Option<(Slot, u64)>,
+    pub(crate) third: Option<(Slot, u64)>,
+    /// Which flags change.
+    pub(crate) flag_mask: u64,
+    /// Their new values.
+    pub(crate) flags: u64,
+    /// Where a taken branch goes, as an offset in CS.
+    pub(crate) target: Option<u64>,
+}
+
+impl Effects {
+    const NONE: Effects =
+        Effects { value: 0, writes: false, second: None, third: None, flag_mask: 0, flags: 0, target: None };
+
+    #[inline]
+    fn value(value: u64) -> Effects {
+        Effects { value, writes: true, ..Effects::NONE }
+    }
+
+    #[inline]
+    fn arith(r: alu::Result) -> Effects {
+        Effects { value: r.value, writes: true, flag_mask: rflags::ARITH, flags: r.flags, ..Effects::NONE }
+    }
+
+    #[inline]
+    fn flags_only(mask: u64, flags: u64) -> Effects {
+        Effects { flag_mask: mask, flags, ..Effects::NONE }
+    }
+}
+
+const fn fixed(reg: u8, size: u16) -> Slot {
+    Slot { kind: SlotKind::Gpr, reg, size }
+}
+
+/// Computes `op` on the values of the first three operands.
+///
+/// # Errors
+/// #DE from divisions, #GP(0) from branches beyond the limit.
+#[inline]
+pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event> {
+    let size = insn.slots[0].size;
+    let flags = cpu.rflags();
+    let [a, b, _] = v;
+    Ok(match op {
+        IntOp::Mov => Effects::value(b),
+        IntOp::Add => Effects::arith(alu::add(a, b, false, size)),
+        IntOp::Or => Effects::arith(alu::logic(a | b, size)),
+        IntOp::Adc => Effects::arith(alu::add(a, b, flags & CF != 0, size)),
+        IntOp::Sbb => Effects::arith(alu::sub(a, b, flags & CF != 0, size)),
+        IntOp::And => Effects::arith(alu::logic(a & b, size)),
+        IntOp::Sub => Effects::arith(alu::sub(a, b, false, size)),
+        IntOp::Xor => Effects::arith(alu::logic(a ^ b, size)),
+        IntOp::Cmp => Effects { writes: false, ..Effects::arith(alu::sub(a, b, false, size)) },
+        IntOp::Test => Effects { writes: false, ..Effects::arith(alu::logic(a & b, size)) },
+        IntOp::Movzx => Effects::value(b),
+        IntOp::Movsx => Effects::value(sign_extend(b, insn.slots[1].size) & mask(size)),
+        IntOp::Lea => Effects::value(address::effective(cpu, insn) & mask(size)),
+        IntOp::Inc => Effects::arith(alu::inc_dec(a, false, size, flags)),
+        IntOp::Dec => Effects::arith(alu::inc_dec(a, true, size, flags)),
+        IntOp::Not => Effects::value(!a & mask(size)),
+        IntOp::Neg => Effects::arith(alu::sub(0, a, false, size)),
+        IntOp::Xchg => Effects { second: Some((insn.slots[1], a)), ..Effects::value(b) },
+        IntOp::Xadd => Effects { second: Some((insn.slots[1], a)), ..Effects::arith(alu::add(a, b, false, size)) },
+        IntOp::Cmpxchg => compare_exchange(cpu, a, b, size),
+        IntOp::CmpxchgPair => unreachable!("CMPXCHG8B and CMPXCHG16B are atomic's"),
+        IntOp::Rol | IntOp::Ror | IntOp::Rcl | IntOp::Rcr | IntOp::Shl | IntOp::Shr | IntOp::Sar => {
+            shifted(alu::shift(op, a, b, flags, size), a, insn)
+        }
+        IntOp::Shld | IntOp::Shrd => {
+            let count = if insn.slots[2].kind == SlotKind::Imm { v[2] } else { cpu.gpr[RCX] & 0xff };
+            shifted(alu::double_shift(op == IntOp::Shld, a, b, count, size), a, insn)
+        }
+        IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc => bit_test(op, flags, a, b, size),
+        IntOp::Movbe => Effects::value(b.swap_bytes() >> (64 - u32::from(size) * 8)),
+        IntOp::Setcc => Effects::value(u64::from(alu::condition(insn.condition(), flags))),
+        IntOp::Cmovcc => {
+            // A 32-bit destination is zero-extended whether the condition holds or not.
+            Effects::value(if alu::condition(insn.condition(), flags) { b } else { a })
+        }
+        IntOp::Cbw => Effects::value(sign_extend(b, insn.osize as u16 / 2) & mask(insn.osize as u16)),
+        IntOp::Cwd => {
+            Effects::value(if b >> (u32::from(insn.osize) * 8 - 1) & 1 != 0 { mask(insn.osize as u16) } else { 0 })
+        }
+        IntOp::Jcc => branch_if(cpu, insn, alu::condition(insn.condition(), flags))?,
+        IntOp::Jmp => jump(cpu, insn, a)?,
+        IntOp::Nop => Effects::NONE,
+        _ => rare(op, cpu, insn, v)?,
+    })
+}
+
+/// Bit instructions whose bit offset is in a register reach memory elsewhere; the operand has been chosen already.
+fn bit_test(op: IntOp, flags: u64, a: u64, b: u64, size: u16) -> Effects {
+    let bit = 1 << (b & (u64::from(size) * 8 - 1));
+    let value = match op {
+        IntOp::Bts => a | bit,
+        IntOp::Btr => a & !bit,
+        IntOp::Btc => a ^ bit,
+        _ => a,
+    };
+    let carry = u64::from(a & bit != 0);
+    Effects { value, writes: op != IntOp::Bt, flag_mask: CF, flags: carry | flags & !CF, ..Effects::NONE }
+}
+
+fn compare_exchange(cpu: &Cpu, memory: u64, new: u64, size: u16) -> Effects {
+    let accumulator = cpu.gpr[RAX] & mask(size);
+    let compared = alu::sub(accumulator, memory, false, size);
+    let equal = compared.flags & ZF != 0;
+    // Memory is written either way: a failed compare writes the old value back.
+    Effects {
+        value: if equal { new } else { memory },
+        writes: true,
+        second: (!equal).then_some((fixed(RAX as u8, size), memory)),
+        flag_mask: rflags::ARITH,
+        flags: compared.flags,
+        ..Effects::NONE
+    }
+}
+
+/// A shift by 0 changes no flag; its destination is written with what it held.
+fn shifted(result: Option<alu::Result>, a: u64, insn: &Insn) -> Effects {
+    match result {
+        Some(r) => {
+            let mask = u64::from(insn.row.flags.written);
+            Effects { flag_mask: mask, ..Effects::arith(r) }
+        }
+        None => Effects::value(a),
+    }
+}
+
+fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event> {
+    let size = insn.slots[0].size;
+    let flags = cpu.rflags();
+    let [a, b, c] = v;
+    Ok(match op {
+        IntOp::Mul | IntOp::Imul1 => multiply(cpu, a, op == IntOp::Imul1, size),
+        IntOp::Imul => {
+            let (x, y) = if insn.slots[2].kind == SlotKind::None { (a, b) } else { (b, c) };
+            Effects::arith(alu::multiply(x, y, true, size).low)
+        }
+        IntOp::Div | IntOp::Idiv => divide(cpu, a, op == IntOp::Idiv, size)?,
+        IntOp::Bsf | IntOp::Bsr => {
+            if b == 0 {
+                // The destination keeps its value, as every known processor has it; only ZF says so. A 32-bit
+                // destination keeps its upper half too.
+                return Ok(Effects::flags_only(ZF, ZF));
+            }
+            let found = if op == IntOp::Bsf { b.trailing_zeros() } else { 63 - b.leading_zeros() };
+            Effects { flag_mask: ZF, flags: 0, ..Effects::value(u64::from(found)) }
+        }
+        IntOp::Tzcnt => count(if b == 0 { u32::from(size) * 8 } else { b.trailing_zeros() }, size),
+        IntOp::Lzcnt => count(b.leading_zeros() - (64 - u32::from(size) * 8), size),
+        IntOp::Popcnt => {
+            let ones = u64::from(b.count_ones());
+            Effects { flag_mask: rflags::ARITH, flags: if b == 0 { ZF } else { 0 }, ..Effects::value(ones) }
+        }
+        IntOp::Bswap => Effects::value(a.swap_bytes() >> (64 - u32::from(size) * 8)),
+        IntOp::Lahf => Effects::value(flags & 0xd7 | 2),
+        IntOp::Sahf => Effects::flags_only(rflags::ARITH & 0xff, a),
+        IntOp::FlagOp => match insn.opcode {
+            0xf5 => Effects::flags_only(CF, !flags),
+            0xf8 => Effects::flags_only(CF, 0),
+            0xf9 => Effects::flags_only(CF, CF),
+            0xfc => Effects::flags_only(DF, 0),
+            _ => Effects::flags_only(DF, DF),
+        },
+        IntOp::Loop => {
+            let count = address::truncate(cpu.gpr[RCX].wrapping_sub(1), insn.asize);
+            let zero = flags & ZF != 0;
+            let taken = count != 0
+                && match insn.opcode {
+                    0xe0 => !zero,
+                    0xe1 => zero,
+                    _ => true,
+                };
+            let counter = fixed(RCX as u8, u16::from(insn.asize));
+            Effects { second: Some((counter, count)), ..branch_if(cpu, insn, taken)? }
+        }
+        IntOp::Jcxz => branch_if(cpu, insn, address::truncate(cpu.gpr[RCX], insn.asize) == 0)?,
+        _ => unreachable!("every integer operation of the table is executed"),
+    })
+}
+
+/// TZCNT and LZCNT: CF for a zero source, ZF for a zero count.
+fn count(n: u32, size: u16) -> Effects {
+    let carry = if n == u32::from(size) * 8 { CF } else { 0 };
+    let zero = if n == 0 { ZF } else { 0 };
+    Effects { flag_mask: CF | ZF, flags: carry | zero, ..Effects::value(u64::from(n)) }
+}
+
+fn multiply(cpu: &Cpu, a: u64, signed: bool, size: u16) -> Effects {
+    let accumulator = cpu.gpr[RAX] & mask(size);
+    let product = alu::multiply(accumulator, a, signed, size);
+    let low = product.low.value;
+    // The byte form's product lies in AX; else the low half in rAX (as operand 1), the high half in rDX.
+    let (first, second) = if size == 1 {
+        ((fixed(RAX as u8, 2), product.high << 8 | low), None)
+    } else {
+        ((fixed(RAX as u8, size), low), Some((fixed(RDX as u8, size), product.high)))
+    };
+    pair(first, second, rflags::ARITH, product.low.flags)
+}
+
+fn divide(cpu: &Cpu, divisor: u64, signed: bool, size: u16) -> Result<Effects, Event> {
+    let (low, high) = if size == 1 {
+        (cpu.gpr[RAX] & 0xff, cpu.gpr[RAX] >> 8 & 0xff)
+    } else {
+        (cpu.gpr[RAX] & mask(size), cpu.gpr[RDX] & mask(size))
+    };
+    let Some((quotient, remainder)) = alu::divide(low, high, divisor, signed, size) else {
+        return Err(Event::de("division by zero, or the quotient does not fit"));
+    };
+    let (first, second) = if size == 1 {
+        ((fixed(RAX as u8, 2), remainder << 8 | quotient), None)
+    } else {
+        ((fixed(RAX as u8, size), quotient), Some((fixed(RDX as u8, size), remainder)))
+    };
+    Ok(pair(first, second, 0, 0))
+}
+
+/// Effects of MUL and DIV, which write rAX and rDX and not their operand.
+fn pair(first: (Slot, u64), second: Option<(Slot, u64)>, flag_mask: u64, flags: u64) -> Effects {
+    Effects { third: Some(first), second, flag_mask, flags, ..Effects::NONE }
+}
+
+fn branch_if(cpu: &Cpu, insn: &Insn, taken: bool) -> Result<Effects, Event> {
+    if !taken {
+        return Ok(Effects::NONE);
+    }
+    jump(cpu, insn, 0)
+}
+
+/// JMP: relative by the immediate, or to `target` when the operand is no displacement.
+fn jump(cpu: &Cpu, insn: &Insn, target: u64) -> Result<Effects, Event> {
+    let to = if insn.slots[0].kind == SlotKind::Rel { insn.branch_target(cpu.rip) } else { target };
+    check_target(cpu, to)?;
+    Ok(Effects { target: Some(to), ..Effects::NONE })
+}
+
+/// A near branch's target lies in the code segment, or is canonical.
+pub(crate) fn check_target(cpu: &Cpu, target: u64) -> Result<(), Event> {
+    let inside = if cpu.mode() == Mode::Long64 {
+        address::canonical(cpu, target)
+    } else {
+        target <= u64::from(cpu.seg(crate::cpu::segment::Seg::Cs).limit)
+    };
+    if inside { Ok(()) } else { Err(Event::gp0("the branch leaves the code segment")) }
+}

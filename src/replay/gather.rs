@@ -1,0 +1,164 @@
+//! Sequences of element accesses that need no stub: gathers, scatters, MASKMOVDQU.
+//!
+//! They work on copies of the registers. A fault commits the elements done so far and their mask, as the processor
+//! leaves them; a retry commits nothing, the journal has the elements.
+
+use super::run::sign_bits;
+use super::{mark_dirty, vector};
+use crate::access::{Halt, Mem};
+use crate::address::{self, Intent};
+use crate::bus::{AccessKind, Vmm};
+use crate::cpu::registers::component;
+use crate::cpu::registers::gpr::RDI;
+use crate::cpu::{Cpu, Zmm};
+use crate::decode::Insn;
+use crate::event::Stop;
+use crate::isa::row::Space;
+
+/// Geometry of a VSIB operand.
+struct Vsib {
+    /// Elements that are moved.
+    count: usize,
+    /// Width of one in bytes.
+    width: usize,
+    indices: Zmm,
+    index_width: usize,
+}
+
+impl Vsib {
+    fn of(cpu: &Cpu, insn: &Insn) -> Vsib {
+        let width = usize::from(insn.row.element);
+        let index_width = usize::from(insn.vsib_index_element());
+        let count = usize::from(insn.vl) / width.max(index_width);
+        Vsib { count, width, indices: *vector(cpu, insn.index), index_width }
+    }
+
+    /// The linear address of element `i`.
+    fn address(&self, cpu: &Cpu, insn: &Insn, i: usize, intent: Intent) -> Result<u64, Halt> {
+        let at = i * self.index_width;
+        let index = if self.index_width == 4 {
+            let mut b = [0; 4];
+            b.copy_from_slice(&self.indices.0[at..at + 4]);
+            i64::from(i32::from_le_bytes(b))
+        } else {
+            let mut b = [0; 8];
+            b.copy_from_slice(&self.indices.0[at..at + 8]);
+            i64::from_le_bytes(b)
+        };
+        let base = if insn.base < 32 { cpu.gpr[insn.base as usize] } else { 0 };
+        let offset = base.wrapping_add(insn.disp as u64).wrapping_add((index as u64) << insn.scale);
+        let offset = address::truncate(offset, insn.asize);
+        Ok(address::linear(cpu, insn.segment(), offset, self.width as u64, intent)?)
+    }
+}
+
+/// VPGATHER and VGATHER: elements in ascending order, each clearing its mask element.
+///
+/// # Errors
+/// Faults leave the elements before them loaded and their mask elements clear.
+pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    let vsib = Vsib::of(cpu, insn);
+    let vex = insn.row.space == Space::Vex;
+    let mut dst = *vector(cpu, insn.reg);
+    let mut bits = if vex {
+        sign_bits(&vector(cpu, insn.vvvv).0, vsib.width, vsib.count)
+    } else {
+        cpu.vector.k[insn.aaa as usize & 7] & low_bits(vsib.count)
+    };
+    let access = mem.access(AccessKind::Read, vsib.width as u16);
+    let mut result = Ok(());
+    for i in 0..vsib.count {
+        if bits >> i & 1 == 0 {
+            continue;
+        }
+        let element = &mut dst.0[i * vsib.width..(i + 1) * vsib.width];
+        result = vsib.address(cpu, insn, i, Intent::Read).and_then(|at| mem.read(at, element, &access));
+        if result.is_err() {
+            break;
+        }
+        bits &= !(1 << i);
+    }
+    if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
+        let done = result.is_ok();
+        if done {
+            dst.0[vsib.count * vsib.width..].fill(0);
+        }
+        cpu.vector.zmm[insn.reg as usize & 31] = dst;
+        mark_dirty(cpu, insn.reg, usize::from(insn.vl));
+        if vex {
+            commit_sign_mask(cpu, insn, &vsib, bits, done);
+        } else {
+            cpu.vector.k[insn.aaa as usize & 7] = bits;
+            cpu.dirty |= component::OPMASK;
+        }
+    }
+    result
+}
+
+/// The mask register of a VEX gather: remaining elements all ones, the rest zero.
+fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, bits: u64, done: bool) {
+    let mut mask = Zmm([0; 64]);
+    if !done {
+        mask = *vector(cpu, insn.vvvv);
+        for i in 0..vsib.count {
+            let ones = if bits >> i & 1 != 0 { 0xff } else { 0 };
+            mask.0[i * vsib.width..(i + 1) * vsib.width].fill(ones);
+        }
+    }
+    cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
+    mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
+}
+
+fn low_bits(count: usize) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// VPSCATTER and VSCATTER: elements in ascending order, so that the last of overlapping ones stays.
+///
+/// # Errors
+/// Faults leave the elements before them stored and their mask bits clear.
+pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    let vsib = Vsib::of(cpu, insn);
+    let src = *vector(cpu, insn.reg);
+    let k = insn.aaa as usize & 7;
+    let mut bits = cpu.vector.k[k] & low_bits(vsib.count);
+    let access = mem.access(AccessKind::Write, vsib.width as u16);
+    let mut result = Ok(());
+    for i in 0..vsib.count {
+        if bits >> i & 1 == 0 {
+            continue;
+        }
+        let element = &src.0[i * vsib.width..(i + 1) * vsib.width];
+        result = vsib.address(cpu, insn, i, Intent::Write).and_then(|at| mem.write(at, element, &access));
+        if result.is_err() {
+            break;
+        }
+        bits &= !(1 << i);
+    }
+    if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
+        cpu.vector.k[k] = bits;
+        cpu.dirty |= component::OPMASK;
+    }
+    result
+}
+
+/// MASKMOVDQU: bytes of ModRM.reg whose mask byte in ModRM.rm has its sign bit set, to DS:rDI.
+///
+/// # Errors
+/// Every byte is probed before the first is stored.
+pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    let data = *vector(cpu, insn.reg);
+    let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
+    let access = mem.access(AccessKind::Write, 1);
+    let address = |cpu: &Cpu, i: u64| -> Result<u64, Halt> {
+        let offset = address::truncate(cpu.gpr[RDI].wrapping_add(i), insn.asize);
+        Ok(address::linear(cpu, insn.segment(), offset, 1, Intent::Write)?)
+    };
+    for i in (0..16).filter(|i| bits >> i & 1 != 0) {
+        mem.probe(address(cpu, i)?, 1, &access)?;
+    }
+    for i in (0..16u64).filter(|i| bits >> i & 1 != 0) {
+        mem.write(address(cpu, i)?, &data.0[i as usize..=i as usize], &access)?;
+    }
+    Ok(())
+}

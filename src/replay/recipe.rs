@@ -1,0 +1,101 @@
+//! Which registers a stub moves between the guest's state and the host.
+
+use super::rewrite::{Rewritten, stand_in};
+use crate::cpu::{Cpu, Vector, Zmm};
+use crate::decode::{Insn, SlotKind};
+use crate::isa::row::attr;
+use core::mem::offset_of;
+use encore86_stubs::{Body, Move, MoveKind, Recipe, StubError};
+
+/// Vector state that the host's stubs can move.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
+    avx512f: bool,
+    avx512bw: bool,
+}
+
+impl Host {
+    pub(super) fn detect() -> Host {
+        let host = crate::profile::Profile::host();
+        Host { avx512f: host.has(crate::isa::Feature::Avx512f), avx512bw: host.has(crate::isa::Feature::Avx512bw) }
+    }
+
+    fn mask(self) -> MoveKind {
+        if self.avx512bw { MoveKind::K64 } else { MoveKind::K16 }
+    }
+}
+
+fn zmm_at(reg: u8) -> i32 {
+    (offset_of!(Cpu, vector) + offset_of!(Vector, zmm) + reg as usize * size_of::<Zmm>()) as i32
+}
+
+fn k_at(reg: u8) -> i32 {
+    (offset_of!(Cpu, vector) + offset_of!(Vector, k) + reg as usize * 8) as i32
+}
+
+fn gpr_at(reg: u8) -> i32 {
+    (offset_of!(Cpu, gpr) + reg as usize * 8) as i32
+}
+
+/// The stub of `insn` around its rewritten bytes.
+///
+/// # Errors
+/// [`StubError`] when a stub cannot hold what the instruction moves.
+pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<Recipe, StubError> {
+    let mut recipe = Recipe::new(Body::new(rewritten.as_slice())?);
+    let vex = insn.is_vex();
+    for (i, slot) in insn.slots().iter().enumerate() {
+        let uses = insn.uses(i);
+        match slot.kind {
+            SlotKind::Vector => {
+                // A legacy destination narrower than the register keeps the rest of it.
+                let keeps = !vex && uses.writes() && slot.size < 16;
+                if uses.reads() || keeps {
+                    let kind = match slot.size {
+                        0..=16 => MoveKind::Xmm,
+                        17..=32 => MoveKind::Ymm,
+                        _ => MoveKind::Zmm,
+                    };
+                    recipe.loads.push(Move::new(kind, slot.reg, zmm_at(slot.reg)))?;
+                }
+                if uses.writes() {
+                    let kind = match (vex, host.avx512f, slot.size) {
+                        (false, ..) => MoveKind::Xmm,
+                        (true, true, _) => MoveKind::Zmm,
+                        (true, false, 0..=16) => MoveKind::XmmZero,
+                        (true, false, _) => MoveKind::YmmZero,
+                    };
+                    recipe.stores.push(Move::new(kind, slot.reg, zmm_at(slot.reg)))?;
+                }
+            }
+            SlotKind::Mask => {
+                if uses.reads() {
+                    recipe.loads.push(Move::new(host.mask(), slot.reg, k_at(slot.reg)))?;
+                }
+                if uses.writes() {
+                    recipe.stores.push(Move::new(host.mask(), slot.reg, k_at(slot.reg)))?;
+                }
+            }
+            SlotKind::Gpr => {
+                if let Some(host_reg) = stand_in(insn, i) {
+                    let m = Move::new(MoveKind::Gpr64, host_reg, gpr_at(slot.reg));
+                    if uses.reads() {
+                        recipe.loads.push(m)?;
+                    }
+                    if uses.writes() {
+                        recipe.stores.push(m)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(k) = insn.opmask() {
+        recipe.loads.push(Move::new(host.mask(), k, k_at(k)))?;
+    }
+    recipe.rflags_out = insn.row.flags.written != 0;
+    recipe.rflags_in = insn.row.flags.read != 0;
+    recipe.mxcsr = insn.row.is(attr::MXCSR);
+    recipe.vex_dirty = vex && insn.vl > 16;
+    Ok(recipe)
+}

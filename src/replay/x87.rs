@@ -1,0 +1,268 @@
+//! The x87 stack: registers, TOP and tags are ours, conversions and constants run on the host.
+//!
+//! A stub gets its operands as 80-bit values and gives results and the status word of that one operation, run with all
+//! exceptions masked. What an unmasked exception would have kept from happening is decided here, before anything of the
+//! guest's state changes.
+
+use super::Replayer;
+use crate::access::{Halt, Mem};
+use crate::address::{self, Intent};
+use crate::bus::{AccessKind, Vmm};
+use crate::cpu::registers::component;
+use crate::cpu::registers::gpr::RAX;
+use crate::cpu::{Cpu, X87};
+use crate::decode::{Insn, NO_REG};
+use crate::event::{Event, Unsupported};
+use crate::integer::next_rip;
+use crate::isa::row::{X87Op, attr};
+use crate::profile::{Profile, Vendor};
+use encore86_stubs::{Body, Key, Recipe, StubRef, X87 as Stack};
+
+const IE: u16 = 1;
+const DE: u16 = 2;
+const OE: u16 = 8;
+const UE: u16 = 16;
+const SF: u16 = 0x40;
+const C1: u16 = 0x200;
+
+/// The default NaN.
+const INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
+
+impl Replayer {
+    /// Runs an x87 instruction and moves RIP past it.
+    ///
+    /// # Errors
+    /// #MF when an exception is pending and the instruction waits; what the bus answers. The x87 state is unchanged.
+    pub(crate) fn x87(
+        &mut self,
+        op: X87Op,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        if insn.row.is(attr::WAITING) && cpu.x87.pending() {
+            return Err(Event::mf("an unmasked x87 exception is pending").into());
+        }
+        match op {
+            X87Op::Wait => {}
+            X87Op::Init => cpu.x87.init(),
+            X87Op::Clear => cpu.x87.fsw &= 0x7f00,
+            X87Op::LoadControl => {
+                let mut word = [0; 2];
+                read(cpu, insn, mem, &mut word)?;
+                cpu.x87.fcw = u16::from_le_bytes(word) & 0x1f7f | 0x40;
+                cpu.x87.update_summary();
+            }
+            X87Op::StoreControl => write(cpu, insn, mem, &cpu.x87.fcw.to_le_bytes())?,
+            X87Op::StoreStatus if insn.mem == NO_REG => {
+                cpu.gpr[RAX] = cpu.gpr[RAX] & !0xffff | u64::from(cpu.x87.fsw);
+            }
+            X87Op::StoreStatus => write(cpu, insn, mem, &cpu.x87.fsw.to_le_bytes())?,
+            X87Op::Load => self.load(cpu, insn, mem, profile, held)?,
+            X87Op::Const => self.constant(cpu, insn, profile, held)?,
+            X87Op::LoadSt => {
+                let value = cpu.x87.st(insn.rm as usize & 7);
+                let (value, flags) = value.map_or((INDEFINITE, IE | SF), |v| (v, 0));
+                push(&mut cpu.x87, value, flags);
+            }
+            X87Op::StoreSt => store_register(&mut cpu.x87, insn),
+            X87Op::Store => self.store(cpu, insn, mem, profile, held, false)?,
+            X87Op::StorePop => self.store(cpu, insn, mem, profile, held, true)?,
+        }
+        pointers(op, cpu, insn, profile);
+        cpu.dirty |= component::X87;
+        cpu.rip = next_rip(cpu, insn);
+        Ok(())
+    }
+
+    /// Runs the instruction's own bytes on `scratch.st[0]`, exceptions masked; gives the status word.
+    fn run(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+        stack: Stack,
+    ) -> Result<u16, Halt> {
+        if let Some(feature) = insn.row.features.into_iter().find(|&f| profile.host_lacks(f)) {
+            return Err(Unsupported::HostLacks(feature.name()).into());
+        }
+        let current = held.filter(|&stub| self.stubs.as_ref().is_some_and(|s| s.is_current(stub)));
+        let stub = match current {
+            Some(stub) => stub,
+            None => {
+                let Some(stubs) = &mut self.stubs else {
+                    return Err(Unsupported::Stubs("the host denied executable memory").into());
+                };
+                let modrm = if insn.mem == NO_REG { insn.modrm } else { insn.modrm & 0x38 | 6 };
+                let body = [insn.opcode, modrm];
+                let mut key = [0; 16];
+                key[..2].copy_from_slice(&body);
+                key[15] = 2;
+                stubs.get(Key(u128::from_le_bytes(key)), || -> Result<Recipe, Unsupported> {
+                    Ok(Recipe { x87: Some(stack), ..Recipe::new(Body::new(&body)?) })
+                })?
+            }
+        };
+        *held = Some(stub);
+        // Rounding and precision are the guest's, exceptions are masked.
+        self.scratch.0.fcw = cpu.x87.fcw | 0x3f;
+        Ok(self.call(stub, cpu)?.fsw())
+    }
+
+    fn load(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        let size = usize::from(insn.slots[0].size);
+        let mut buf = [0; 10];
+        read(cpu, insn, mem, &mut buf[..size])?;
+        self.scratch.1.0[..10].copy_from_slice(&buf);
+        let status = self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
+        let value = self.result();
+        push(&mut cpu.x87, value, status & (IE | DE));
+        Ok(())
+    }
+
+    fn constant(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
+        let value = self.result();
+        push(&mut cpu.x87, value, 0);
+        Ok(())
+    }
+
+    fn result(&self) -> [u8; 10] {
+        let mut value = [0; 10];
+        value.copy_from_slice(&self.scratch.0.st[0][..10]);
+        value
+    }
+
+    /// FST and FIST with memory, and their popping forms.
+    fn store(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+        pops: bool,
+    ) -> Result<(), Halt> {
+        let size = usize::from(insn.slots[0].size);
+        let value = cpu.x87.st(0);
+        self.scratch.0.st[0][..10].copy_from_slice(&value.unwrap_or(INDEFINITE));
+        let stack = Stack { pushes: 1, pops: u8::from(!pops) };
+        let status = self.run(cpu, insn, profile, held, stack)?;
+        // Storing the default NaN is what a masked stack underflow stores.
+        let raised = if value.is_none() { IE | SF } else { status & 0x3f };
+        let unmasked = raised & !cpu.x87.fcw & 0x3f;
+        let suppressed = unmasked & (IE | OE | UE) != 0;
+        let mut result = [0; 10];
+        result[..size].copy_from_slice(&self.scratch.1.0[..size]);
+        let address = operand(cpu, insn, Intent::Write)?;
+        let access = mem.access(AccessKind::Write, size as u16);
+        if suppressed {
+            // The address is still checked.
+            mem.probe(address, size, &access)?;
+        } else {
+            mem.write_last(address, &result[..size], &access)?;
+        }
+        let round_up = if suppressed || value.is_none() { 0 } else { status & C1 };
+        cpu.x87.fsw = cpu.x87.fsw & !C1 | round_up | raised;
+        if pops && !suppressed {
+            pop(&mut cpu.x87);
+        }
+        cpu.x87.update_summary();
+        Ok(())
+    }
+}
+
+/// Pushes a result, unless an unmasked exception keeps it from the stack; overflow of the stack counts first.
+fn push(x87: &mut X87, value: [u8; 10], raised: u16) {
+    let full = x87.st(7).is_some();
+    let (value, raised) = if full { (INDEFINITE, IE | SF) } else { (value, raised) };
+    x87.fsw = x87.fsw & !C1 | raised | if full { C1 } else { 0 };
+    if raised & !x87.fcw & (IE | DE) == 0 {
+        let top = x87.top().wrapping_sub(1) & 7;
+        x87.set_top(top);
+        x87.regs[top] = value;
+        x87.ftw |= 1 << top;
+    }
+    x87.update_summary();
+}
+
+fn pop(x87: &mut X87) {
+    let top = x87.top();
+    x87.ftw &= !(1 << top);
+    x87.set_top(top + 1);
+}
+
+/// FST ST(i) and FSTP ST(i).
+fn store_register(x87: &mut X87, insn: &Insn) {
+    let pops = insn.modrm >> 3 & 7 == 3;
+    let source = x87.st(0);
+    x87.fsw &= !C1;
+    if source.is_none() {
+        x87.fsw |= IE | SF;
+    }
+    if source.is_some() || x87.fcw & IE != 0 {
+        let target = x87.physical(insn.rm as usize & 7);
+        x87.regs[target] = source.unwrap_or(INDEFINITE);
+        x87.ftw |= 1 << target;
+        if pops {
+            pop(x87);
+        }
+    }
+    x87.update_summary();
+}
+
+/// FOP, FIP and FDP after an instruction that is no control instruction. AMD processors keep them only for the
+/// instruction that raised the pending exception.
+fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
+    let control = matches!(
+        op,
+        X87Op::Wait | X87Op::Init | X87Op::Clear | X87Op::LoadControl | X87Op::StoreControl | X87Op::StoreStatus
+    );
+    if control || profile.vendor() == Vendor::Amd && !cpu.x87.pending() {
+        return;
+    }
+    cpu.x87.fop = u16::from(insn.opcode & 7) << 8 | u16::from(insn.modrm);
+    cpu.x87.fip = cpu.rip;
+    cpu.x87.fcs = cpu.seg(crate::cpu::segment::Seg::Cs).selector;
+    if insn.mem != NO_REG {
+        cpu.x87.fdp = address::effective(cpu, insn);
+        cpu.x87.fds = cpu.seg(insn.segment()).selector;
+    }
+}
+
+fn operand(cpu: &Cpu, insn: &Insn, intent: Intent) -> Result<u64, Event> {
+    let size = insn.slots[0].size;
+    let at = address::linear(cpu, insn.segment(), address::effective(cpu, insn), u64::from(size), intent)?;
+    if size.is_power_of_two() {
+        crate::integer::aligned(cpu, at, size)?;
+    }
+    Ok(at)
+}
+
+fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
+    let at = operand(cpu, insn, Intent::Read)?;
+    let access = mem.access(AccessKind::Read, buf.len() as u16);
+    mem.read_last(at, buf, &access)
+}
+
+fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
+    let at = operand(cpu, insn, Intent::Write)?;
+    let access = mem.access(AccessKind::Write, buf.len() as u16);
+    mem.write_last(at, buf, &access)
+}
