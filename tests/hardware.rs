@@ -145,15 +145,16 @@ impl Bench {
         self.memory.begin(habits);
         let mut cpu = self.blank.clone();
         machine::load(&mut cpu, state, self.mode, rip);
-        let mut outcome = Outcome::Retry;
-        for _ in 0..20_000 {
-            outcome = self.engine.step(&mut cpu, &mut self.memory);
-            match outcome {
-                Outcome::Retry => {}
-                Outcome::Completed(retired) if retired.rep_unfinished => {}
-                _ => break,
+        // A REP over all of the memory, by bytes, each access answered late.
+        let mut steps = 200_000;
+        let outcome = loop {
+            let outcome = self.engine.step(&mut cpu, &mut self.memory);
+            let unfinished = matches!(outcome, Outcome::Completed(retired) if retired.rep_unfinished);
+            steps -= 1;
+            if steps == 0 || outcome != Outcome::Retry && !unfinished {
+                break outcome;
             }
-        }
+        };
         let mut engine = compare::ended(&outcome).map(|ended| Side { ended, state: machine::save(&cpu, state) });
         if self.engine.has_open_journal() {
             self.engine.abandon();

@@ -185,7 +185,7 @@ impl Engine {
         };
         match result {
             Ok(()) if !tf => {
-                if !self.journal.is_empty() {
+                if !self.journal.is_idle() {
                     self.journal.clear();
                 }
                 Outcome::Completed(retired)

@@ -85,10 +85,10 @@ impl Maker<'_> {
     /// Habits of the bus for a case.
     pub fn habits(&mut self) -> Habits {
         let r = &mut *self.random;
-        let width = if r.one_in(8) { r.pick(&[1, 2, 4, 8, 16]) } else { 64 };
+        let width = r.one_in(8).then(|| r.pick(&[1, 2, 4, 8, 16]));
         Habits {
-            ram: width == 64 && r.one_in(2),
-            blocks: width == 64 && r.one_in(2),
+            ram: width.is_none() && r.one_in(2),
+            blocks: width.is_none() && r.one_in(2),
             atomic: r.one_in(4),
             width,
             later: r.one_in(8),

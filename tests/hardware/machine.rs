@@ -14,6 +14,9 @@ use std::ptr::NonNull;
 const EDGE: usize = 2 * DATA_LEN;
 const LEN: usize = EDGE + 2 * PAGE;
 
+/// Where Linux's user addresses end, with four levels of page tables.
+const TASK_SIZE: u64 = 0x7fff_ffff_f000;
+
 /// Aligned as the oracle's pages are, so that locked operations meet the same cache lines.
 #[repr(C, align(4096))]
 struct Pages([u8; LEN]);
@@ -28,7 +31,7 @@ pub struct Habits {
     /// Does read-modify-writes itself.
     pub atomic: bool,
     /// Takes at most this many bytes at once.
-    pub width: u8,
+    pub width: Option<u8>,
     /// Answers each access with `Retry` first.
     pub later: bool,
     /// An interrupt always waits.
@@ -37,7 +40,7 @@ pub struct Habits {
 
 impl Default for Habits {
     fn default() -> Habits {
-        Habits { ram: false, blocks: false, atomic: false, width: 64, later: false, interrupt: false }
+        Habits { ram: false, blocks: false, atomic: false, width: None, later: false, interrupt: false }
     }
 }
 
@@ -162,14 +165,14 @@ impl Memory {
             Held::At(offset) => Ok(offset),
             Held::ReadOnly => Err(Event::pf(USER | write | P, linear, "read-only").into()),
             // Linux hides whether an address of the kernel is mapped.
-            Held::Missing if linear >> 63 != 0 => Err(Event::pf(USER | write | P, linear, "the kernel's").into()),
+            Held::Missing if linear >= TASK_SIZE => Err(Event::pf(USER | write | P, linear, "the kernel's").into()),
             Held::Missing => Err(Event::pf(USER | write, linear, "not mapped").into()),
         }
     }
 
     fn ask(&mut self, len: usize) -> Result<(), Stop> {
-        if len > usize::from(self.habits.width) {
-            return Err(Stop::TooWide(self.habits.width));
+        if let Some(width) = self.habits.width.filter(|&width| len > usize::from(width)) {
+            return Err(Stop::TooWide(width));
         }
         if self.habits.later {
             self.asked = !self.asked;
