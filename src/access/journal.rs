@@ -71,12 +71,6 @@ impl Journal {
         self.count == 0
     }
 
-    /// Neither accesses nor an instruction that waits: a retry of the first access leaves the latter alone.
-    #[inline]
-    pub(crate) fn is_idle(&self) -> bool {
-        self.count == 0 && self.owner.is_none()
-    }
-
     /// Does an instruction wait for its retry?
     #[inline]
     pub(crate) fn is_open(&self) -> bool {

@@ -18,10 +18,19 @@ pub(crate) struct Result {
     pub(crate) flags: u64,
 }
 
-/// All ones in the low `size` bytes.
-#[inline]
+/// All ones in the low `size` bytes, 1 to 8.
+#[inline(always)]
 pub(crate) fn mask(size: u16) -> u64 {
-    u64::MAX >> (64 - u32::from(size) * 8)
+    const MASKS: [u64; 16] = {
+        let mut masks = [u64::MAX; 16];
+        let mut size = 0;
+        while size < 8 {
+            masks[size] = (1 << (size * 8)) - 1;
+            size += 1;
+        }
+        masks
+    };
+    MASKS[usize::from(size & 15)]
 }
 
 /// Sign-extends the low `size` bytes.
@@ -69,13 +78,6 @@ fn flags_of_sum(value: u64, carries: u64, half: u64, overflow: u64, size: u16) -
 #[inline]
 pub(crate) fn logic(value: u64, size: u16) -> Result {
     Result { value, flags: result_flags(value, size) }
-}
-
-/// INC and DEC: like adding or subtracting 1, CF as it was.
-#[inline]
-pub(crate) fn inc_dec(a: u64, down: bool, size: u16, flags: u64) -> Result {
-    let r = if down { sub(a, 1, false, size) } else { add(a, 1, false, size) };
-    Result { value: r.value, flags: r.flags & !CF | flags & CF }
 }
 
 /// Is the condition (the opcode's low four bits) true?

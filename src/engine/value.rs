@@ -3,12 +3,14 @@
 use super::SplitLock;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
-use crate::alu::sign_extend;
-use crate::atomic::{self, Issued};
+use crate::alu::{mask, sign_extend};
+use crate::atomic;
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::Cpu;
-use crate::cpu::registers::rflags::{ARITH, DF};
-use crate::decode::{Insn, SlotKind};
+use crate::cpu::registers::gpr::RAX;
+use crate::cpu::registers::rflags::{ARITH, CF, DF, ZF};
+use crate::decode::{Insn, Slot, SlotKind};
+use crate::host::Locked;
 use crate::integer::{self, Effects, execute, read_slot, write_slot};
 use crate::isa::row::{IntOp, Use, attr};
 
@@ -16,8 +18,81 @@ use crate::isa::row::{IntOp, Use, attr};
 ///
 /// # Errors
 /// Nothing is changed when it fails, but for accesses that the journal holds.
-#[inline]
+#[inline(always)]
 pub(super) fn run<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    if op.is_plain() {
+        return run_plain(op, cpu, insn, mem, split);
+    }
+    run_effects(op, cpu, insn, mem, split)
+}
+
+/// One result, the row's flags, no other register: what most instructions are.
+#[inline(always)]
+fn run_plain<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    let [dst, src, ..] = insn.slots;
+    let uses = insn.row.operands[0].uses;
+    let result = match insn.mem {
+        0 => {
+            let intent = if uses.writes() { Intent::Write } else { Intent::Read };
+            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(dst.size), intent)?;
+            integer::aligned(cpu, linear, dst.size)?;
+            let b = read_slot(cpu, insn, src);
+            match uses {
+                Use::Write => {
+                    store(mem, linear, dst.size, b)?;
+                    integer::plain(op, 0, b, dst.size, 0)
+                }
+                Use::Read => integer::plain(op, load(mem, linear, dst.size)?, b, dst.size, cpu.rflags()),
+                _ if insn.locked() => return modify(op, cpu, insn, mem, linear, split),
+                _ => {
+                    let a = load_for_write(mem, linear, dst.size)?;
+                    let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+                    store_after_read(mem, linear, dst.size, r.value, a)?;
+                    r
+                }
+            }
+        }
+        1 => {
+            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
+            integer::aligned(cpu, linear, src.size)?;
+            let b = load(mem, linear, src.size)?;
+            let r = integer::plain(op, read_slot(cpu, insn, dst), b, dst.size, cpu.rflags());
+            if uses.writes() {
+                write_slot(cpu, dst, r.value);
+            }
+            r
+        }
+        _ => {
+            let (a, b) = (read_slot(cpu, insn, dst), read_slot(cpu, insn, src));
+            let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+            if uses.writes() {
+                write_slot(cpu, dst, r.value);
+            }
+            r
+        }
+    };
+    if op != IntOp::Mov {
+        cpu.merge_flags(u64::from(insn.row.flags.written), result.flags);
+    }
+    cpu.rip = integer::next_rip(cpu, insn);
+    Ok(())
+}
+
+/// The rest: [`Effects`] say what is committed.
+#[inline(never)]
+fn run_effects<V: Vmm + ?Sized>(
     op: IntOp,
     cpu: &mut Cpu,
     insn: &Insn,
@@ -71,7 +146,37 @@ fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
     core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slots[i]) })
 }
 
-#[inline]
+/// The read of an unlocked read-modify-write.
+#[inline(always)]
+fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
+    let access = mem.access(AccessKind::ReadForWrite, size);
+    let mut b = [0; 8];
+    match size {
+        1 => mem.read_before_write(linear, &mut b[..1], &access)?,
+        2 => mem.read_before_write(linear, &mut b[..2], &access)?,
+        4 => mem.read_before_write(linear, &mut b[..4], &access)?,
+        _ => mem.read_before_write(linear, &mut b, &access)?,
+    }
+    Ok(u64::from_le_bytes(b))
+}
+
+/// The store of an unlocked read-modify-write that read `old`.
+#[inline(always)]
+fn store_after_read<V: Vmm + ?Sized>(
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    size: u16,
+    value: u64,
+    old: u64,
+) -> Result<(), Halt> {
+    let stored = store(mem, linear, size, value);
+    if stored.is_err() {
+        mem.remember(linear, &old.to_le_bytes()[..usize::from(size).min(8)]);
+    }
+    stored
+}
+
+#[inline(always)]
 fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
     let access = mem.access(AccessKind::Read, size);
     // A fixed length each, so that the bus's copy is one move.
@@ -99,7 +204,7 @@ fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result
     })
 }
 
-#[inline]
+#[inline(always)]
 fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u64) -> Result<(), Halt> {
     let access = mem.access(AccessKind::Write, size);
     let bytes = value.to_le_bytes();
@@ -112,6 +217,7 @@ fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u
 }
 
 /// Read-modify-write of memory, locked or not.
+#[inline(never)]
 fn modify<V: Vmm + ?Sized>(
     op: IntOp,
     cpu: &mut Cpu,
@@ -130,18 +236,15 @@ fn modify<V: Vmm + ?Sized>(
     let locked = insn.locked() || insn.row.is(attr::LOCKED);
     if locked {
         let source = read_slot(cpu, insn, insn.slots[1]);
-        if let Issued::Done(effects) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
-            commit(cpu, insn, &effects);
+        if let Some(done) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
+            commit_locked(op, cpu, insn, &done);
             return Ok(());
         }
     }
     if !locked {
-        let mut old = [0; 8];
-        let access = mem.access(AccessKind::ReadForWrite, size);
-        let n = usize::from(size).min(8);
-        mem.read(linear, &mut old[..n], &access)?;
-        let effects = execute(op, cpu, insn, values(cpu, insn, at, u64::from_le_bytes(old)))?;
-        store(mem, linear, size, effects.value)?;
+        let old = load_for_write(mem, linear, size)?;
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, old))?;
+        store_after_read(mem, linear, size, effects.value, old)?;
         commit(cpu, insn, &effects);
         return Ok(());
     }
@@ -161,6 +264,25 @@ fn modify<V: Vmm + ?Sized>(
     };
     commit(cpu, insn, &effects);
     Ok(())
+}
+
+/// What a real locked instruction left: the old value where the instruction keeps it, flags, RIP.
+fn commit_locked(op: IntOp, cpu: &mut Cpu, insn: &Insn, done: &Locked) {
+    let size = insn.slots[0].size;
+    let old = done.old & mask(size);
+    match op {
+        IntOp::Xchg | IntOp::Xadd => write_slot(cpu, insn.slots[1], old),
+        IntOp::Cmpxchg if done.flags & ZF == 0 => {
+            write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, old);
+        }
+        _ => {}
+    }
+    let written = match op {
+        IntOp::Bts | IntOp::Btr | IntOp::Btc => CF,
+        _ => u64::from(insn.row.flags.written) & ARITH,
+    };
+    cpu.merge_flags(written, done.flags);
+    cpu.rip = integer::next_rip(cpu, insn);
 }
 
 /// Registers, flags and RIP, after the store has succeeded.
