@@ -1,1 +1,4 @@
-//! encore86-asm
+//! Guests written in assembly for tests and for the demo, assembled by rustc.
+
+pub mod gallery;
+pub mod picture;
