@@ -59,9 +59,4 @@ impl Cache {
     pub(super) fn insert(&mut self, rip: u64, entry: Entry) -> &mut Entry {
         self.entries[Cache::slot(rip)].insert(entry)
     }
-
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.entries.fill(None);
-    }
 }

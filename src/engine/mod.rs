@@ -107,12 +107,6 @@ impl Engine {
         self.journal.clear();
     }
 
-    /// Forgets decoded instructions and stubs, as if the engine were new. For measurements of first-time cost.
-    pub fn forget(&mut self) {
-        self.cache.clear();
-        self.replayer.forget();
-    }
-
     /// Runs the instruction at CS:RIP.
     pub fn step<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let mut bytes = [0; 16];

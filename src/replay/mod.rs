@@ -60,15 +60,6 @@ impl Replayer {
         }
     }
 
-    /// Forgets all stubs.
-    pub(crate) fn forget(&mut self) {
-        if let Some(stubs) = &mut self.stubs
-            && stubs.forget().is_err()
-        {
-            self.stubs = None;
-        }
-    }
-
     /// The instruction's stub: the one the decode cache holds, one of the cache, or a new one.
     #[inline]
     fn stub(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) -> Result<StubRef, Unsupported> {

@@ -72,14 +72,6 @@ impl StubCache {
     }
 
     /// Never called: there is no cache.
-    ///
-    /// # Errors
-    /// None.
-    pub fn forget(&mut self) -> Result<(), StubError> {
-        match *self {}
-    }
-
-    /// Never called: there is no cache.
     pub fn is_current(&self, _stub: StubRef) -> bool {
         match *self {}
     }

@@ -202,14 +202,6 @@ impl StubCache {
         unsafe { (*self.generation).load(Relaxed) }
     }
 
-    /// Forgets every stub: all [`StubRef`]s are stale, as after the memory was full.
-    ///
-    /// # Errors
-    /// [`StubError::GenerationsSpent`]; nothing is forgotten.
-    pub fn forget(&mut self) -> Result<(), StubError> {
-        self.flip(&NEXT_GENERATION)
-    }
-
     fn flip(&mut self, next: &AtomicU64) -> Result<(), StubError> {
         let spent = |base: u64| base.checked_add(GENERATION);
         let base = next.fetch_update(Relaxed, Relaxed, spent).map_err(|_| StubError::GenerationsSpent)?;
