@@ -135,7 +135,15 @@ impl Args {
         if mode == StartMode::Real16 && entry > 0xf_ffff {
             return Err(Error::RealEntry(entry));
         }
-        Ok(Guest { name: path.display().to_string(), image: image.into(), load, entry, mode, page_tables: None, memory })
+        Ok(Guest {
+            name: path.display().to_string(),
+            image: image.into(),
+            load,
+            entry,
+            mode,
+            page_tables: None,
+            memory,
+        })
     }
 
     /// What the guest's CPUID promises.

@@ -98,7 +98,10 @@ impl fmt::Display for Error {
             ),
             Error::GalleryMemory(size) => {
                 let least = gallery::RAM_USED_END >> 20;
-                write!(f, "the guest gallery needs {least}M of RAM, more than the {size:#x} bytes that --memory gives it")
+                write!(
+                    f,
+                    "the guest gallery needs {least}M of RAM, more than the {size:#x} bytes that --memory gives it"
+                )
             }
             Error::Image(path, error) => write!(f, "cannot read the image {}: {error}", path.display()),
             Error::EmptyImage(path) => write!(f, "the image {} is empty", path.display()),
@@ -147,7 +150,10 @@ impl What {
                 "the guest waits for an interrupt, and nothing in this machine raises one: HLT with interrupts on, at {place}"
             ),
             What::Limit(steps) => {
-                write!(f, "the guest has not ended after {steps} instructions, all that --max-steps allows; next is {place}")
+                write!(
+                    f,
+                    "the guest has not ended after {steps} instructions, all that --max-steps allows; next is {place}"
+                )
             }
             What::Unexpected(outcome) => write!(f, "the step ended in {outcome}, which was not asked for, at {place}"),
         }

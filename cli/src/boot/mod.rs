@@ -42,8 +42,8 @@ pub fn main(args: &Args) -> ExitCode {
 fn boot(args: &Args) -> Result<(), Error> {
     let guest = args.guest()?;
     let profile = args.profile();
-    let machine = Machine::new(guest.memory, &guest.image, guest.load)
-        .map_err(|error| Error::HostMemory(guest.memory, error))?;
+    let machine =
+        Machine::new(guest.memory, &guest.image, guest.load).map_err(|error| Error::HostMemory(guest.memory, error))?;
     let cpu = start::processor(&guest, &profile);
     let engine = Engine::new(profile.clone()).unwrap_or_else(|error| {
         eprintln!("encore86 boot: only integer instructions can run, since the host lets nobody make code: {error}");

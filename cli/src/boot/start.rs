@@ -31,7 +31,14 @@ pub fn processor(guest: &Guest, profile: &Profile) -> Cpu {
         StartMode::Prot32 => cpu.update(|s| {
             s.efer = 0;
             s.cr4 &= !cr4::PAE;
-            s.seg = [flat(16, 0xc093), flat(8, 0xc09b), flat(16, 0xc093), flat(16, 0xc093), flat(0, 0xc093), flat(0, 0xc093)];
+            s.seg = [
+                flat(16, 0xc093),
+                flat(8, 0xc09b),
+                flat(16, 0xc093),
+                flat(16, 0xc093),
+                flat(0, 0xc093),
+                flat(0, 0xc093),
+            ];
         }),
         StartMode::Real16 => {
             // Entries above 64 KiB need a segment; 16 bits of it can be zero.

@@ -5,7 +5,7 @@ use encore86::Insn;
 use encore86::decode::SlotKind;
 use encore86::isa::Row;
 use encore86::isa::row::attr;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -26,15 +26,14 @@ struct Line {
 struct Key {
     row: *const Row,
     width: u16,
-    locked: bool,
-    repeated: Option<String>,
+    prefix: &'static str,
 }
 
 /// Counts and times by instruction.
 #[derive(Debug)]
 pub struct Table {
     lines: Vec<Line>,
-    index: HashMap<Key, usize>,
+    index: FxHashMap<Key, usize>,
     /// What reading the clock adds to each time.
     clock: Duration,
     traced: bool,
@@ -43,21 +42,18 @@ pub struct Table {
 impl Table {
     /// An empty table; `traced` when a trace is written meanwhile.
     pub fn new(traced: bool) -> Table {
-        Table { lines: Vec::new(), index: HashMap::new(), clock: clock_cost(), traced }
+        Table { lines: Vec::new(), index: FxHashMap::default(), clock: clock_cost(), traced }
     }
 
     /// Counts a step of `insn`. Only the last step of a repeated string instruction is a `whole` one.
     pub fn count(&mut self, insn: &Insn, whole: bool, devices: Tally, time: Duration) {
         let memory = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringDst, SlotKind::StringSrc];
         let width = insn.slots().iter().find(|s| memory.contains(&s.kind)).map_or(0, |s| s.size);
-        let repeated = if insn.row().is(attr::REP) { repetition(insn) } else { None };
-        let key = Key { row: insn.row(), width, locked: insn.locked(), repeated };
+        let key = Key { row: insn.row(), width, prefix: prefix(insn) };
         let at = match self.index.get(&key) {
             Some(&at) => at,
             None => {
-                let lock = if key.locked { "lock " } else { "" };
-                let rep = key.repeated.as_ref().map_or(String::new(), |rep| format!("{rep} "));
-                let name = format!("{lock}{rep}{}", insn.row().form());
+                let name = format!("{}{}", key.prefix, insn.row().form());
                 self.lines.push(Line { name, width, ..Line::default() });
                 self.index.insert(key, self.lines.len() - 1);
                 self.lines.len() - 1
@@ -78,10 +74,16 @@ impl Table {
     }
 }
 
-/// `rep`, `repe` or `repne`, as the text has it.
-fn repetition(insn: &Insn) -> Option<String> {
+/// The prefix that makes another instruction of the same row. Of repetitions only the text tells.
+fn prefix(insn: &Insn) -> &'static str {
+    if insn.locked() {
+        return "lock ";
+    }
+    if !insn.row().is(attr::REP) {
+        return "";
+    }
     let text = insn.to_string();
-    text.split(' ').next().filter(|word| word.starts_with("rep")).map(str::to_owned)
+    ["rep ", "repe ", "repne "].into_iter().find(|prefix| text.starts_with(prefix)).unwrap_or("")
 }
 
 /// What two readings of the clock take when nothing is between them: the least mean of several rounds.
@@ -94,15 +96,22 @@ fn clock_cost() -> Duration {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Table { lines, clock, traced, .. } = self;
-        let traced = if *traced { ", and of writing the trace," } else { "" };
+        let traced = if *traced { ", writing of the trace" } else { "" };
+        let clock = clock.as_nanos();
+        writeln!(f, "By instruction, in the manual's notation; \"memory\" is the memory operand's width in bytes.")?;
         writeln!(
             f,
-            "Instructions in the manual's notation; \"memory\" is the width of the memory operand in bytes. Times are of a \
-             whole\nstep: fetch, decoding, operation, and this monitor's memory and devices{traced} less the {} ns that \
-             reading the\nclock takes. \"ns each\" is the mean, with all that the host did meanwhile; \"least\" is the \
-             fastest step.\n",
-            clock.as_nanos()
+            "Times are of whole steps: fetch, decoding, operation, this monitor's memory and devices{traced}."
         )?;
+        writeln!(
+            f,
+            "Each step is timed by itself, which keeps the host from overlapping it with its neighbours, and less"
+        )?;
+        writeln!(
+            f,
+            "the {clock} ns that the clock takes. \"ns each\" is the mean, with whatever else the host did meanwhile;"
+        )?;
+        writeln!(f, "\"least\" is the fastest step.\n")?;
         let widest = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).max("instruction".len());
         writeln!(
             f,
