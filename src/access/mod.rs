@@ -46,14 +46,14 @@ pub(crate) struct Mem<'a, V: Vmm + ?Sized> {
 }
 
 impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(vmm: &'a mut V, journal: &'a mut Journal, cpu: &Cpu) -> Self {
         let wrap = if cpu.word().flat { u64::MAX } else { 0xffff_ffff };
         Mem { vmm, journal, cpl: cpu.cpl(), wrap }
     }
 
     /// An access of this privilege.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn access(&self, kind: AccessKind, element: u16) -> Access {
         Access::new(kind, element, self.cpl)
     }
@@ -67,7 +67,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     }
 
     /// Reads when nothing follows that could be answered with `Retry`: needs no journal unless it comes in pieces.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_last(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
         if !crosses(linear, buf.len()) && self.journal.is_empty() {
             match self.vmm.read(linear, buf, access) {
@@ -88,7 +88,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     }
 
     /// Writes as the last access of the instruction.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_last(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
         if !crosses(linear, buf.len()) && self.journal.is_empty() {
             match self.vmm.write(linear, buf, access) {

@@ -7,7 +7,7 @@ use crate::decode::{Insn, NO_REG, RIP};
 use crate::event::Event;
 
 /// The effective address (offset in the segment) of the memory operand, truncated to the address size.
-#[inline]
+#[inline(always)]
 pub(crate) fn effective(cpu: &Cpu, insn: &Insn) -> u64 {
     let mut offset = insn.disp as u64;
     if insn.base < NO_REG {
@@ -40,13 +40,14 @@ pub(crate) enum Intent {
 ///
 /// # Errors
 /// #SS(0) for the stack segment, #GP(0) for others: limit, type, null selector, non-canonical address.
-#[inline]
+#[inline(always)]
 pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
     if cpu.word().flat {
         let base = if matches!(seg, Seg::Fs | Seg::Gs) { cpu.seg(seg).base } else { 0 };
         let linear = base.wrapping_add(offset);
-        let last = linear.wrapping_add(len.saturating_sub(1));
-        if !canonical(cpu, linear) || !canonical(cpu, last) {
+        // First and last byte in one compare: canonical addresses lie within `half` of 0.
+        let half = cpu.word().canonical_half;
+        if linear.wrapping_add(half) > (2 * half).wrapping_sub(len) {
             return Err(refused(seg, "the address is not canonical"));
         }
         return Ok(linear);
@@ -57,14 +58,16 @@ pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent)
 /// Is the address canonical for the linear-address width in force?
 #[inline]
 pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {
-    let shift = 64 - u32::from(cpu.word().linear_bits);
-    ((linear << shift) as i64 >> shift) as u64 == linear
+    let half = cpu.word().canonical_half;
+    linear.wrapping_add(half) < 2 * half
 }
 
+#[cold]
 const fn refused(seg: Seg, cause: &'static str) -> Event {
     if matches!(seg, Seg::Ss) { Event::ss0(cause) } else { Event::gp0(cause) }
 }
 
+#[inline(never)]
 fn segmented(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
     let s = cpu.seg(seg);
     let real = cpu.mode().is_real_or_v86();

@@ -71,13 +71,6 @@ pub(crate) fn logic(value: u64, size: u16) -> Result {
     Result { value, flags: result_flags(value, size) }
 }
 
-/// INC and DEC: like adding or subtracting 1, CF as it was.
-#[inline]
-pub(crate) fn inc_dec(a: u64, down: bool, size: u16, flags: u64) -> Result {
-    let r = if down { sub(a, 1, false, size) } else { add(a, 1, false, size) };
-    Result { value: r.value, flags: r.flags & !CF | flags & CF }
-}
-
 /// Is the condition (the opcode's low four bits) true?
 #[inline]
 pub(crate) fn condition(code: u8, flags: u64) -> bool {

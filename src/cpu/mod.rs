@@ -106,8 +106,8 @@ pub(crate) struct ModeWord {
     pub(crate) cpl: u8,
     /// 64-bit mode, or every segment flat: no segmentation work for DS, ES, SS, CS.
     pub(crate) flat: bool,
-    /// Linear addresses have this many bits above bit 47 or 56 to be canonical.
-    pub(crate) linear_bits: u8,
+    /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
+    pub(crate) canonical_half: u64,
     /// CR0.AM, RFLAGS.AC and CPL 3.
     pub(crate) alignment_check: bool,
 }
@@ -173,7 +173,7 @@ impl Cpu {
             gpr: [0; 32],
             rip: 0,
             rflags: rflags::FIXED,
-            word: ModeWord { bits: 0, mode: Mode::Long64, cpl: 0, flat: true, linear_bits: 48, alignment_check: false },
+            word: ModeWord { bits: 0, mode: Mode::Long64, cpl: 0, flat: true, canonical_half: 1 << 47, alignment_check: false },
             x87: X87::default(),
             blocking: Blocking::default(),
             valid: u64::MAX,
@@ -322,7 +322,7 @@ impl Cpu {
             mode,
             cpl,
             flat: mode == Mode::Long64,
-            linear_bits: if s.cr4 & cr4::LA57 != 0 { 57 } else { 48 },
+            canonical_half: 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 },
             alignment_check: cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0,
         };
     }

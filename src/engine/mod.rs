@@ -6,8 +6,9 @@ mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
 use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::registers::rflags;
 use crate::cpu::segment::Seg;
-use crate::cpu::{Cpu, obstacle};
+use crate::cpu::{Blocking, Cpu, obstacle};
 use crate::decode::{DecodeError, Insn, decode};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
@@ -44,7 +45,6 @@ pub struct Engine {
     cache: Cache,
     journal: Journal,
     replayer: Replayer,
-    last: Option<Insn>,
 }
 
 impl Engine {
@@ -78,7 +78,6 @@ impl Engine {
             cache: Cache::new(),
             journal: Journal::new(),
             replayer,
-            last: None,
         }
     }
 
@@ -94,7 +93,7 @@ impl Engine {
 
     /// The instruction decoded last by a step.
     pub fn last(&self) -> Option<&Insn> {
-        self.last.as_ref()
+        self.cache.last().map(|e| &e.insn)
     }
 
     /// Does an instruction wait for its retry, so that only it can be stepped?
@@ -110,25 +109,20 @@ impl Engine {
     /// Runs the instruction at CS:RIP.
     pub fn step<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let mut bytes = [0; 16];
-        let count = match fetch(cpu, vmm, &mut bytes) {
+        let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
             Ok(count) => count,
-            Err(halt) => return self.ended(Err(halt), cpu, 0),
+            Err(halt) => return self.not_decoded(halt, cpu),
         };
-        let word = u128::from_le_bytes(bytes);
-        let mode = cpu.mode();
-        // Entries are Copy and small; borrowing them across the step would keep the engine borrowed.
-        if self.cache.find(cpu.rip, word, count, mode).is_none() {
-            match decode_more(cpu, vmm, &self.profile, &mut bytes, count) {
-                Ok(insn) => {
-                    self.cache.insert(cpu.rip, Entry::new(u128::from_le_bytes(bytes), insn));
-                }
-                Err(halt) => {
-                    self.last = None;
-                    return self.ended(Err(halt), cpu, 0);
-                }
-            }
-        }
-        self.run(cpu, vmm, u128::from_le_bytes(bytes))
+        let slot = self.cache.at(cpu.rip);
+        let entry = match slot {
+            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
+            _ => match decode_more(cpu, vmm, &self.profile, &mut bytes, count) {
+                Ok(insn) => slot.insert(Entry::new(&bytes, insn)),
+                Err(halt) => return self.not_decoded(halt, cpu),
+            },
+        };
+        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
+        Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
     /// Runs the instruction in `bytes` as if it stood at CS:RIP; no instruction memory is fetched.
@@ -136,102 +130,140 @@ impl Engine {
         let mut padded = [0; 16];
         let count = bytes.len().min(15);
         padded[..count].copy_from_slice(&bytes[..count]);
-        let word = u128::from_le_bytes(padded);
-        if self.cache.find(cpu.rip, word, count, cpu.mode()).is_none() {
-            match decode(&padded[..count], cpu.mode(), &self.profile) {
-                Ok(insn) => {
-                    self.cache.insert(cpu.rip, Entry::new(word, insn));
-                }
-                Err(error) => {
-                    self.last = None;
-                    return self.ended(Err(decode_halt(error)), cpu, 0);
-                }
-            }
-        }
-        self.run(cpu, vmm, word)
+        let slot = self.cache.at(cpu.rip);
+        let entry = match slot {
+            Some(entry) if entry.matches(&padded, count, cpu.mode()) => entry,
+            _ => match decode(&padded[..count], cpu.mode(), &self.profile) {
+                Ok(insn) => slot.insert(Entry::new(&padded, insn)),
+                Err(error) => return self.not_decoded(decode_halt(error), cpu),
+            },
+        };
+        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
+        Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
-    /// From the decoded instruction, which the cache holds, to the outcome.
-    #[inline]
-    fn run<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: u128) -> Outcome {
-        let Some(entry) = self.cache.find(cpu.rip, bytes, 15, cpu.mode()) else {
-            return Outcome::Unsupported(Unsupported::Opcode);
-        };
-        let insn = entry.insn;
-        let own_bytes = entry.bytes();
-        self.last = Some(insn);
-        if self.journal.is_open() {
-            let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes: own_bytes };
-            if let Err(Halt::Unsupported(why)) = self.journal.resume(owner) {
-                return Outcome::Unsupported(why);
-            }
+    #[cold]
+    fn not_decoded(&mut self, halt: Halt, cpu: &mut Cpu) -> Outcome {
+        self.cache.forget_last();
+        ended(&mut self.journal, halt, cpu, 0)
+    }
+}
+
+/// One instruction on its way from the decode cache to the outcome, with what it needs of the engine.
+struct Line<'a> {
+    entry: &'a mut Entry,
+    journal: &'a mut Journal,
+    replayer: &'a mut Replayer,
+    profile: &'a Profile,
+    split: SplitLock,
+}
+
+impl Line<'_> {
+    #[inline(always)]
+    fn run<V: Vmm>(self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let insn = &self.entry.insn;
+        if cpu.word().bits & (insn.gate | obstacle::ATTENTION) != 0 || self.journal.is_open() {
+            return self.run_with_care(cpu, vmm);
         }
-        if cpu.word().bits & insn.gate != 0 {
-            return self.ended(Err(gate::refuse(cpu, &insn).into()), cpu, own_bytes);
-        }
-        let tf = cpu.word().bits & obstacle::ATTENTION != 0;
-        let mut retired = Retired::default();
         let result = match insn.row.exec {
-            Exec::Value(op) => value::run(op, cpu, &insn, &mut Mem::new(vmm, &mut self.journal, cpu), self.split_lock),
+            Exec::Value(op) => value::run(op, cpu, insn, &mut Mem::new(vmm, self.journal, cpu), self.split),
             Exec::Replay(shape) => {
-                let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
-                self.replayer.replay(shape, cpu, &insn, mem, &self.profile, &mut entry.stub)
+                let mem = &mut Mem::new(vmm, self.journal, cpu);
+                self.replayer.replay(shape, cpu, insn, mem, self.profile, &mut self.entry.stub)
             }
-            _ => {
-                let vmm: &mut dyn Vmm = vmm;
-                let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
-                cold(cpu, &insn, mem, &mut self.replayer, &self.profile, &mut entry.stub, &mut retired)
-            }
+            _ => return self.run_cold(cpu, vmm),
         };
         match result {
-            Ok(()) if !tf => {
-                if !self.journal.is_empty() {
-                    self.journal.clear();
-                }
-                Outcome::Completed(retired)
-            }
-            Ok(()) => self.retire_with_attention(cpu, retired),
-            Err(halt) => self.ended(Err(halt), cpu, own_bytes),
+            Ok(()) => completed(self.journal, Retired::default()),
+            Err(halt) => ended(self.journal, halt, cpu, self.entry.bytes()),
         }
     }
 
-    /// Completion under TF or an interrupt shadow.
-    #[cold]
-    fn retire_with_attention(&mut self, cpu: &mut Cpu, mut retired: Retired) -> Outcome {
-        self.journal.clear();
-        retired.singlestep = cpu.rflags() & crate::cpu::registers::rflags::TF != 0;
-        let blocking = crate::cpu::Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking };
-        cpu.set_blocking(blocking);
-        Outcome::Completed(retired)
+    /// What is rare enough to go through `dyn`.
+    #[inline(never)]
+    fn run_cold(self, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+        let Entry { insn, stub, .. } = self.entry;
+        let mem = &mut Mem::new(vmm, self.journal, cpu);
+        match cold(cpu, insn, mem, self.replayer, self.profile, stub) {
+            Ok(retired) => {
+                if retired.mov_ss || retired.sti {
+                    cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking });
+                }
+                completed(self.journal, retired)
+            }
+            Err(halt) => ended(self.journal, halt, cpu, self.entry.bytes()),
+        }
     }
 
+    /// The same where something is in the way: a gate's obstacle, an open journal, TF, an interrupt shadow.
     #[cold]
-    fn ended(&mut self, result: Result<(), Halt>, cpu: &mut Cpu, bytes: u128) -> Outcome {
-        let outcome = match result {
-            Ok(()) => Outcome::Completed(Retired::default()),
-            Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
-            Err(Halt::Stop(Stop::Retry)) => {
-                let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
-                return match self.journal.suspend(owner) {
-                    Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
-                    _ => Outcome::Retry,
-                };
+    #[inline(never)]
+    fn run_with_care(self, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+        let bytes = self.entry.bytes();
+        let Entry { insn, stub, .. } = self.entry;
+        let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
+        if self.journal.is_open()
+            && let Err(Halt::Unsupported(why)) = self.journal.resume(owner)
+        {
+            return Outcome::Unsupported(why);
+        }
+        if cpu.word().bits & insn.gate != 0 {
+            return ended(self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
+        }
+        let trap = cpu.rflags() & rflags::TF != 0;
+        let mem = &mut Mem::new(vmm, self.journal, cpu);
+        let result = match insn.row.exec {
+            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split).map(|()| Retired::default()),
+            Exec::Replay(shape) => {
+                let done = self.replayer.replay(shape, cpu, insn, mem, self.profile, stub);
+                done.map(|()| Retired::default())
             }
-            Err(Halt::Stop(Stop::Caller(code))) => Outcome::Stopped(code),
-            Err(Halt::Stop(Stop::NotProvided(what))) => Outcome::Unsupported(Unsupported::Platform(what)),
-            Err(Halt::Stop(Stop::TooWide(_))) => {
-                Outcome::Unsupported(Unsupported::Platform("an access of the width that its device names"))
-            }
-            Err(Halt::Stop(Stop::Fault(event))) => {
-                if let (Some(cr2), EventKind::Fault) = (event.cr2, event.kind) {
-                    cpu.update(|s| s.cr2 = cr2);
-                }
-                Outcome::Exception(event)
-            }
+            _ => cold(cpu, insn, mem, self.replayer, self.profile, stub),
         };
-        self.journal.clear();
-        outcome
+        match result {
+            Ok(retired) => {
+                cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking });
+                completed(self.journal, Retired { singlestep: trap, ..retired })
+            }
+            Err(halt) => ended(self.journal, halt, cpu, bytes),
+        }
     }
+}
+
+#[inline(always)]
+fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
+    if !journal.is_empty() || journal.is_open() {
+        journal.clear();
+    }
+    Outcome::Completed(retired)
+}
+
+/// What a halt means to the caller; closes the journal unless it waits for a retry.
+#[cold]
+fn ended(journal: &mut Journal, halt: Halt, cpu: &mut Cpu, bytes: u128) -> Outcome {
+    let outcome = match halt {
+        Halt::Unsupported(why) => Outcome::Unsupported(why),
+        Halt::Stop(Stop::Retry) => {
+            let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
+            return match journal.suspend(owner) {
+                Err(Halt::Unsupported(why)) => Outcome::Unsupported(why),
+                _ => Outcome::Retry,
+            };
+        }
+        Halt::Stop(Stop::Caller(code)) => Outcome::Stopped(code),
+        Halt::Stop(Stop::NotProvided(what)) => Outcome::Unsupported(Unsupported::Platform(what)),
+        Halt::Stop(Stop::TooWide(_)) => {
+            Outcome::Unsupported(Unsupported::Platform("an access of the width that its device names"))
+        }
+        Halt::Stop(Stop::Fault(event)) => {
+            if let (Some(cr2), EventKind::Fault) = (event.cr2, event.kind) {
+                cpu.update(|s| s.cr2 = cr2);
+            }
+            Outcome::Exception(event)
+        }
+    };
+    journal.clear();
+    outcome
 }
 
 /// Work that is rare enough to go through `dyn`, so that a VMM does not compile it for each of its adaptors.
@@ -243,32 +275,25 @@ fn cold(
     replayer: &mut Replayer,
     profile: &Profile,
     stub: &mut Option<encore86_stubs::StubRef>,
-    retired: &mut Retired,
-) -> Result<(), Halt> {
+) -> Result<Retired, Halt> {
+    let mut retired = Retired::default();
     if insn.row.gate == Gate::Port {
         system::port_allowed(cpu, insn)?;
     }
     match insn.row.exec {
-        Exec::Seq(op) => integer::sequence(op, cpu, insn, mem),
-        Exec::Str(op) => {
-            let progress = integer::string(op, cpu, insn, mem)?;
-            retired.rep_unfinished = progress == Progress::Unfinished;
-            Ok(())
+        Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
+        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem)? == Progress::Unfinished,
+        Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
+        Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
+        Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {
+            return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }
-        Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub),
-        Exec::System(op) => system::run(op, cpu, insn, mem, profile, retired),
-        Exec::Missing | Exec::Value(_) | Exec::Replay(_) => Err(Unsupported::Instruction(insn.row.mnemonic).into()),
     }
+    Ok(retired)
 }
 
-/// Copies up to 15 bytes at CS:RIP and says how many there are.
-#[inline]
-fn fetch<V: Vmm>(cpu: &Cpu, vmm: &mut V, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
-    fetch_at(cpu, vmm, cpu.rip, bytes)
-}
-
-/// Fetches at `offset` in CS; no byte beyond the segment's limit.
-#[inline]
+/// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.
+#[inline(always)]
 fn fetch_at<V: Vmm>(cpu: &Cpu, vmm: &mut V, offset: u64, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
     let (linear, room) = if cpu.word().flat {
         if !address::canonical(cpu, offset) {
@@ -296,6 +321,8 @@ fn fetch_at<V: Vmm>(cpu: &Cpu, vmm: &mut V, offset: u64, bytes: &mut [u8; 16]) -
 }
 
 /// Decodes, fetching more as long as decoding needs it.
+#[cold]
+#[inline(never)]
 fn decode_more<V: Vmm>(
     cpu: &Cpu,
     vmm: &mut V,

@@ -24,6 +24,76 @@ pub(super) fn run<V: Vmm + ?Sized>(
     mem: &mut Mem<'_, V>,
     split: SplitLock,
 ) -> Result<(), Halt> {
+    if op.is_plain() {
+        return run_plain(op, cpu, insn, mem, split);
+    }
+    run_effects(op, cpu, insn, mem, split)
+}
+
+/// One result, the row's flags, no other register: what most instructions are.
+#[inline(always)]
+fn run_plain<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    split: SplitLock,
+) -> Result<(), Halt> {
+    let [dst, src, ..] = insn.slots;
+    let uses = insn.row.operands[0].uses;
+    let result = match insn.mem {
+        0 => {
+            let intent = if uses.writes() { Intent::Write } else { Intent::Read };
+            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(dst.size), intent)?;
+            integer::aligned(cpu, linear, dst.size)?;
+            let b = read_slot(cpu, insn, src);
+            match uses {
+                Use::Write => {
+                    store(mem, linear, dst.size, b)?;
+                    integer::plain(op, 0, b, dst.size, 0)
+                }
+                Use::Read => integer::plain(op, load(mem, linear, dst.size)?, b, dst.size, cpu.rflags()),
+                _ if insn.locked() => return modify(op, cpu, insn, mem, linear, split),
+                _ => {
+                    let a = load_for_write(mem, linear, dst.size)?;
+                    let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+                    store(mem, linear, dst.size, r.value)?;
+                    r
+                }
+            }
+        }
+        1 => {
+            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
+            integer::aligned(cpu, linear, src.size)?;
+            let b = load(mem, linear, src.size)?;
+            let r = integer::plain(op, read_slot(cpu, insn, dst), b, dst.size, cpu.rflags());
+            if uses.writes() {
+                write_slot(cpu, dst, r.value);
+            }
+            r
+        }
+        _ => {
+            let (a, b) = (read_slot(cpu, insn, dst), read_slot(cpu, insn, src));
+            let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+            if uses.writes() {
+                write_slot(cpu, dst, r.value);
+            }
+            r
+        }
+    };
+    cpu.merge_flags(u64::from(insn.row.flags.written), result.flags);
+    cpu.rip = integer::next_rip(cpu, insn);
+    Ok(())
+}
+
+/// The rest: [`Effects`] say what is committed.
+fn run_effects<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    split: SplitLock,
+) -> Result<(), Halt> {
     let at = insn.mem as usize;
     let uses = if at < 3 { insn.row.operands[at].uses } else { Use::None };
     if uses == Use::None {
@@ -71,7 +141,21 @@ fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
     core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slots[i]) })
 }
 
-#[inline]
+/// The read of an unlocked read-modify-write: a write follows, so it is remembered for a retry.
+#[inline(always)]
+fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
+    let access = mem.access(AccessKind::ReadForWrite, size);
+    let mut b = [0; 8];
+    match size {
+        1 => mem.read(linear, &mut b[..1], &access)?,
+        2 => mem.read(linear, &mut b[..2], &access)?,
+        4 => mem.read(linear, &mut b[..4], &access)?,
+        _ => mem.read(linear, &mut b, &access)?,
+    }
+    Ok(u64::from_le_bytes(b))
+}
+
+#[inline(always)]
 fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
     let access = mem.access(AccessKind::Read, size);
     // A fixed length each, so that the bus's copy is one move.
@@ -99,7 +183,7 @@ fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result
     })
 }
 
-#[inline]
+#[inline(always)]
 fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u64) -> Result<(), Halt> {
     let access = mem.access(AccessKind::Write, size);
     let bytes = value.to_le_bytes();
@@ -136,11 +220,8 @@ fn modify<V: Vmm + ?Sized>(
         }
     }
     if !locked {
-        let mut old = [0; 8];
-        let access = mem.access(AccessKind::ReadForWrite, size);
-        let n = usize::from(size).min(8);
-        mem.read(linear, &mut old[..n], &access)?;
-        let effects = execute(op, cpu, insn, values(cpu, insn, at, u64::from_le_bytes(old)))?;
+        let old = load_for_write(mem, linear, size)?;
+        let effects = execute(op, cpu, insn, values(cpu, insn, at, old))?;
         store(mem, linear, size, effects.value)?;
         commit(cpu, insn, &effects);
         return Ok(());

@@ -9,7 +9,7 @@ mod value;
 
 pub(crate) use sequence::sequence;
 pub(crate) use string::{Progress, string};
-pub(crate) use value::{Effects, execute};
+pub(crate) use value::{Effects, execute, plain};
 
 use crate::alu;
 use crate::cpu::Cpu;
@@ -17,7 +17,7 @@ use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::Event;
 
 /// The value of a register or immediate operand, zero-extended from its width.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_slot(cpu: &Cpu, insn: &Insn, slot: Slot) -> u64 {
     match slot.kind {
         SlotKind::Gpr => cpu.gpr[slot.reg as usize & 31] & alu::mask(slot.size),
@@ -31,7 +31,7 @@ pub(crate) fn read_slot(cpu: &Cpu, insn: &Insn, slot: Slot) -> u64 {
 }
 
 /// Writes a general-purpose register: 32 bits zero-extend, narrower writes keep the rest.
-#[inline]
+#[inline(always)]
 pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
     let register = &mut cpu.gpr[slot.reg as usize & 31];
     match (slot.kind, slot.size) {
@@ -44,7 +44,7 @@ pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
 }
 
 /// RIP behind the instruction, wrapped to the code segment's width.
-#[inline]
+#[inline(always)]
 pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
     let next = cpu.rip.wrapping_add(u64::from(insn.len));
     match insn.mode.bits() {
@@ -55,7 +55,7 @@ pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
 }
 
 /// #AC(0) for a misaligned access where alignment checking is on.
-#[inline]
+#[inline(always)]
 pub(crate) fn aligned(cpu: &Cpu, linear: u64, size: u16) -> Result<(), Event> {
     if cpu.word().alignment_check && linear & (u64::from(size) - 1) != 0 {
         return Err(Event::ac0("a misaligned access with alignment checking on"));

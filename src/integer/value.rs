@@ -41,7 +41,6 @@ impl Effects {
         Effects { value: r.value, writes: true, flag_mask: rflags::ARITH, flags: r.flags, ..Effects::NONE }
     }
 
-    #[inline]
     fn flags_only(mask: u64, flags: u64) -> Effects {
         Effects { flag_mask: mask, flags, ..Effects::NONE }
     }
@@ -49,6 +48,25 @@ impl Effects {
 
 const fn fixed(reg: u8, size: u16) -> Slot {
     Slot { kind: SlotKind::Gpr, reg, size }
+}
+
+/// The operations of [`IntOp::is_plain`]: one result, and flags of which the row says which are written.
+#[inline(always)]
+pub(crate) fn plain(op: IntOp, a: u64, b: u64, size: u16, flags: u64) -> alu::Result {
+    match op {
+        IntOp::Add => alu::add(a, b, false, size),
+        IntOp::Or => alu::logic(a | b, size),
+        IntOp::Adc => alu::add(a, b, flags & CF != 0, size),
+        IntOp::Sbb => alu::sub(a, b, flags & CF != 0, size),
+        IntOp::And | IntOp::Test => alu::logic(a & b, size),
+        IntOp::Sub | IntOp::Cmp => alu::sub(a, b, false, size),
+        IntOp::Xor => alu::logic(a ^ b, size),
+        IntOp::Inc => alu::add(a, 1, false, size),
+        IntOp::Dec => alu::sub(a, 1, false, size),
+        IntOp::Neg => alu::sub(0, a, false, size),
+        IntOp::Not => alu::Result { value: !a & mask(size), flags: 0 },
+        _ => alu::Result { value: b, flags: 0 },
+    }
 }
 
 /// Computes `op` on the values of the first three operands.
@@ -61,23 +79,18 @@ pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<
     let flags = cpu.rflags();
     let [a, b, _] = v;
     Ok(match op {
-        IntOp::Mov => Effects::value(b),
-        IntOp::Add => Effects::arith(alu::add(a, b, false, size)),
-        IntOp::Or => Effects::arith(alu::logic(a | b, size)),
-        IntOp::Adc => Effects::arith(alu::add(a, b, flags & CF != 0, size)),
-        IntOp::Sbb => Effects::arith(alu::sub(a, b, flags & CF != 0, size)),
-        IntOp::And => Effects::arith(alu::logic(a & b, size)),
-        IntOp::Sub => Effects::arith(alu::sub(a, b, false, size)),
-        IntOp::Xor => Effects::arith(alu::logic(a ^ b, size)),
-        IntOp::Cmp => Effects { writes: false, ..Effects::arith(alu::sub(a, b, false, size)) },
-        IntOp::Test => Effects { writes: false, ..Effects::arith(alu::logic(a & b, size)) },
-        IntOp::Movzx => Effects::value(b),
+        _ if op.is_plain() => {
+            let r = plain(op, a, b, size, flags);
+            Effects {
+                value: r.value,
+                writes: insn.row.operands[0].uses.writes(),
+                flag_mask: u64::from(insn.row.flags.written),
+                flags: r.flags,
+                ..Effects::NONE
+            }
+        }
         IntOp::Movsx => Effects::value(sign_extend(b, insn.slots[1].size) & mask(size)),
         IntOp::Lea => Effects::value(address::effective(cpu, insn) & mask(size)),
-        IntOp::Inc => Effects::arith(alu::inc_dec(a, false, size, flags)),
-        IntOp::Dec => Effects::arith(alu::inc_dec(a, true, size, flags)),
-        IntOp::Not => Effects::value(!a & mask(size)),
-        IntOp::Neg => Effects::arith(alu::sub(0, a, false, size)),
         IntOp::Xchg => Effects { second: Some((insn.slots[1], a)), ..Effects::value(b) },
         IntOp::Xadd => Effects { second: Some((insn.slots[1], a)), ..Effects::arith(alu::add(a, b, false, size)) },
         IntOp::Cmpxchg => compare_exchange(cpu, a, b, size),

@@ -463,10 +463,6 @@ pub enum IntOp {
     Mov,
     /// MOVZX.
     Movzx,
-    /// MOVSX, MOVSXD.
-    Movsx,
-    /// LEA.
-    Lea,
     /// INC.
     Inc,
     /// DEC.
@@ -475,6 +471,10 @@ pub enum IntOp {
     Not,
     /// NEG.
     Neg,
+    /// MOVSX, MOVSXD.
+    Movsx,
+    /// LEA.
+    Lea,
     /// XCHG.
     Xchg,
     /// XADD.
@@ -563,6 +563,14 @@ pub enum IntOp {
     ShiftX,
     /// RORX.
     Rorx,
+}
+
+impl IntOp {
+    /// Is it a function of two values and the flags, with one result and the row's flags?
+    #[inline]
+    pub(crate) const fn is_plain(self) -> bool {
+        self as u8 <= IntOp::Neg as u8
+    }
 }
 
 /// What executes an integer instruction whose work is a sequence of accesses.
