@@ -15,6 +15,7 @@ mod picture;
 mod run;
 mod start;
 mod table;
+mod trace;
 
 pub use args::Args;
 use args::Guest;
@@ -27,6 +28,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 use table::Table;
+use trace::Traced;
 
 /// Runs the command.
 pub fn main(args: &Args) -> ExitCode {
@@ -50,8 +52,13 @@ fn boot(args: &Args) -> Result<(), Error> {
         Engine::integer_only(profile)
     });
     let mut processor = Processor { engine, cpu };
-    let mut board = machine;
-    watch(args, &guest, &mut processor, &mut board)
+    let Some(path) = &args.trace else {
+        let mut machine = machine;
+        return watch(args, &guest, &mut processor, &mut machine);
+    };
+    let mut traced = Traced::new(machine, path, args.trace_fetches)?;
+    let end = watch(args, &guest, &mut processor, &mut traced);
+    traced.finish().and(end)
 }
 
 /// Runs the guest, and says what there is to say whether it ends well or not.
