@@ -72,13 +72,7 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        Engine {
-            profile,
-            split_lock: SplitLock::default(),
-            cache: Cache::new(),
-            journal: Journal::new(),
-            replayer,
-        }
+        Engine { profile, split_lock: SplitLock::default(), cache: Cache::new(), journal: Journal::new(), replayer }
     }
 
     /// What the guest's CPUID promises.

@@ -63,7 +63,8 @@ fn run_plain<V: Vmm + ?Sized>(
             }
         }
         1 => {
-            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
+            let linear =
+                address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
             integer::aligned(cpu, linear, src.size)?;
             let b = load(mem, linear, src.size)?;
             let r = integer::plain(op, read_slot(cpu, insn, dst), b, dst.size, cpu.rflags());

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::machine::RAM_LIMIT;
+use crate::model::{Choice, Wanted};
 use clap::{ArgAction, ValueEnum};
 use encore86::isa::Feature;
 use encore86::{Mode, Profile};
@@ -37,9 +38,9 @@ pub struct Args {
     /// Write instruction fetches too
     #[arg(long, requires = "trace")]
     pub trace_fetches: bool,
-    /// What the guest's CPUID promises: this host, or every feature there is
-    #[arg(long, value_enum, default_value = "host")]
-    profile: Base,
+    /// What the guest's CPUID promises: host, all, a model, or an object of features as in a case of `exec`
+    #[arg(long, default_value = "host", value_parser = profile)]
+    profile: Box<Profile>,
     /// Features to take out of the profile, by their names in /proc/cpuinfo
     #[arg(long, value_name = "FEATURE", value_parser = feature, value_delimiter = ',', action = ArgAction::Append)]
     without: Vec<Feature>,
@@ -57,14 +58,6 @@ pub enum StartMode {
     Prot32,
     /// 64-bit mode
     Long64,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Base {
-    /// This host's features
-    Host,
-    /// Every feature that the engine knows
-    All,
 }
 
 /// A guest, checked against the machine that it is to run on.
@@ -148,11 +141,7 @@ impl Args {
 
     /// What the guest's CPUID promises.
     pub fn profile(&self) -> Profile {
-        let base = match self.profile {
-            Base::Host => Profile::host(),
-            Base::All => Profile::all(),
-        };
-        self.without.iter().fold(base, |profile, &feature| profile.without(feature))
+        self.without.iter().fold(Profile::clone(&self.profile), |profile, &feature| profile.without(feature))
     }
 
     /// Where the picture goes.
@@ -197,6 +186,13 @@ fn size(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     number(digits)?.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits count".into())
+}
+
+fn profile(text: &str) -> Result<Box<Profile>, String> {
+    match Wanted::parse(text)?.find()? {
+        Choice::Known(profile) => Ok(profile),
+        Choice::Later(why) => Err(why),
+    }
 }
 
 fn feature(name: &str) -> Result<Feature, String> {

@@ -26,7 +26,7 @@ fn reason(tile: &Tile, profile: &Profile) -> String {
     let has = |profile: &Profile, name: &str| Feature::from_name(name).is_some_and(|feature| profile.has(feature));
     match tile.needs.iter().find(|name| !has(profile, name)) {
         Some(name) if has(&host, name) => {
-            format!("the guest's CPUID has no {name} (the host has; --without took it out)")
+            format!("the guest's CPUID has no {name} (the host has, but the profile leaves it out)")
         }
         Some(name) => {
             format!("the guest's CPUID has no {name} (nor has the host, or its operating system keeps it off)")

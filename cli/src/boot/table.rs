@@ -96,7 +96,7 @@ fn clock_cost() -> Duration {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Table { lines, clock, traced, .. } = self;
-        let traced = if *traced { ", writing of the trace" } else { "" };
+        let traced = if *traced { ", recording for the trace" } else { "" };
         let clock = clock.as_nanos();
         writeln!(f, "By instruction, in the manual's notation; \"memory\" is the memory operand's width in bytes.")?;
         writeln!(

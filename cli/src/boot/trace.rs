@@ -3,9 +3,10 @@
 use super::error::Error;
 use super::machine::Machine;
 use super::run::Board;
+use crate::number::{Bytes, Number};
 use encore86::introspect::{Record, Recorded, What};
 use encore86::{Insn, Outcome};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,33 +24,24 @@ pub struct Traced {
 struct Line<'a> {
     /// Counts steps from 1. A long repeated string instruction takes several.
     step: u64,
-    rip: Hex,
+    rip: Number,
     text: &'a str,
     /// `read`, `write`, `rmw`, `fetch`, or `in` and `out` for ports.
     kind: &'static str,
     /// Linear, or the port.
-    address: Hex,
+    address: Number,
     /// The device's name, or `ram`.
     place: &'static str,
     len: usize,
     /// In memory order; a read-modify-write has `old` and `new` instead.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hex: Option<String>,
+    hex: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    old: Option<String>,
+    old: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    new: Option<String>,
+    new: Option<Bytes>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     locked: bool,
-}
-
-/// A number written as `"0x1f"`.
-struct Hex(u64);
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:#x}", self.0))
-    }
 }
 
 impl Traced {
@@ -71,28 +63,29 @@ impl Traced {
         self.out.flush().map_err(|error| Error::Output(self.path, error))
     }
 
-    fn write(&mut self, rip: u64, text: &str, access: &Recorded) -> io::Result<()> {
-        let (kind, bytes, new) = match &access.what {
+    fn write(&mut self, rip: u64, text: &str, access: Recorded) -> io::Result<()> {
+        let is_port = matches!(access.what, What::In(_) | What::Out(_));
+        let (kind, bytes, new) = match access.what {
             What::Read(bytes) => ("read", bytes, None),
             What::Write(bytes) => ("write", bytes, None),
             What::In(bytes) => ("in", bytes, None),
             What::Out(bytes) => ("out", bytes, None),
             What::Fetch(bytes) => ("fetch", bytes, None),
-            What::Rmw { old, new } => ("rmw", old, Some(new)),
+            What::Rmw { old, new } => ("rmw", old, Some(Bytes(new))),
         };
-        let is_port = matches!(access.what, What::In(_) | What::Out(_));
-        let place = self.record.inner().device_at(access.at, bytes.len(), is_port).unwrap_or("ram");
+        let len = bytes.len();
+        let (hex, old) = if new.is_some() { (None, Some(Bytes(bytes))) } else { (Some(Bytes(bytes)), None) };
         let line = Line {
             step: self.steps,
-            rip: Hex(rip),
+            rip: Number(rip),
             text,
             kind,
-            address: Hex(access.at),
-            place,
-            len: bytes.len(),
-            hex: new.is_none().then(|| hex(bytes)),
-            old: new.map(|_| hex(bytes)),
-            new: new.map(|new| hex(new)),
+            address: Number(access.at),
+            place: self.record.inner().device_at(access.at, len, is_port).unwrap_or("ram"),
+            len,
+            hex,
+            old,
+            new,
             locked: access.locked,
         };
         serde_json::to_writer(&mut self.out, &line)?;
@@ -120,17 +113,8 @@ impl Board for Traced {
         }
         let text = insn.map_or("(bad)".into(), |insn| insn.to_string());
         accesses
-            .iter()
+            .into_iter()
             .try_for_each(|access| self.write(rip, &text, access))
             .map_err(|error| Error::Output(self.path.clone(), error))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
