@@ -159,3 +159,24 @@ impl What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_guest_reaches_yet_has_its_sentence_too() {
+        let place = |text: Option<&str>| {
+            Box::new(Place { rip: 0x10, cs_base: 0, bytes: vec![0x0f, 0x0b], text: text.map(str::to_owned) })
+        };
+        assert_eq!(
+            Error::Guest(What::Shutdown, place(Some("ud2"))).to_string(),
+            "the processor shut down after a triple fault, at RIP 0x10 (bytes 0f 0b: ud2)"
+        );
+        assert_eq!(
+            Error::Guest(What::Exit { code: 4, failed: 4 }, place(None)).to_string(),
+            "the guest ended with exit code 0x4, at RIP 0x10 (bytes 0f 0b: no known instruction): \
+             tile 4, mov 64-bit, read back something wrong"
+        );
+    }
+}

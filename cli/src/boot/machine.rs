@@ -67,21 +67,37 @@ pub struct Tally {
 /// An access to a place where there is nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Stray {
-    verb: &'static str,
+    does: Does,
     len: usize,
-    place: &'static str,
     at: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    Fetch,
+    Read,
+    Write,
+    In,
+    Out,
 }
 
 impl fmt::Display for Stray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stray { verb, len, place, at } = self;
-        let plural = if *len == 1 { "" } else { "s" };
-        let (space, nothing) = match *place {
-            "port" => ("port ", "no device has them all"),
-            _ => ("", "they are not all in RAM or in one device"),
+        let Stray { does, len, at } = self;
+        let (verb, port) = match does {
+            Does::Fetch => return write!(f, "fetches an instruction at {at:#x}, where there is no RAM"),
+            Does::Read => ("reads", ""),
+            Does::Write => ("writes", ""),
+            Does::In => ("reads", "port "),
+            Does::Out => ("writes", "port "),
         };
-        write!(f, "{verb} {len} byte{plural} at {space}{at:#x}, but {nothing}")
+        let (bytes, nothing) = match (len, port) {
+            (1, "") => ("byte", "where there is neither RAM nor a device"),
+            (1, _) => ("byte", "where there is no device"),
+            (_, "") => ("bytes", "which are not all in RAM or in one device"),
+            (..) => ("bytes", "which do not all belong to one device"),
+        };
+        write!(f, "{verb} {len} {bytes} at {port}{at:#x}, {nothing}")
     }
 }
 
@@ -177,8 +193,8 @@ impl Machine {
     }
 
     #[cold]
-    fn strayed(&mut self, verb: &'static str, place: &'static str, at: u64, len: usize) -> Stop {
-        self.stray = Some(Stray { verb, len, place, at });
+    fn strayed(&mut self, does: Does, at: u64, len: usize) -> Stop {
+        self.stray = Some(Stray { does, len, at });
         Stop::Caller(STRAY)
     }
 }
@@ -187,7 +203,7 @@ impl Bus for Machine {
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], _access: &Access) -> Result<usize, Stop> {
         let count = self.ram.size().saturating_sub(linear).min(15) as usize;
         if count == 0 {
-            return Err(self.strayed("fetches", "memory", linear, 1));
+            return Err(self.strayed(Does::Fetch, linear, 1));
         }
         self.ram.load(linear, &mut buf[..count]);
         Ok(count)
@@ -197,21 +213,21 @@ impl Bus for Machine {
         if self.ram.load(linear, buf) || self.read_device(&MEMORY, linear, buf).is_some() {
             return Ok(());
         }
-        Err(self.strayed("reads", "memory", linear, buf.len()))
+        Err(self.strayed(Does::Read, linear, buf.len()))
     }
 
     fn write(&mut self, linear: u64, buf: &[u8], _access: &Access) -> Result<(), Stop> {
         if self.ram.store(linear, buf) || self.write_device(&MEMORY, linear, buf).is_some() {
             return Ok(());
         }
-        Err(self.strayed("writes", "memory", linear, buf.len()))
+        Err(self.strayed(Does::Write, linear, buf.len()))
     }
 
     fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
         if self.ram.grant(linear, len).is_some() || window(&MEMORY, linear, len).is_some() {
             return Ok(());
         }
-        Err(self.strayed(if access.writes() { "writes" } else { "reads" }, "memory", linear, len))
+        Err(self.strayed(if access.writes() { Does::Write } else { Does::Read }, linear, len))
     }
 
     fn ram(&mut self, linear: u64, len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
@@ -227,14 +243,14 @@ impl Platform for Machine {
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {
         match self.read_device(&PORTS, port.into(), buf) {
             Some(()) => Ok(()),
-            None => Err(self.strayed("reads", "port", port.into(), buf.len())),
+            None => Err(self.strayed(Does::In, port.into(), buf.len())),
         }
     }
 
     fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), Stop> {
         match self.write_device(&PORTS, port.into(), data) {
             Some(()) => Ok(()),
-            None => Err(self.strayed("writes", "port", port.into(), data.len())),
+            None => Err(self.strayed(Does::Out, port.into(), data.len())),
         }
     }
 
@@ -270,7 +286,7 @@ mod tests {
         assert_eq!(m.port_out(0x3ff, &[1, 2]), Err(Stop::Caller(STRAY)));
         assert_eq!(
             m.stray().map(|s| s.to_string()).as_deref(),
-            Some("writes 2 bytes at port 0x3ff, but no device has them all")
+            Some("writes 2 bytes at port 0x3ff, which do not all belong to one device")
         );
     }
 
