@@ -1,5 +1,6 @@
 //! From effective to linear addresses: segmentation, limits, canonical form.
 
+use crate::alu::mask;
 use crate::cpu::registers::gpr::{RSI, RSP};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Cpu, Mode};
@@ -24,9 +25,9 @@ pub(crate) fn effective(cpu: &Cpu, insn: &Insn) -> u64 {
 }
 
 /// The low `size` (2, 4, 8) bytes of an address.
-#[inline]
+#[inline(always)]
 pub(crate) fn truncate(offset: u64, size: u8) -> u64 {
-    offset & u64::MAX >> (64 - u32::from(size) * 8)
+    offset & mask(u16::from(size))
 }
 
 /// What an access wants of a segment.

@@ -168,7 +168,12 @@ impl Line<'_> {
             _ => return self.run_cold(cpu, vmm),
         };
         match result {
-            Ok(()) => completed(self.journal, Retired::default()),
+            Ok(()) => {
+                if !self.journal.is_empty() {
+                    self.journal.clear();
+                }
+                Outcome::Completed(Retired::default())
+            }
             Err(halt) => ended(self.journal, halt, cpu, self.entry.bytes()),
         }
     }
@@ -224,7 +229,7 @@ impl Line<'_> {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
     if !journal.is_empty() || journal.is_open() {
         journal.clear();

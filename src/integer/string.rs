@@ -246,8 +246,9 @@ fn block<V: Vmm + ?Sized>(
         StrOp::Stos => {
             let Some((to, n)) = run_of(cpu, insn, mem, RDI, size, count, AccessKind::Write) else { return Ok(None) };
             let bytes = &mut buf[..(n * width) as usize];
-            let value = cpu.gpr[RAX].to_le_bytes();
-            bytes.chunks_exact_mut(usize::from(size)).for_each(|e| e.copy_from_slice(&value[..usize::from(size)]));
+            // The element, repeated to eight bytes.
+            let pattern = (cpu.gpr[RAX] & mask(size)).wrapping_mul(u64::MAX / mask(size)).to_le_bytes();
+            bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern[..chunk.len()]));
             mem.vmm.write(to, bytes, &write)?;
             Ok(Some(Advance { elements: n, flags: None }))
         }
