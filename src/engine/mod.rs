@@ -100,6 +100,7 @@ impl Engine {
     /// Drops the journal of an instruction that waits for its retry: it will not be stepped again.
     pub fn abandon(&mut self) {
         self.journal.clear();
+        self.cache.forget_last();
     }
 
     /// Runs the instruction at CS:RIP.
