@@ -234,7 +234,26 @@ fn block<V: Vmm + ?Sized>(
     if cpu.rflags() & DF != 0 || count < 2 {
         return Ok(None);
     }
-    let mut buf = [0; BLOCK];
+    // A short string does not pay for clearing the room of a long one.
+    if count <= 64 / width {
+        block_in(&mut [0; 64], op, cpu, insn, mem, size, count)
+    } else {
+        block_in(&mut [0; BLOCK], op, cpu, insn, mem, size, count)
+    }
+}
+
+/// [`block`], with room for the bytes.
+#[inline(always)]
+fn block_in<V: Vmm + ?Sized>(
+    buf: &mut [u8],
+    op: StrOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    size: u16,
+    count: u64,
+) -> Result<Option<Advance>, Halt> {
+    let width = u64::from(size);
     let read = mem.access(AccessKind::Read, size);
     let write = mem.access(AccessKind::Write, size);
     match op {
@@ -248,8 +267,12 @@ fn block<V: Vmm + ?Sized>(
                 return Ok(None);
             }
             let bytes = &mut buf[..(n * width) as usize];
-            mem.read(from, bytes, &read)?;
-            mem.write_last(to, bytes, &write)?;
+            mem.read_before_write(from, bytes, &read)?;
+            let stored = mem.write_last(to, bytes, &write);
+            if stored.is_err() {
+                mem.remember(from, bytes);
+            }
+            stored?;
             Ok(Some(Advance { elements: n, flags: None }))
         }
         StrOp::Stos => {
