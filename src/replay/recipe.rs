@@ -37,6 +37,19 @@ fn gpr_at(reg: u8) -> i32 {
     (offset_of!(Cpu, gpr) + reg as usize * 8) as i32
 }
 
+/// How many bytes of a vector operand's register the stub loads: 0, 16, 32 or 64.
+fn loaded(insn: &Insn, i: usize) -> u16 {
+    let (slot, uses) = (insn.slots[i], insn.uses(i));
+    // A legacy destination narrower than the register keeps the rest of it.
+    let keeps = !insn.is_vex() && uses.writes() && slot.size < 16;
+    match slot.size {
+        _ if slot.kind != SlotKind::Vector || !uses.reads() && !keeps => 0,
+        0..=16 => 16,
+        17..=32 => 32,
+        _ => 64,
+    }
+}
+
 /// The stub of `insn` around its rewritten bytes.
 ///
 /// # Errors
@@ -48,14 +61,15 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
         let uses = insn.uses(i);
         match slot.kind {
             SlotKind::Vector => {
-                // A legacy destination narrower than the register keeps the rest of it.
-                let keeps = !vex && uses.writes() && slot.size < 16;
-                if uses.reads() || keeps {
-                    let kind = match slot.size {
-                        0..=16 => MoveKind::Xmm,
-                        17..=32 => MoveKind::Ymm,
-                        _ => MoveKind::Zmm,
-                    };
+                let kind = match loaded(insn, i) {
+                    0 => None,
+                    16 => Some(MoveKind::Xmm),
+                    32 => Some(MoveKind::Ymm),
+                    _ => Some(MoveKind::Zmm),
+                };
+                // A register that is also another, wider operand is loaded once, for a load clears what is above it.
+                let wider = |j: usize| insn.slots[j].reg == slot.reg && loaded(insn, j) > loaded(insn, i);
+                if let Some(kind) = kind.filter(|_| !(0..insn.slots().len()).any(wider)) {
                     recipe.loads.push(Move::new(kind, slot.reg, zmm_at(slot.reg)))?;
                 }
                 if uses.writes() {
