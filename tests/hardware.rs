@@ -184,7 +184,7 @@ fn compare_mode(mode: Mode, cases: f64) {
     let mut bench = Bench::new(mode);
     let started = std::time::Instant::now();
     for (number, row) in tables::rows().enumerate() {
-        if !encode::in_mode(row, mode) || !row.form().to_string().contains(&wanted) {
+        if !encode::in_mode(row, mode, bench.profile.vendor()) || !row.form().to_string().contains(&wanted) {
             continue;
         }
         if let Some(reason) = excluded::reason(row) {
@@ -303,7 +303,7 @@ fn every_row_is_encoded() {
     for row in tables::rows() {
         let mut made = 0;
         for mode in [Mode::Long64, Mode::Compat32, Mode::Compat16] {
-            if !encode::in_mode(row, mode) || row.space == Space::Evex && mode == Mode::Compat16 {
+            if !encode::in_mode(row, mode, profile.vendor()) || row.space == Space::Evex && mode == Mode::Compat16 {
                 continue;
             }
             for wish in encode::wishes(row, mode) {

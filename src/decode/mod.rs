@@ -134,7 +134,7 @@ fn decode_padded(cur: &mut Cursor, mode: Mode, profile: &Profile) -> Result<Insn
     let Some(first) = candidates.first() else { return Err(DecodeError::Unknown) };
     let modrm = if first.is(attr::MODRM) { cur.u8() } else { 0xc0 };
     let asize = address_size(mode, p.bits);
-    let word = selector_word(mode, &p, modrm, opcode, asize);
+    let word = selector_word(mode, &p, modrm, opcode, asize, profile);
     let row = select(candidates, word, profile)?;
 
     let mut insn = Insn {
@@ -343,7 +343,7 @@ fn plain_operand_size(mode: Mode, bits: u16) -> u8 {
     }
 }
 
-fn selector_word(mode: Mode, p: &Prefixes, modrm: u8, opcode: u8, asize: u8) -> u32 {
+fn selector_word(mode: Mode, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, profile: &Profile) -> u32 {
     let mut word = p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
     let mut set = |condition: bool, bit: u32| word |= if condition { bit } else { 0 };
     set(p.bits & prefix::P66 != 0, sel::P66);
@@ -352,6 +352,7 @@ fn selector_word(mode: Mode, p: &Prefixes, modrm: u8, opcode: u8, asize: u8) -> 
     set(mode == Mode::Long64, sel::MODE64);
     set(p.bits & prefix::B != 0, sel::B);
     set(mode.is_real_or_v86(), sel::REAL_V86);
+    set(profile.vendor() == Vendor::Amd, sel::AMD);
     set(opcode & 7 != 0 || p.b != 0, sel::OPREG_NONZERO);
     word |= (modrm as u32 >> 3 & 7) << sel::REG_SHIFT | (modrm as u32 & 7) << sel::RM_SHIFT;
     word |= (plain_operand_size(mode, p.bits).trailing_zeros() - 1) << sel::OSIZE_SHIFT;

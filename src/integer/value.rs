@@ -185,6 +185,8 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
             let ones = u64::from(b.count_ones());
             Effects { flag_mask: rflags::ARITH, flags: if b == 0 { ZF } else { 0 }, ..Effects::value(ones) }
         }
+        // Undefined for 16 bits; processors clear them.
+        IntOp::Bswap if size == 2 => Effects::value(0),
         IntOp::Bswap => Effects::value(a.swap_bytes() >> (64 - u32::from(size) * 8)),
         IntOp::Lahf => Effects::value(flags & 0xd7 | 2),
         IntOp::Sahf => Effects::flags_only(rflags::ARITH & 0xff, a),

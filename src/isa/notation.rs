@@ -282,6 +282,16 @@ impl Row {
         self.sel(sel::OSIZE, code << sel::OSIZE_SHIFT)
     }
 
+    /// AMD's processors only.
+    pub(super) const fn amd(self) -> Row {
+        self.sel(sel::AMD, sel::AMD)
+    }
+
+    /// Reads the lower half of a memory operand alone.
+    pub(super) const fn low_half(self) -> Row {
+        self.attr(attr::LOW_HALF)
+    }
+
     /// Address size: 0 = 16, 1 = 32, 2 = 64.
     pub(super) const fn asize(self, code: u32) -> Row {
         self.sel(sel::ASIZE, code << sel::ASIZE_SHIFT)

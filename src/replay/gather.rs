@@ -65,6 +65,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     } else {
         cpu.vector.k[insn.aaa as usize & 7] & low_bits(vsib.count)
     };
+    let active = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
     let mut result = Ok(());
     for i in 0..vsib.count {
@@ -86,7 +87,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
         mark_dirty(cpu, insn.reg, usize::from(insn.vl));
         if vex {
-            commit_sign_mask(cpu, insn, &vsib, bits, done);
+            commit_sign_mask(cpu, insn, &vsib, active & !bits, done);
         } else {
             cpu.vector.k[insn.aaa as usize & 7] = bits;
             cpu.dirty |= component::OPMASK;
@@ -95,15 +96,12 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     result
 }
 
-/// The mask register of a VEX gather: remaining elements all ones, the rest zero.
-fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, bits: u64, done: bool) {
-    let mut mask = Zmm([0; 64]);
-    if !done {
-        mask = *vector(cpu, insn.vvvv);
-        for i in 0..vsib.count {
-            let ones = if bits >> i & 1 != 0 { 0xff } else { 0 };
-            mask.0[i * vsib.width..(i + 1) * vsib.width].fill(ones);
-        }
+/// The mask register of a VEX gather: zero in the end; after a fault, elements that were loaded are zero and the others
+/// as they were.
+fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, loaded: u64, done: bool) {
+    let mut mask = if done { Zmm([0; 64]) } else { *vector(cpu, insn.vvvv) };
+    for i in (0..vsib.count).filter(|i| loaded >> i & 1 != 0) {
+        mask.0[i * vsib.width..(i + 1) * vsib.width].fill(0);
     }
     cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
     mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
@@ -145,7 +143,7 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
 /// MASKMOVDQU: bytes of ModRM.reg whose mask byte in ModRM.rm has its sign bit set, to DS:rDI.
 ///
 /// # Errors
-/// Every byte is probed before the first is stored.
+/// The page of every byte is probed before the first is stored.
 pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let data = *vector(cpu, insn.reg);
     let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
@@ -155,7 +153,9 @@ pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut M
         Ok(address::linear(cpu, insn.segment(), offset, 1, Intent::Write)?)
     };
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        mem.probe(address(cpu, i)?, 1, &access)?;
+        // A fault shows the operand's first byte on the page, whether that is stored or not.
+        let at = address(cpu, i)?;
+        mem.probe(at - i.min(at % 4096), 1, &access)?;
     }
     for i in (0..16u64).filter(|i| bits >> i & 1 != 0) {
         mem.write(address(cpu, i)?, &data.0[i as usize..=i as usize], &access)?;

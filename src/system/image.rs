@@ -18,6 +18,7 @@ fn length(insn: &Insn) -> usize {
 fn image_address(cpu: &Cpu, insn: &Insn, intent: Intent) -> Result<u64, Event> {
     let at = linear(cpu, insn.segment(), address::effective(cpu, insn), 512, intent)?;
     if at % 16 != 0 {
+        crate::integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes"));
     }
     Ok(at)
@@ -61,6 +62,8 @@ pub(super) fn fxsave(
         image[160 + i * 16..][..16].copy_from_slice(&cpu.vector.zmm[i].0[..16]);
     }
     let access = mem.access(AccessKind::Write, length(insn) as u16);
+    // Processors look at the image's last byte first.
+    mem.probe(at.wrapping_add(511), 1, &access)?;
     mem.write_image(at, &image[..length(insn)], &access)
 }
 

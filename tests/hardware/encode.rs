@@ -101,12 +101,14 @@ pub fn bits(mode: Mode) -> usize {
 }
 
 /// May rows of this kind appear in the mode at all?
-pub fn in_mode(row: &Row, mode: Mode) -> bool {
+pub fn in_mode(row: &Row, mode: Mode, vendor: Vendor) -> bool {
     let long = mode == Mode::Long64;
     let forced_w = row.space == Space::Legacy && row.select.value & sel::W != 0;
     let osize64 = row.select.mask & sel::OSIZE != 0 && row.select.value >> sel::OSIZE_SHIFT & 3 == 2;
     let asize = (row.select.mask & sel::ASIZE != 0).then_some(row.select.value >> sel::ASIZE_SHIFT & 3);
-    (row.select.mask & sel::MODE64 == 0 || (row.select.value & sel::MODE64 != 0) == long)
+    let vendors = row.select.mask & sel::AMD == 0 || vendor == Vendor::Amd;
+    vendors
+        && (row.select.mask & sel::MODE64 == 0 || (row.select.value & sel::MODE64 != 0) == long)
         && (long || !forced_w && !osize64 && asize != Some(2))
         && !(long && asize == Some(0))
 }
@@ -548,6 +550,7 @@ impl Encoder<'_> {
         set(d.mode.is_none_or(|m| m == 3), sel::REGISTER);
         set(self.long(), sel::MODE64);
         set(d.b, sel::B);
+        set(self.vendor == Vendor::Amd, sel::AMD);
         set(d.opcode & 7 != 0 || d.rm & 8 != 0, sel::OPREG_NONZERO);
         word |= u32::from(d.reg & 7) << sel::REG_SHIFT | u32::from(d.rm & 7) << sel::RM_SHIFT;
         let osize = match (self.mode, d.p66) {
