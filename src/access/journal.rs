@@ -31,7 +31,8 @@ pub(crate) struct Owner {
     pub(crate) bytes: u128,
 }
 
-const ENTRIES: usize = 160;
+/// An FXSAVE image to a device that takes single bytes.
+const ENTRIES: usize = 420;
 const DATA: usize = 4096;
 
 /// Accesses of the current instruction.

@@ -137,10 +137,11 @@ fn compare_exchange(cpu: &Cpu, memory: u64, new: u64, size: u16) -> Effects {
     let accumulator = cpu.gpr[RAX] & mask(size);
     let compared = alu::sub(accumulator, memory, false, size);
     let equal = compared.flags & ZF != 0;
-    // Memory is written either way: a failed compare writes the old value back.
+    // Memory is written either way: a failed compare writes the old value back. A register is not, so that the upper half
+    // of a 32-bit one stays.
     Effects {
         value: if equal { new } else { memory },
-        writes: true,
+        writes: equal,
         second: (!equal).then_some((fixed(RAX as u8, size), memory)),
         flag_mask: rflags::ARITH,
         flags: compared.flags,

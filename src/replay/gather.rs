@@ -65,9 +65,8 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     } else {
         cpu.vector.k[insn.aaa as usize & 7] & low_bits(vsib.count)
     };
-    let active = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
-    let mut result = Ok(());
+    let (mut result, mut failed) = (Ok(()), None);
     for i in 0..vsib.count {
         if bits >> i & 1 == 0 {
             continue;
@@ -75,19 +74,19 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         let element = &mut dst.0[i * vsib.width..(i + 1) * vsib.width];
         result = vsib.address(cpu, insn, i, Intent::Read).and_then(|at| mem.read(at, element, &access));
         if result.is_err() {
+            failed = Some(i);
             break;
         }
         bits &= !(1 << i);
     }
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
-        let done = result.is_ok();
-        if done {
+        if failed.is_none() {
             dst.0[vsib.count * vsib.width..].fill(0);
         }
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
         mark_dirty(cpu, insn.reg, usize::from(insn.vl));
         if vex {
-            commit_sign_mask(cpu, insn, &vsib, active & !bits, done);
+            commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
             cpu.vector.k[insn.aaa as usize & 7] = bits;
             cpu.dirty |= component::OPMASK;
@@ -96,12 +95,13 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     result
 }
 
-/// The mask register of a VEX gather: zero in the end; after a fault, elements that were loaded are zero and the others
-/// as they were.
-fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, loaded: u64, done: bool) {
-    let mut mask = if done { Zmm([0; 64]) } else { *vector(cpu, insn.vvvv) };
-    for i in (0..vsib.count).filter(|i| loaded >> i & 1 != 0) {
-        mask.0[i * vsib.width..(i + 1) * vsib.width].fill(0);
+/// The mask register of a VEX gather: zero in the end; after a fault, zero below the element that failed and else as it
+/// was.
+fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usize>) {
+    let mut mask = Zmm([0; 64]);
+    if let Some(failed) = failed {
+        mask = *vector(cpu, insn.vvvv);
+        mask.0[..failed * vsib.width].fill(0);
     }
     cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
     mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
@@ -153,9 +153,13 @@ pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut M
         Ok(address::linear(cpu, insn.segment(), offset, 1, Intent::Write)?)
     };
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        // A fault shows the operand's first byte on the page, whether that is stored or not.
+        // A fault shows the operand's first byte on its page, whether that byte is stored or not; and the first page's
+        // fault is the one that is seen, whether anything is stored there or not.
         let at = address(cpu, i)?;
-        mem.probe(at - i.min(at % 4096), 1, &access)?;
+        if let Err(halt) = mem.probe(at - i.min(at % 4096), 1, &access) {
+            mem.probe(address(cpu, 0)?, 1, &access)?;
+            return Err(halt);
+        }
     }
     for i in (0..16u64).filter(|i| bits >> i & 1 != 0) {
         mem.write(address(cpu, i)?, &data.0[i as usize..=i as usize], &access)?;

@@ -66,7 +66,12 @@ impl Replayer {
             X87Op::LoadSt => {
                 let value = cpu.x87.st(insn.rm as usize & 7);
                 let (value, flags) = value.map_or((INDEFINITE, IE | SF), |v| (v, 0));
+                let empty = flags != 0;
                 push(&mut cpu.x87, value, flags, profile.vendor());
+                if empty {
+                    // An empty source counts before a full stack.
+                    cpu.x87.fsw &= !C1;
+                }
             }
             X87Op::StoreSt => store_register(&mut cpu.x87, insn),
             X87Op::Store => self.store(cpu, insn, mem, profile, held, false)?,

@@ -81,6 +81,7 @@ pub(super) fn fxrstor(
     let mut image = [0; 416];
     let len = length(insn);
     let access = mem.access(AccessKind::Read, len as u16);
+    mem.probe(at.wrapping_add(511), 1, &access)?;
     mem.read_image(at, &mut image[..len], &access)?;
     let u16_at = |i: usize| u16::from_le_bytes([image[i], image[i + 1]]);
     let u32_at = |i: usize| u32::from_le_bytes([image[i], image[i + 1], image[i + 2], image[i + 3]]);
