@@ -96,18 +96,12 @@ pub fn image() -> &'static [u8] {
 pub fn font() -> &'static [[u8; 7]; 64] {
     let at = word(48) - LOAD;
     let (glyphs, _) = image()[at as usize..].as_chunks();
-    glyphs
-        .first_chunk()
-        .expect("the image holds 64 glyphs behind the address in its header")
+    glyphs.first_chunk().expect("the image holds 64 glyphs behind the address in its header")
 }
 
 /// The 8 bytes of the header at `offset`.
 fn word(offset: usize) -> u64 {
-    u64::from_le_bytes(
-        *image()[offset..]
-            .first_chunk()
-            .expect("the image is longer than its header"),
-    )
+    u64::from_le_bytes(*image()[offset..].first_chunk().expect("the image is longer than its header"))
 }
 
 #[cfg(test)]
@@ -124,10 +118,7 @@ mod tests {
         let [size, tiles] = [word(40) & 0xffff_ffff, word(40) >> 32];
         assert_eq!(size, image().len() as u64);
         assert_eq!(tiles, TILES.len() as u64);
-        assert!(
-            LOAD + size < STACK_TOP - 0x4000,
-            "the image leaves no stack"
-        );
+        assert!(LOAD + size < STACK_TOP - 0x4000, "the image leaves no stack");
     }
 
     /// Walks the image's page tables: the linear address's entry at level 1, or at level 2 for a large page.
@@ -143,10 +134,7 @@ mod tests {
             assert_eq!(entry & 6, 6, "{linear:#x} is not writable by the user");
             if level == 1 || entry & 0x80 != 0 {
                 let size = 1 << shift;
-                return Some((
-                    (entry & !0xfff & !(size - 1)) | (linear & (size - 1)),
-                    entry & 0x10,
-                ));
+                return Some(((entry & !0xfff & !(size - 1)) | (linear & (size - 1)), entry & 0x10));
             }
             table = entry & !0xfff;
         }
@@ -159,9 +147,7 @@ mod tests {
             let expected = match page {
                 0..RAM_SIZE => Some((page, 0)),
                 REGISTERS | 0xd000_1000 | 0xd000_2000 => Some((page, 0x10)),
-                _ if (FRAMEBUFFER..FRAMEBUFFER + FRAMEBUFFER_SIZE).contains(&page) => {
-                    Some((page, 0x10))
-                }
+                _ if (FRAMEBUFFER..FRAMEBUFFER + FRAMEBUFFER_SIZE).contains(&page) => Some((page, 0x10)),
                 _ => None,
             };
             assert_eq!(walk(page), expected, "{page:#x}");

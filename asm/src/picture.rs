@@ -253,9 +253,7 @@ fn palette(colours: [u32; 4]) -> Vec<u32> {
         .map(|i| {
             let from = colours[i / 64].to_le_bytes();
             let to = colours[(i / 64 + 1) % 4].to_le_bytes();
-            u32::from_le_bytes(core::array::from_fn(|channel| {
-                mix(from[channel], to[channel], (i % 64) as i32)
-            }))
+            u32::from_le_bytes(core::array::from_fn(|channel| mix(from[channel], to[channel], (i % 64) as i32)))
         })
         .collect()
 }
@@ -313,11 +311,7 @@ impl Pattern {
             Waves => y * p / 4 + sine(4 * x) / 2,
             Ripple => square * p / 256 + (sine(4 * x) + sine(4 * y)) / 2,
             Weave => {
-                let (through, along) = if (x / 16 + y / 16) % 2 == 1 {
-                    (x, y)
-                } else {
-                    (y, x)
-                };
+                let (through, along) = if (x / 16 + y / 16) % 2 == 1 { (x, y) } else { (y, x) };
                 let t = through % 16;
                 t * (16 - t) / 2 + along * p / 4
             }
@@ -333,11 +327,7 @@ struct Sketch {
 }
 
 const fn sketch(pattern: Pattern, parameter: i32, colours: [u32; 4]) -> Sketch {
-    Sketch {
-        pattern,
-        parameter,
-        colours,
-    }
+    Sketch { pattern, parameter, colours }
 }
 
 #[rustfmt::skip] // one tile per line: the columns are the point

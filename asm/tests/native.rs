@@ -43,11 +43,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut c_
         unsafe { libc::_exit(code) };
     }
     // The rest goes through the registers of the guest, since a handler may not print.
-    let report = [
-        signal as u64,
-        registers[libc::REG_RIP as usize] as u64,
-        address,
-    ];
+    let report = [signal as u64, registers[libc::REG_RIP as usize] as u64, address];
     for (i, word) in report.into_iter().enumerate() {
         let at = ptr::without_provenance_mut::<u64>(gallery::REGISTERS as usize + 0x80 + 8 * i);
         // SAFETY: inside the mapped page of registers, aligned, used by nobody else now.
@@ -62,11 +58,7 @@ const FAULTED: i32 = 99;
 /// Runs the guest in this process, which ends with it.
 fn enter() -> ! {
     let mut stack = vec![0u8; 1 << 17];
-    let stack = libc::stack_t {
-        ss_sp: stack.as_mut_ptr().cast(),
-        ss_flags: 0,
-        ss_size: stack.len(),
-    };
+    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
     // SAFETY: zero is a valid sigaction.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     action.sa_sigaction = on_fault as *const () as usize;
@@ -113,11 +105,7 @@ fn the_host_processor_paints_the_computed_picture() {
     let ram = map(gallery::LOAD, ram_used, rw | libc::PROT_EXEC);
     let size = gallery::FRAMEBUFFER_SIZE as usize;
     let framebuffer = map(gallery::FRAMEBUFFER, size, rw);
-    map(
-        gallery::FRAMEBUFFER + gallery::FRAMEBUFFER_SIZE,
-        PAGE,
-        libc::PROT_NONE,
-    );
+    map(gallery::FRAMEBUFFER + gallery::FRAMEBUFFER_SIZE, PAGE, libc::PROT_NONE);
     map(gallery::REGISTERS, PAGE, rw);
     map(gallery::SERIAL & !0xfff, PAGE, rw);
     map(gallery::EXIT & !0xfff, PAGE, libc::PROT_NONE);
@@ -139,10 +127,7 @@ fn the_host_processor_paints_the_computed_picture() {
     let tile = register(gallery::TILE) as u32 as usize;
     let name = tile.checked_sub(1).map_or("none", |i| TILES[i].name);
     let code = libc::WEXITSTATUS(status);
-    assert!(
-        libc::WIFEXITED(status),
-        "status {status:#x} in tile {tile}, {name}"
-    );
+    assert!(libc::WIFEXITED(status), "status {status:#x} in tile {tile}, {name}");
     if code == FAULTED {
         let [signal, rip, address] = [0, 8, 16].map(|i| register(gallery::REGISTERS + 0x80 + i));
         panic!("signal {signal} at RIP {rip:#x} for address {address:#x} in tile {tile}, {name}");
@@ -164,10 +149,7 @@ fn the_host_processor_paints_the_computed_picture() {
     let mut wrong = Vec::new();
     for tile in &TILES {
         if let Some(lacks) = tile.needs.iter().find(|name| !flags.contains(**name)) {
-            println!(
-                "NOT PROVEN on this host: tile {} ({}) is hatched, no {lacks}",
-                tile.number, tile.name
-            );
+            println!("NOT PROVEN on this host: tile {} ({}) is hatched, no {lacks}", tile.number, tile.name);
             hatched += 1;
         }
         let at = tile.rect();
@@ -180,18 +162,11 @@ fn the_host_processor_paints_the_computed_picture() {
         }
     }
     let elsewhere = (0..WIDTH * HEIGHT).find(|&i| painted[i] != wanted[i]);
-    println!(
-        "{} tiles painted by the host, {hatched} hatched",
-        TILES.len() - hatched
-    );
+    println!("{} tiles painted by the host, {hatched} hatched", TILES.len() - hatched);
     assert!(wrong.is_empty(), "tiles that differ: {wrong:?}");
     if let Some(i) = elsewhere {
         let [is, should] = [painted[i], wanted[i]];
-        panic!(
-            "pixel ({}, {}) is {is:#08x}, not {should:#08x}",
-            i % WIDTH,
-            i / WIDTH
-        );
+        panic!("pixel ({}, {}) is {is:#08x}, not {should:#08x}", i % WIDTH, i / WIDTH);
     }
 }
 

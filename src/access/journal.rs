@@ -15,6 +15,17 @@ pub(crate) enum Kind {
     PortOut,
 }
 
+/// What the journal knows of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// Nothing: it is to be performed now.
+    New,
+    /// It was performed before the retry.
+    Answered,
+    /// It was taken in narrower pieces, the first of this length: the device is not asked again for the whole.
+    Pieces(usize),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     kind: Kind,
@@ -31,8 +42,8 @@ pub(crate) struct Owner {
     pub(crate) bytes: u128,
 }
 
-/// An FXSAVE image to a device that takes single bytes.
-const ENTRIES: usize = 420;
+/// An FXSAVE image taken byte by byte has 416.
+const ENTRIES: usize = 512;
 const DATA: usize = 4096;
 
 /// Accesses of the current instruction.
@@ -66,16 +77,45 @@ impl Journal {
         }
     }
 
+    /// No access is remembered and no instruction waits.
+    #[inline]
+    pub(crate) fn is_clear(&self) -> bool {
+        self.count == 0 && self.owner.is_none()
+    }
+
     /// No access is remembered.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
+    /// Is the next access a new one, not one to be answered from here?
+    #[inline]
+    pub(crate) fn at_end(&self) -> bool {
+        self.cursor == self.count
+    }
+
+    /// Length of the access that is answered next.
+    #[inline]
+    pub(crate) fn next_len(&self) -> Option<usize> {
+        (!self.at_end()).then(|| usize::from(self.entries[self.cursor].len))
+    }
+
+    /// Nothing is remembered and nothing waits.
+    #[inline(always)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owner.is_none() && self.count == 0
+    }
+
     /// Does an instruction wait for its retry?
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.owner.is_some()
+    }
+
+    /// Is the waiting instruction at this place?
+    pub(crate) fn waits_at(&self, rip: u64, cs_base: u64) -> bool {
+        self.owner.is_some_and(|owner| owner.rip == rip && owner.cs_base == cs_base)
     }
 
     /// Begins an instruction while a journal is open.
@@ -121,34 +161,47 @@ impl Journal {
         self.overflow = false;
     }
 
-    /// Answers an access that was performed before the retry. `false`: it has to be performed now.
+    /// Answers an access that was performed before the retry.
     ///
     /// # Errors
     /// `JournalMismatch` when another access was performed in its place.
     #[inline]
-    pub(crate) fn replay(&mut self, kind: Kind, at: u64, len: usize, out: Option<&mut [u8]>) -> Result<bool, Halt> {
-        if self.cursor == self.count {
-            return Ok(false);
+    pub(crate) fn replay(&mut self, kind: Kind, at: u64, len: usize, out: Option<&mut [u8]>) -> Result<Replay, Halt> {
+        if self.at_end() {
+            return Ok(Replay::New);
         }
         let entry = self.entries[self.cursor];
-        let same = entry.kind == kind && entry.at == at;
-        if same && usize::from(entry.len) < len {
-            // It was taken in narrower pieces: those come next.
-            return Ok(false);
-        }
-        if !same || usize::from(entry.len) != len {
+        let entry_len = usize::from(entry.len);
+        if entry.kind != kind || entry.at != at || entry_len > len {
             return Err(Unsupported::JournalMismatch.into());
+        }
+        if entry_len < len {
+            return Ok(Replay::Pieces(entry_len));
         }
         if let Some(out) = out {
             out.copy_from_slice(&self.data[usize::from(entry.data)..][..len]);
         }
         self.cursor += 1;
-        Ok(true)
+        Ok(Replay::Answered)
+    }
+
+    /// Remembers an access that was performed before all others, unless it is there already.
+    pub(crate) fn record_first(&mut self, kind: Kind, at: u64, data: &[u8]) {
+        if self.count != 0 && self.entries[0].kind == kind && self.entries[0].at == at {
+            return;
+        }
+        let before = self.count;
+        self.cursor = self.count;
+        self.record(kind, at, data);
+        if self.count > before {
+            self.entries[..self.count].rotate_right(1);
+        }
     }
 
     /// Remembers an access that was performed.
     #[inline]
     pub(crate) fn record(&mut self, kind: Kind, at: u64, data: &[u8]) {
+        debug_assert!(self.at_end(), "a new access while old ones wait to be answered");
         if self.count == ENTRIES || self.used + data.len() > DATA {
             self.overflow = true;
             return;

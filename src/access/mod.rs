@@ -7,7 +7,7 @@ pub(crate) use journal::{Journal, Owner};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
-use journal::Kind;
+use journal::{Kind, Replay};
 
 /// Why an instruction ends before it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +65,10 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         self.read_piece(linear, buf, access)
     }
 
-    /// Reads when nothing follows that could be answered with `Retry`: needs no journal unless it comes in pieces.
+    /// Reads when nothing follows that could be answered with `Retry`: is not remembered unless it comes in pieces.
     #[inline(always)]
     pub(crate) fn read_last(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
-        if self.journal.is_empty() && !crosses(linear, buf.len()) {
+        if self.journal.at_end() && !crosses(linear, buf.len()) {
             match self.vmm.read(linear, buf, access) {
                 Ok(()) => return Ok(()),
                 Err(Stop::TooWide(_)) => {}
@@ -76,6 +76,26 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
             }
         }
         self.read(linear, buf, access)
+    }
+
+    /// Reads within a page while no journal is open, not remembered.
+    #[inline(always)]
+    pub(crate) fn read_within(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        match self.vmm.read(linear, buf, access) {
+            Ok(()) => Ok(()),
+            Err(Stop::TooWide(_)) => self.read(linear, buf, access),
+            Err(stop) => Err(stop.into()),
+        }
+    }
+
+    /// Writes within a page while no journal is open, not remembered.
+    #[inline(always)]
+    pub(crate) fn write_within(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        match self.vmm.write(linear, buf, access) {
+            Ok(()) => Ok(()),
+            Err(Stop::TooWide(_)) => self.write(linear, buf, access),
+            Err(stop) => Err(stop.into()),
+        }
     }
 
     /// Reads when only the store of a read-modify-write follows: the journal hears of it by [`Mem::remember`], and only if
@@ -95,9 +115,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Remembers a read of [`Mem::read_before_write`] whose store has failed.
     #[cold]
     pub(crate) fn remember(&mut self, linear: u64, buf: &[u8]) {
-        if self.journal.is_empty() {
-            self.journal.record(Kind::Read, linear, buf);
-        }
+        self.journal.record_first(Kind::Read, linear, buf);
     }
 
     /// Writes; the access is remembered for a retry of this instruction.
@@ -111,7 +129,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Writes as the last access of the instruction.
     #[inline(always)]
     pub(crate) fn write_last(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
-        if self.journal.is_empty() && !crosses(linear, buf.len()) {
+        if self.journal.at_end() && !crosses(linear, buf.len()) {
             match self.vmm.write(linear, buf, access) {
                 Ok(()) => return Ok(()),
                 Err(Stop::TooWide(_)) => {}
@@ -158,7 +176,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
 
     /// A port read.
     pub(crate) fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Halt> {
-        if self.journal.replay(Kind::PortIn, u64::from(port), buf.len(), Some(buf))? {
+        if self.journal.replay(Kind::PortIn, u64::from(port), buf.len(), Some(buf))? != Replay::New {
             return Ok(());
         }
         self.vmm.port_in(port, buf)?;
@@ -168,7 +186,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
 
     /// A port write.
     pub(crate) fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), Halt> {
-        if self.journal.replay(Kind::PortOut, u64::from(port), data.len(), None)? {
+        if self.journal.replay(Kind::PortOut, u64::from(port), data.len(), None)? != Replay::New {
             return Ok(());
         }
         self.vmm.port_out(port, data)?;
@@ -213,47 +231,45 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
 
     /// One access within a page; in narrower ones when the device asks for that.
     fn read_piece(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
-        if self.journal.replay(Kind::Read, linear, buf.len(), Some(buf))? {
-            return Ok(());
-        }
-        match self.vmm.read(linear, buf, access) {
-            Ok(()) => {
-                self.journal.record(Kind::Read, linear, buf);
-                Ok(())
-            }
-            Err(Stop::TooWide(width)) => {
-                let width = narrower(width, buf.len())?;
-                for (i, part) in buf.chunks_mut(width).enumerate() {
-                    let at = i * width;
-                    let piece = Access { offset: access.offset + at as u16, ..*access };
-                    self.read_piece(linear + at as u64, part, &piece)?;
+        let width = match self.journal.replay(Kind::Read, linear, buf.len(), Some(buf))? {
+            Replay::Answered => return Ok(()),
+            Replay::Pieces(width) => width,
+            Replay::New => match self.vmm.read(linear, buf, access) {
+                Ok(()) => {
+                    self.journal.record(Kind::Read, linear, buf);
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Err(stop) => Err(stop.into()),
+                Err(Stop::TooWide(width)) => narrower(width, buf.len())?,
+                Err(stop) => return Err(stop.into()),
+            },
+        };
+        for (i, part) in buf.chunks_mut(width).enumerate() {
+            let at = i * width;
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            self.read_piece(linear + at as u64, part, &piece)?;
         }
+        Ok(())
     }
 
     fn write_piece(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
-        if self.journal.replay(Kind::Write, linear, buf.len(), None)? {
-            return Ok(());
-        }
-        match self.vmm.write(linear, buf, access) {
-            Ok(()) => {
-                self.journal.record(Kind::Write, linear, buf);
-                Ok(())
-            }
-            Err(Stop::TooWide(width)) => {
-                let width = narrower(width, buf.len())?;
-                for (i, part) in buf.chunks(width).enumerate() {
-                    let at = i * width;
-                    let piece = Access { offset: access.offset + at as u16, ..*access };
-                    self.write_piece(linear + at as u64, part, &piece)?;
+        let width = match self.journal.replay(Kind::Write, linear, buf.len(), None)? {
+            Replay::Answered => return Ok(()),
+            Replay::Pieces(width) => width,
+            Replay::New => match self.vmm.write(linear, buf, access) {
+                Ok(()) => {
+                    self.journal.record(Kind::Write, linear, buf);
+                    return Ok(());
                 }
-                Ok(())
-            }
-            Err(stop) => Err(stop.into()),
+                Err(Stop::TooWide(width)) => narrower(width, buf.len())?,
+                Err(stop) => return Err(stop.into()),
+            },
+        };
+        for (i, part) in buf.chunks(width).enumerate() {
+            let at = i * width;
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            self.write_piece(linear + at as u64, part, &piece)?;
         }
+        Ok(())
     }
 }
 

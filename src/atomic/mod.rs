@@ -9,8 +9,8 @@ use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
 use crate::cpu::registers::rflags::{CF, ZF};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::engine::SplitLock;
-use crate::event::{Event, Unsupported};
-use crate::host::{Locked, LockedOp};
+use crate::event::{Event, Stop, Unsupported};
+use crate::host::{HostRam, Locked, LockedOp};
 use crate::isa::row::IntOp;
 
 /// The locked instruction that does `op`, if it is lockable.
@@ -63,13 +63,27 @@ pub(crate) fn issue<V: Vmm + ?Sized>(
         return Ok(None);
     }
     let access = locked_access(mem, size);
-    let Some(ram) = mem.vmm.ram(linear, len, &access)? else { return Ok(None) };
-    if ram.len() != len {
-        return Err(Unsupported::Platform("a host address for the length that was asked for").into());
-    }
+    let Some(ram) = granted(mem, linear, len, &access)? else { return Ok(None) };
     let flags = cpu.rflags();
     let accumulator = cpu.gpr[RAX] & alu::mask(size);
     Ok(ram.locked(locked, source, accumulator, flags & CF != 0))
+}
+
+/// The host's view of the operand, if the bus grants one.
+fn granted<'m, V: Vmm + ?Sized>(
+    mem: &'m mut Mem<'_, V>,
+    linear: u64,
+    len: usize,
+    access: &Access,
+) -> Result<Option<HostRam<'m>>, Halt> {
+    match mem.vmm.ram(linear, len, access) {
+        Ok(Some(ram)) if ram.len() != len => {
+            Err(Unsupported::Platform("a host address for the length that was asked for").into())
+        }
+        Ok(ram) => Ok(ram),
+        Err(Stop::TooWide(_)) => Ok(None),
+        Err(stop) => Err(stop.into()),
+    }
 }
 
 fn locked_access<V: Vmm + ?Sized>(mem: &Mem<'_, V>, size: u16) -> Access {
@@ -134,10 +148,7 @@ fn exchange_pair_in_ram<V: Vmm + ?Sized>(
         return Ok(None);
     }
     let access = locked_access(mem, len as u16);
-    let Some(ram) = mem.vmm.ram(linear, len, &access)? else { return Ok(None) };
-    if ram.len() != len {
-        return Err(Unsupported::Platform("a host address for the length that was asked for").into());
-    }
+    let Some(ram) = granted(mem, linear, len, &access)? else { return Ok(None) };
     Ok(ram.compare_exchange_pair(expected, new))
 }
 
@@ -175,8 +186,20 @@ pub(crate) fn modify<V: Vmm + ?Sized>(
     let access = |mem: &Mem<'_, V>, kind| Access { locked, ..mem.access(kind, size) };
     if locked && !crosses(linear, old.len()) && mem.journal.is_empty() {
         let atomic = access(mem, AccessKind::Rmw);
-        if mem.vmm.rmw(linear, old, compute, &atomic)? {
-            return Ok(());
+        let mut called = false;
+        let len = old.len();
+        let mut checked = |old: &[u8], new: &mut [u8]| {
+            if old.len() == len && new.len() == len {
+                called = true;
+                compute(old, new);
+            }
+        };
+        match mem.vmm.rmw(linear, old, &mut checked, &atomic) {
+            Ok(true) if called => return Ok(()),
+            Ok(true) => return Err(Unsupported::Platform("Bus::rmw that calls its modify function").into()),
+            // In pieces it cannot be atomic.
+            Ok(false) | Err(Stop::TooWide(_)) => {}
+            Err(stop) => return Err(stop.into()),
         }
     }
     let read = access(mem, AccessKind::ReadForWrite);

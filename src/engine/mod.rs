@@ -2,6 +2,7 @@
 
 mod cache;
 mod gate;
+mod lane;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
@@ -19,6 +20,7 @@ use crate::replay::Replayer;
 use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
+use lane::Lane;
 
 /// What to do with a locked operation that crosses a cache line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,13 +74,7 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        Engine {
-            profile,
-            split_lock: SplitLock::default(),
-            cache: Cache::new(),
-            journal: Journal::new(),
-            replayer,
-        }
+        Engine { profile, split_lock: SplitLock::default(), cache: Cache::new(), journal: Journal::new(), replayer }
     }
 
     /// What the guest's CPUID promises.
@@ -104,6 +100,7 @@ impl Engine {
     /// Drops the journal of an instruction that waits for its retry: it will not be stepped again.
     pub fn abandon(&mut self) {
         self.journal.clear();
+        self.cache.forget_last();
     }
 
     /// Runs the instruction at CS:RIP.
@@ -122,6 +119,19 @@ impl Engine {
             },
         };
         let (journal, replayer) = (&mut self.journal, &mut self.replayer);
+        if entry.lane != Lane::General && cpu.word().bits & obstacle::ATTENTION == 0 && journal.is_idle() {
+            let mem = &mut Mem::new(vmm, journal, cpu);
+            match lane::run(entry.lane, cpu, &entry.insn, mem) {
+                Some(Ok(())) => {
+                    if !journal.is_empty() {
+                        journal.clear();
+                    }
+                    return Outcome::Completed(Retired::default());
+                }
+                Some(Err(halt)) => return ended(journal, halt, cpu, entry.bytes()),
+                None => {}
+            }
+        }
         Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
@@ -142,9 +152,23 @@ impl Engine {
         Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
+    /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps
+    /// its journal.
     #[cold]
     fn not_decoded(&mut self, halt: Halt, cpu: &mut Cpu) -> Outcome {
         self.cache.forget_last();
+        match halt {
+            Halt::Stop(Stop::Retry) => return Outcome::Retry,
+            Halt::Stop(Stop::Caller(code)) => return Outcome::Stopped(code),
+            _ => {}
+        }
+        // The waiting instruction itself can have lost its code; any other is none of the journal's.
+        if self.journal.is_open() {
+            let lost = matches!(halt, Halt::Stop(Stop::Fault(Event { vector: 14, .. })));
+            if !lost || !self.journal.waits_at(cpu.rip, cpu.seg(Seg::Cs).base) {
+                return Outcome::Unsupported(Unsupported::JournalMismatch);
+            }
+        }
         ended(&mut self.journal, halt, cpu, 0)
     }
 }
@@ -159,7 +183,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    #[inline(always)]
+    #[inline(never)]
     fn run<V: Vmm>(self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let insn = &self.entry.insn;
         if cpu.word().bits & (insn.gate | obstacle::ATTENTION) != 0 || self.journal.is_open() {
@@ -237,7 +261,7 @@ impl Line<'_> {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_empty() || journal.is_open() {
+    if !journal.is_clear() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -247,6 +271,8 @@ fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
 #[cold]
 fn ended(journal: &mut Journal, halt: Halt, cpu: &mut Cpu, bytes: u128) -> Outcome {
     let outcome = match halt {
+        // The waiting instruction can still be stepped as it was.
+        Halt::Unsupported(why @ Unsupported::JournalMismatch) => return Outcome::Unsupported(why),
         Halt::Unsupported(why) => Outcome::Unsupported(why),
         Halt::Stop(Stop::Retry) => {
             let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
@@ -287,7 +313,9 @@ fn cold(
     }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
-        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished,
+        Exec::Str(op) => {
+            retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished
+        }
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {

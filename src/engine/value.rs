@@ -65,7 +65,8 @@ fn run_plain<V: Vmm + ?Sized>(
             }
         }
         1 => {
-            let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
+            let linear =
+                address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(src.size), Intent::Read)?;
             integer::aligned(cpu, linear, src.size)?;
             let b = load(mem, linear, src.size)?;
             let r = integer::plain(op, read_slot(cpu, insn, dst), b, dst.size, cpu.rflags());
@@ -261,7 +262,7 @@ fn modify<V: Vmm + ?Sized>(
     })?;
     let effects = match result {
         Some(effects) => effects?,
-        None => return Err(crate::Unsupported::Platform("the call of its modify function by Bus::rmw").into()),
+        None => return Err(crate::Unsupported::Platform("Bus::rmw that calls its modify function").into()),
     };
     commit(cpu, insn, &effects);
     Ok(())

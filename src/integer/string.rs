@@ -145,15 +145,15 @@ fn element<V: Vmm + ?Sized>(
             let from = source(cpu)?;
             mem.read(from, &mut buf[..bytes], &read)?;
             let to = destination(cpu, Intent::Write)?;
-            mem.write(to, &buf[..bytes], &write)?;
+            mem.write_last(to, &buf[..bytes], &write)?;
         }
         StrOp::Stos => {
             let to = destination(cpu, Intent::Write)?;
-            mem.write(to, &cpu.gpr[RAX].to_le_bytes()[..bytes], &write)?;
+            mem.write_last(to, &cpu.gpr[RAX].to_le_bytes()[..bytes], &write)?;
         }
         StrOp::Lods => {
             let from = source(cpu)?;
-            mem.read(from, &mut buf[..bytes], &read)?;
+            mem.read_last(from, &mut buf[..bytes], &read)?;
             let value = u64::from_le_bytes(buf);
             cpu.gpr[RAX] =
                 if size == 1 { cpu.gpr[RAX] & !0xff | value } else { replace(cpu.gpr[RAX], value, size as u8) };
@@ -164,12 +164,12 @@ fn element<V: Vmm + ?Sized>(
             mem.read(with, &mut buf[..bytes], &read)?;
             let right = u64::from_le_bytes(buf);
             let from = source(cpu)?;
-            mem.read(from, &mut buf[..bytes], &read)?;
+            mem.read_last(from, &mut buf[..bytes], &read)?;
             flags = Some(alu::sub(u64::from_le_bytes(buf), right, false, size).flags);
         }
         StrOp::Scas => {
             let with = destination(cpu, Intent::Read)?;
-            mem.read(with, &mut buf[..bytes], &read)?;
+            mem.read_last(with, &mut buf[..bytes], &read)?;
             flags = Some(alu::sub(cpu.gpr[RAX] & mask(size), u64::from_le_bytes(buf), false, size).flags);
         }
         StrOp::Ins => {
@@ -177,7 +177,7 @@ fn element<V: Vmm + ?Sized>(
             // The port is not read before the store is known to succeed.
             mem.probe(to, bytes, &write)?;
             mem.port_in(cpu.gpr[RDX] as u16, &mut buf[..bytes])?;
-            mem.write(to, &buf[..bytes], &write)?;
+            mem.write_last(to, &buf[..bytes], &write)?;
         }
         StrOp::Outs => {
             let from = source(cpu)?;
@@ -229,13 +229,15 @@ fn block<V: Vmm + ?Sized>(
     size: u16,
     count: u64,
 ) -> Result<Option<Advance>, Halt> {
-    if cpu.rflags() & DF != 0 || count < 2 || !mem.journal.is_empty() {
+    let width = u64::from(size);
+    // A block that waits for its retry is taken again as it was.
+    let count = mem.journal.next_len().map_or(count, |len| count.min(len as u64 / width));
+    if cpu.rflags() & DF != 0 || count < 2 {
         return Ok(None);
     }
     let mut buf = [0; BLOCK];
     let read = mem.access(AccessKind::Read, size);
     let write = mem.access(AccessKind::Write, size);
-    let width = u64::from(size);
     match op {
         StrOp::Movs => {
             let Some((to, n)) = run_of(cpu, insn, mem, RDI, size, count, AccessKind::Write) else { return Ok(None) };
@@ -247,8 +249,8 @@ fn block<V: Vmm + ?Sized>(
                 return Ok(None);
             }
             let bytes = &mut buf[..(n * width) as usize];
-            mem.vmm.read(from, bytes, &read)?;
-            mem.vmm.write(to, bytes, &write)?;
+            mem.read(from, bytes, &read)?;
+            mem.write_last(to, bytes, &write)?;
             Ok(Some(Advance { elements: n, flags: None }))
         }
         StrOp::Stos => {
@@ -257,13 +259,13 @@ fn block<V: Vmm + ?Sized>(
             // The element, repeated to eight bytes.
             let pattern = (cpu.gpr[RAX] & mask(size)).wrapping_mul(u64::MAX / mask(size)).to_le_bytes();
             bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern[..chunk.len()]));
-            mem.vmm.write(to, bytes, &write)?;
+            mem.write_last(to, bytes, &write)?;
             Ok(Some(Advance { elements: n, flags: None }))
         }
         StrOp::Scas if size == 1 && insn.has(prefix::REPNE) => {
             let Some((with, n)) = run_of(cpu, insn, mem, RDI, size, count, AccessKind::Read) else { return Ok(None) };
             let bytes = &mut buf[..n as usize];
-            mem.vmm.read(with, bytes, &read)?;
+            mem.read_last(with, bytes, &read)?;
             let wanted = cpu.gpr[RAX] as u8;
             let last = memchr::memchr(wanted, bytes).unwrap_or(bytes.len() - 1);
             let flags = alu::sub(u64::from(wanted), u64::from(bytes[last]), false, 1).flags;

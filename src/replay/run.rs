@@ -282,13 +282,7 @@ fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &
 /// An operand that is not aligned to its size. The #GP of instructions that want alignment comes before that of an
 /// address which is not canonical.
 #[cold]
-fn misaligned(
-    cpu: &Cpu,
-    insn: &Insn,
-    size: u64,
-    profile: &Profile,
-    linear: Result<u64, Event>,
-) -> Result<u64, Event> {
+fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Result<u64, Event>) -> Result<u64, Event> {
     let legacy = insn.row.class == Class::AlignedLegacy && size == 16 && insn.row.space == Space::Legacy;
     // MXCSR.MM, on AMD, turns the #GP into an alignment check.
     let allowed = cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse);

@@ -34,27 +34,12 @@ impl Tile {
     /// Where the tile is painted. Its caption stands 3 pixels below.
     pub fn rect(&self) -> Rect {
         let place = usize::from(self.number) - 1;
-        Rect {
-            x: place % 8 * 128 + 8,
-            y: place / 8 * 128 + 4,
-            width: SIDE,
-            height: SIDE,
-        }
+        Rect { x: place % 8 * 128 + 8, y: place / 8 * 128 + 4, width: SIDE, height: SIDE }
     }
 }
 
-const fn tile(
-    number: u8,
-    name: &'static str,
-    needs: &'static [&'static str],
-    family: &'static str,
-) -> Tile {
-    Tile {
-        number,
-        name,
-        needs,
-        family,
-    }
+const fn tile(number: u8, name: &'static str, needs: &'static [&'static str], family: &'static str) -> Tile {
+    Tile { number, name, needs, family }
 }
 
 /// The tiles in the order of painting: from left to right, from top to bottom, 8 to a row.
