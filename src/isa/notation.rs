@@ -28,7 +28,7 @@ mod letters {
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
-        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
+        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
         Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
 
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;

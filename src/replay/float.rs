@@ -94,7 +94,11 @@ pub(super) fn rounds(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
         if insn.mem != NO_REG && insn.mem as usize == i { operand } else { &vector(cpu, insn.slots[i].reg).0 }
     };
     let conversion = insn.opcode == 0x5a;
-    let last = if conversion { insn.row.specs().iter().rposition(|s| s.loc == Loc::VecOrMem).unwrap_or(1) } else { sources[1] };
+    let last = if conversion {
+        insn.row.specs().iter().rposition(|s| s.loc == Loc::VecOrMem).unwrap_or(1)
+    } else {
+        sources[1]
+    };
     let (a, b) = (source(sources[0]), source(last));
     let lanes = if scalar { 1 } else { usize::from(insn.vl) / format.bytes() };
     let broadcast = insn.broadcast().is_some();
@@ -111,7 +115,8 @@ pub(super) fn rounds(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
         0x5a => number(b, if broadcast { 0 } else { lane }).is_some_and(|x| SINGLE.rounds(x.significand.into())),
         0xd0 => {
             // Even lanes are subtracted.
-            pair(lane).is_some_and(|(a, b)| format.sum_rounds(a, Finite { negative: b.negative ^ (lane % 2 == 0), ..b }))
+            pair(lane)
+                .is_some_and(|(a, b)| format.sum_rounds(a, Finite { negative: b.negative ^ (lane % 2 == 0), ..b }))
         }
         0x7c | 0x7d => {
             // Neighbours within one source; each pair is looked at once a source.

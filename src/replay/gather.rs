@@ -6,13 +6,14 @@
 use super::run::sign_bits;
 use super::{mark_dirty, vector};
 use crate::access::{Halt, Mem};
-use crate::address::{self, Intent};
+use crate::address::{self, Intent, string_offset};
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
 use crate::cpu::{Cpu, Zmm};
 use crate::decode::Insn;
 use crate::event::Stop;
+use crate::integer;
 use crate::isa::row::Space;
 
 /// Geometry of a VSIB operand.
@@ -143,26 +144,19 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
 /// MASKMOVDQU: bytes of ModRM.reg whose mask byte in ModRM.rm has its sign bit set, to DS:rDI.
 ///
 /// # Errors
-/// The page of every byte is probed before the first is stored.
+/// All sixteen bytes have to be writable, whatever the mask. Nothing is stored otherwise.
 pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let data = *vector(cpu, insn.reg);
     let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
     let access = mem.access(AccessKind::Write, 1);
-    let address = |cpu: &Cpu, i: u64| -> Result<u64, Halt> {
-        let offset = address::truncate(cpu.gpr[RDI].wrapping_add(i), insn.asize);
-        Ok(address::linear(cpu, insn.segment(), offset, 1, Intent::Write)?)
-    };
+    let offset = string_offset(cpu, insn, RDI);
+    let at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
+    integer::aligned(cpu, at, 8)?;
+    mem.probe(at, 8, &access)?;
+    let rest = address::truncate(offset.wrapping_add(8), insn.asize);
+    mem.probe(address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?, 8, &access)?;
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        // A fault shows the operand's first byte on its page, whether that byte is stored or not; and the first page's
-        // fault is the one that is seen, whether anything is stored there or not.
-        let at = address(cpu, i)?;
-        if let Err(halt) = mem.probe(at - i.min(at % 4096), 1, &access) {
-            mem.probe(address(cpu, 0)?, 1, &access)?;
-            return Err(halt);
-        }
-    }
-    for i in (0..16u64).filter(|i| bits >> i & 1 != 0) {
-        mem.write(address(cpu, i)?, &data.0[i as usize..=i as usize], &access)?;
+        mem.write(address::advance(cpu, at, i), &data.0[i as usize..=i as usize], &access)?;
     }
     Ok(())
 }

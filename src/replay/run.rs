@@ -1,7 +1,7 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::{float, gather};
 use super::{Replayer, mark_dirty, vector};
+use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::bus::{AccessKind, Vmm};

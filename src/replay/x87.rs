@@ -178,7 +178,7 @@ impl Replayer {
         let raised = if suppressed { raised & !PE } else { raised };
         let mut result = [0; 10];
         result[..size].copy_from_slice(&self.scratch.1.0[..size]);
-        let address = operand(cpu, insn, Intent::Write)?;
+        let address = operand(cpu, insn, mem, AccessKind::Write)?;
         let access = mem.access(AccessKind::Write, size as u16);
         if suppressed {
             // The address is still checked.
@@ -256,21 +256,32 @@ fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     }
 }
 
-fn operand(cpu: &Cpu, insn: &Insn, intent: Intent) -> Result<u64, Event> {
-    let size = insn.slots[0].size;
-    let at = address::linear(cpu, insn.segment(), address::effective(cpu, insn), u64::from(size), intent)?;
-    crate::integer::aligned(cpu, at, if size == 10 { 8 } else { size })?;
+/// The linear address of the memory operand. An 80-bit one is taken as 8 bytes and 2.
+fn operand(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
+    let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+    let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slots[0].size);
+    let first = size.min(8);
+    let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
+    crate::integer::aligned(cpu, at, first)?;
+    if size > first {
+        let rest = offset.wrapping_add(u64::from(first));
+        if let Err(event) = address::linear(cpu, seg, rest, u64::from(size - first), intent) {
+            let access = mem.access(kind, size);
+            mem.probe(at, usize::from(first), &access)?;
+            return Err(event.into());
+        }
+    }
     Ok(at)
 }
 
 fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, Intent::Read)?;
+    let at = operand(cpu, insn, mem, AccessKind::Read)?;
     let access = mem.access(AccessKind::Read, buf.len() as u16);
     mem.read_last(at, buf, &access)
 }
 
 fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, Intent::Write)?;
+    let at = operand(cpu, insn, mem, AccessKind::Write)?;
     let access = mem.access(AccessKind::Write, buf.len() as u16);
     mem.write_last(at, buf, &access)
 }

@@ -242,6 +242,15 @@ impl Encoder<'_> {
         self.random.below(count) as u8
     }
 
+    /// A segment register to override with. In 16-bit mode CS reaches the code area alone, of which nobody has a copy.
+    fn segment(&mut self) -> usize {
+        match self.mode {
+            Mode::Long64 => self.random.pick(&[4, 5]),
+            Mode::Compat32 => self.random.below(6) as usize,
+            Mode::Compat16 => self.random.pick(&[0, 2, 3, 4, 5]),
+        }
+    }
+
     fn draw(&mut self, wish: &Wish, features: &FeatureSet) -> Option<Encoding> {
         let (row, long) = (self.row, self.long());
         let (mask, value) = (row.select.mask, row.select.value);
@@ -298,16 +307,14 @@ impl Encoder<'_> {
         match wish.form {
             Form::Memory(addressing) if memory => address = Some(self.address(&mut d, addressing)?),
             Form::Memory(Addressing::Narrow) => d.p67 = true,
-            Form::Memory(_) => {
-                d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize)
-            }
+            Form::Memory(_) => d.seg = Some(self.segment()),
             Form::Register => {
                 if row.is(attr::MODRM) {
                     d.mode = Some(3);
                 }
                 // Prefixes without effect.
                 if row.space == Space::Legacy && self.random.one_in(12) {
-                    d.seg = Some(self.random.below(6) as usize);
+                    d.seg = Some(if long { self.random.below(6) as usize } else { self.segment() });
                 }
             }
         }
@@ -325,6 +332,11 @@ impl Encoder<'_> {
             _ => 2,
         };
         if !self.is_this_row(&d, asize, features) {
+            return None;
+        }
+        let wide_esp = self.mode == Mode::Compat16 && row.is(attr::BRANCH);
+        if wide_esp && (d.mode == Some(3) && d.rm == 4 || address.is_some_and(|a| a.base == Some(4))) {
+            // A stepped run does not load the upper half of ESP there.
             return None;
         }
         let osize = self.operand_size(&d);
@@ -379,9 +391,9 @@ impl Encoder<'_> {
             addressing
         };
         if addressing == Override {
-            d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize);
+            d.seg = Some(self.segment());
         } else if self.random.one_in(16) {
-            d.seg = Some(self.random.below(if long { 4 } else { 6 }) as usize);
+            d.seg = Some(if long { self.random.below(4) as usize } else { self.segment() });
         }
         let sixteen = match self.mode {
             Mode::Long64 => false,
