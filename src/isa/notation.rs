@@ -28,7 +28,7 @@ mod letters {
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
-        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
+        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
         Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
 
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
@@ -290,6 +290,16 @@ impl Row {
     /// Operand size before defaults: 0 = 16, 1 = 32, 2 = 64.
     pub(super) const fn osize(self, code: u32) -> Row {
         self.sel(sel::OSIZE, code << sel::OSIZE_SHIFT)
+    }
+
+    /// AMD's processors only.
+    pub(super) const fn amd(self) -> Row {
+        self.sel(sel::AMD, sel::AMD)
+    }
+
+    /// Reads the lower half of a memory operand alone.
+    pub(super) const fn low_half(self) -> Row {
+        self.attr(attr::LOW_HALF)
     }
 
     /// Address size: 0 = 16, 1 = 32, 2 = 64.
