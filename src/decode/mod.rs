@@ -251,11 +251,20 @@ fn take_opcode(
             if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
                 return Err(DecodeError::Invalid("a 66, F2, F3, LOCK or REX prefix before VEX or EVEX"));
             }
-            take_vector_prefix(cur, byte, long, p)
+            take_vector_prefix(cur, byte, long, profile, p)
         }
-        0xd5 if long => Err(DecodeError::Unknown),
+        0xd5 if long => Err(reserved(profile, Feature::Apx)),
         0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
         op => Ok((Space::Legacy, Map::Primary, op)),
+    }
+}
+
+/// What reserved bits mean: nothing before the feature that uses them, with it an instruction of no row.
+fn reserved(profile: &Profile, user: Feature) -> DecodeError {
+    if profile.has(user) {
+        DecodeError::Unknown
+    } else {
+        DecodeError::Invalid("bits that are reserved without a newer feature")
     }
 }
 
@@ -263,6 +272,7 @@ fn take_vector_prefix(
     cur: &mut Cursor,
     byte: u8,
     long: bool,
+    profile: &Profile,
     p: &mut Prefixes,
 ) -> Result<(Space, Map, u8), DecodeError> {
     let one = cur.u8();
@@ -279,7 +289,7 @@ fn take_vector_prefix(
             p.b = (!one & 0x20) >> 2;
             p.r = !one & 0x10;
             if one & 0x08 != 0 {
-                return Err(DecodeError::Unknown);
+                return Err(reserved(profile, Feature::Apx));
             }
             (one & 7, cur.u8())
         }
@@ -295,7 +305,9 @@ fn take_vector_prefix(
     }
     let space = if byte == 0x62 {
         if last & 4 == 0 {
-            return Err(DecodeError::Unknown);
+            // APX extends the index register by it, AVX10.2 rounds 256 bits with it.
+            let newer = if profile.has(Feature::Apx) { Feature::Apx } else { Feature::Avx10 };
+            return Err(reserved(profile, newer));
         }
         let two = cur.u8();
         p.ll = two >> 5 & 3;

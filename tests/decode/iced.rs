@@ -1,0 +1,1 @@
+//! The same bytes through iced-x86: length, operands, memory.
