@@ -320,9 +320,11 @@ fn take_vector_prefix(
         Space::Vex
     };
     if !long {
-        // Only eight registers: the extensions are ignored.
+        // Only eight registers: the extensions are ignored, but for EVEX.V'.
         (p.r, p.x, p.b) = (0, 0, 0);
-        p.vvvv &= 7;
+        if p.vvvv & 16 != 0 {
+            return Err(DecodeError::Invalid("EVEX.V' is clear outside 64-bit mode"));
+        }
     }
     let map = match map {
         1 => Map::M0f,
@@ -433,6 +435,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
         return invalid("VEX.vvvv must be all ones");
     }
+    if !long {
+        insn.vvvv &= 7;
+    }
     let rounding = evex && register && insn.has(prefix::B);
     if rounding && row.rounding == Rounding::None {
         return invalid("EVEX.b on a form without rounding");
@@ -441,10 +446,10 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         return invalid("EVEX.b on a form without broadcast");
     }
     let ll = if rounding { 2 } else { insn.ll };
+    if ll == 3 {
+        return invalid("a reserved vector length");
+    }
     if !row.is(attr::LIG) {
-        if ll == 3 {
-            return invalid("a reserved vector length");
-        }
         if row.is(attr::NO_128) && ll == 0 {
             return invalid("there is no 128-bit form");
         }
