@@ -101,6 +101,12 @@ impl Journal {
         (!self.at_end()).then(|| usize::from(self.entries[self.cursor].len))
     }
 
+    /// Nothing is remembered and nothing waits.
+    #[inline(always)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owner.is_none() && self.count == 0
+    }
+
     /// Does an instruction wait for its retry?
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
@@ -177,6 +183,19 @@ impl Journal {
         }
         self.cursor += 1;
         Ok(Replay::Answered)
+    }
+
+    /// Remembers an access that was performed before all others, unless it is there already.
+    pub(crate) fn record_first(&mut self, kind: Kind, at: u64, data: &[u8]) {
+        if self.count != 0 && self.entries[0].kind == kind && self.entries[0].at == at {
+            return;
+        }
+        let before = self.count;
+        self.cursor = self.count;
+        self.record(kind, at, data);
+        if self.count > before {
+            self.entries[..self.count].rotate_right(1);
+        }
     }
 
     /// Remembers an access that was performed.

@@ -48,8 +48,7 @@ pub(crate) struct Mem<'a, V: Vmm + ?Sized> {
 impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     #[inline(always)]
     pub(crate) fn new(vmm: &'a mut V, journal: &'a mut Journal, cpu: &Cpu) -> Self {
-        let wrap = if cpu.word().flat { u64::MAX } else { 0xffff_ffff };
-        Mem { vmm, journal, cpl: cpu.cpl(), wrap }
+        Mem { vmm, journal, cpl: cpu.cpl(), wrap: cpu.word().wrap }
     }
 
     /// An access of this privilege.
@@ -69,7 +68,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Reads when nothing follows that could be answered with `Retry`: is not remembered unless it comes in pieces.
     #[inline(always)]
     pub(crate) fn read_last(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
-        if !crosses(linear, buf.len()) && self.journal.at_end() {
+        if self.journal.at_end() && !crosses(linear, buf.len()) {
             match self.vmm.read(linear, buf, access) {
                 Ok(()) => return Ok(()),
                 Err(Stop::TooWide(_)) => {}
@@ -77,6 +76,46 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
             }
         }
         self.read(linear, buf, access)
+    }
+
+    /// Reads within a page while no journal is open, not remembered.
+    #[inline(always)]
+    pub(crate) fn read_within(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        match self.vmm.read(linear, buf, access) {
+            Ok(()) => Ok(()),
+            Err(Stop::TooWide(_)) => self.read(linear, buf, access),
+            Err(stop) => Err(stop.into()),
+        }
+    }
+
+    /// Writes within a page while no journal is open, not remembered.
+    #[inline(always)]
+    pub(crate) fn write_within(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
+        match self.vmm.write(linear, buf, access) {
+            Ok(()) => Ok(()),
+            Err(Stop::TooWide(_)) => self.write(linear, buf, access),
+            Err(stop) => Err(stop.into()),
+        }
+    }
+
+    /// Reads when only the store of a read-modify-write follows: the journal hears of it by [`Mem::remember`], and only if
+    /// that store fails.
+    #[inline(always)]
+    pub(crate) fn read_before_write(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
+        if self.journal.is_empty() && !crosses(linear, buf.len()) {
+            match self.vmm.read(linear, buf, access) {
+                Ok(()) => return Ok(()),
+                Err(Stop::TooWide(_)) => {}
+                Err(stop) => return Err(stop.into()),
+            }
+        }
+        self.read(linear, buf, access)
+    }
+
+    /// Remembers a read of [`Mem::read_before_write`] whose store has failed.
+    #[cold]
+    pub(crate) fn remember(&mut self, linear: u64, buf: &[u8]) {
+        self.journal.record_first(Kind::Read, linear, buf);
     }
 
     /// Writes; the access is remembered for a retry of this instruction.
@@ -90,7 +129,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Writes as the last access of the instruction.
     #[inline(always)]
     pub(crate) fn write_last(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
-        if !crosses(linear, buf.len()) && self.journal.at_end() {
+        if self.journal.at_end() && !crosses(linear, buf.len()) {
             match self.vmm.write(linear, buf, access) {
                 Ok(()) => return Ok(()),
                 Err(Stop::TooWide(_)) => {}

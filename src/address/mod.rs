@@ -1,5 +1,6 @@
 //! From effective to linear addresses: segmentation, limits, canonical form.
 
+use crate::alu::mask;
 use crate::cpu::registers::gpr::{RSI, RSP};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Cpu, Mode};
@@ -24,9 +25,9 @@ pub(crate) fn effective(cpu: &Cpu, insn: &Insn) -> u64 {
 }
 
 /// The low `size` (2, 4, 8) bytes of an address.
-#[inline]
+#[inline(always)]
 pub(crate) fn truncate(offset: u64, size: u8) -> u64 {
-    offset & u64::MAX >> (64 - u32::from(size) * 8)
+    offset & mask(u16::from(size))
 }
 
 /// What an access wants of a segment.
@@ -53,6 +54,15 @@ pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent)
         return Ok(linear);
     }
     segmented(cpu, seg, offset, len, intent)
+}
+
+/// The linear address of `offset` in `seg`, whatever is wrong with it.
+pub(crate) fn unchecked(cpu: &Cpu, seg: Seg, offset: u64) -> u64 {
+    if cpu.word().flat {
+        let base = if matches!(seg, Seg::Fs | Seg::Gs) { cpu.seg(seg).base } else { 0 };
+        return base.wrapping_add(offset);
+    }
+    cpu.seg(seg).base.wrapping_add(offset) & 0xffff_ffff
 }
 
 /// Is the address canonical for the linear-address width in force?

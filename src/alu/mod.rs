@@ -18,10 +18,19 @@ pub(crate) struct Result {
     pub(crate) flags: u64,
 }
 
-/// All ones in the low `size` bytes.
-#[inline]
+/// All ones in the low `size` bytes, 1 to 8.
+#[inline(always)]
 pub(crate) fn mask(size: u16) -> u64 {
-    u64::MAX >> (64 - u32::from(size) * 8)
+    const MASKS: [u64; 16] = {
+        let mut masks = [u64::MAX; 16];
+        let mut size = 0;
+        while size < 8 {
+            masks[size] = (1 << (size * 8)) - 1;
+            size += 1;
+        }
+        masks
+    };
+    MASKS[usize::from(size & 15)]
 }
 
 /// Sign-extends the low `size` bytes.

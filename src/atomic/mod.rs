@@ -6,12 +6,11 @@ use crate::alu;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
-use crate::cpu::registers::rflags::{self, CF, ZF};
+use crate::cpu::registers::rflags::{CF, ZF};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::engine::SplitLock;
 use crate::event::{Event, Stop, Unsupported};
-use crate::host::{HostRam, LockedOp};
-use crate::integer::Effects;
+use crate::host::{HostRam, Locked, LockedOp};
 use crate::isa::row::IntOp;
 
 /// The locked instruction that does `op`, if it is lockable.
@@ -38,20 +37,13 @@ fn locked_op(op: IntOp) -> Option<LockedOp> {
     })
 }
 
-/// What a locked instruction left on guest RAM.
-pub(crate) enum Issued {
-    /// It ran; these effects remain to be committed (memory is done).
-    Done(Effects),
-    /// No host address, or one that would need a split lock: read and write instead.
-    NotHere,
-}
-
 /// Does an access of `len` bytes leave its cache line?
 fn splits(linear: u64, len: usize) -> bool {
     (linear % 64) as usize + len > 64
 }
 
-/// Runs `op` as a real locked instruction where the bus grants RAM.
+/// Runs `op` as a real locked instruction where the bus grants RAM. `None`: no host address, or one that would need a split
+/// lock; read and write instead.
 ///
 /// # Errors
 /// What the bus answers, #AC(0) for a split lock by choice.
@@ -63,39 +55,18 @@ pub(crate) fn issue<V: Vmm + ?Sized>(
     linear: u64,
     source: u64,
     split: SplitLock,
-) -> Result<Issued, Halt> {
-    let Some(locked) = locked_op(op) else { return Ok(Issued::NotHere) };
+) -> Result<Option<Locked>, Halt> {
+    let Some(locked) = locked_op(op) else { return Ok(None) };
     let size = insn.slots[0].size;
     let len = usize::from(size);
     if !may_issue(linear, len, split)? || crosses(linear, len) || !mem.journal.is_empty() {
-        return Ok(Issued::NotHere);
+        return Ok(None);
     }
     let access = locked_access(mem, size);
-    let Some(ram) = granted(mem, linear, len, &access)? else { return Ok(Issued::NotHere) };
+    let Some(ram) = granted(mem, linear, len, &access)? else { return Ok(None) };
     let flags = cpu.rflags();
     let accumulator = cpu.gpr[RAX] & alu::mask(size);
-    let Some(result) = ram.locked(locked, source, accumulator, flags & CF != 0) else { return Ok(Issued::NotHere) };
-    let old = result.old & alu::mask(size);
-    let mut effects = Effects {
-        value: 0,
-        writes: false,
-        second: None,
-        third: None,
-        flag_mask: u64::from(insn.row.flags.written) & rflags::ARITH,
-        flags: result.flags,
-        target: None,
-    };
-    match op {
-        IntOp::Xchg | IntOp::Xadd => effects.second = Some((insn.slots[1], old)),
-        IntOp::Cmpxchg if result.flags & ZF == 0 => {
-            effects.second = Some((Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, old));
-        }
-        _ => {}
-    }
-    if matches!(op, IntOp::Bts | IntOp::Btr | IntOp::Btc) {
-        effects.flag_mask = CF;
-    }
-    Ok(Issued::Done(effects))
+    Ok(ram.locked(locked, source, accumulator, flags & CF != 0))
 }
 
 /// The host's view of the operand, if the bus grants one.

@@ -108,6 +108,8 @@ pub(crate) struct ModeWord {
     pub(crate) flat: bool,
     /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
     pub(crate) canonical_half: u64,
+    /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
+    pub(crate) wrap: u64,
     /// CR0.AM, RFLAGS.AC and CPL 3.
     pub(crate) alignment_check: bool,
 }
@@ -179,6 +181,7 @@ impl Cpu {
                 cpl: 0,
                 flat: true,
                 canonical_half: 1 << 47,
+                wrap: u64::MAX,
                 alignment_check: false,
             },
             x87: X87::default(),
@@ -329,6 +332,7 @@ impl Cpu {
             mode,
             cpl,
             flat: mode == Mode::Long64,
+            wrap: if mode == Mode::Long64 { u64::MAX } else { 0xffff_ffff },
             canonical_half: 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 },
             alignment_check: cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0,
         };

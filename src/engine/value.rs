@@ -3,12 +3,14 @@
 use super::SplitLock;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
-use crate::alu::sign_extend;
-use crate::atomic::{self, Issued};
+use crate::alu::{mask, sign_extend};
+use crate::atomic;
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::Cpu;
-use crate::cpu::registers::rflags::{ARITH, DF};
-use crate::decode::{Insn, SlotKind};
+use crate::cpu::registers::gpr::RAX;
+use crate::cpu::registers::rflags::{ARITH, CF, DF, ZF};
+use crate::decode::{Insn, Slot, SlotKind};
+use crate::host::Locked;
 use crate::integer::{self, Effects, execute, read_slot, write_slot};
 use crate::isa::row::{IntOp, Use, attr};
 
@@ -16,7 +18,7 @@ use crate::isa::row::{IntOp, Use, attr};
 ///
 /// # Errors
 /// Nothing is changed when it fails, but for accesses that the journal holds.
-#[inline]
+#[inline(always)]
 pub(super) fn run<V: Vmm + ?Sized>(
     op: IntOp,
     cpu: &mut Cpu,
@@ -57,7 +59,7 @@ fn run_plain<V: Vmm + ?Sized>(
                 _ => {
                     let a = load_for_write(mem, linear, dst.size)?;
                     let r = integer::plain(op, a, b, dst.size, cpu.rflags());
-                    store(mem, linear, dst.size, r.value)?;
+                    store_after_read(mem, linear, dst.size, r.value, a)?;
                     r
                 }
             }
@@ -82,12 +84,15 @@ fn run_plain<V: Vmm + ?Sized>(
             r
         }
     };
-    cpu.merge_flags(u64::from(insn.row.flags.written), result.flags);
+    if op != IntOp::Mov {
+        cpu.merge_flags(u64::from(insn.row.flags.written), result.flags);
+    }
     cpu.rip = integer::next_rip(cpu, insn);
     Ok(())
 }
 
 /// The rest: [`Effects`] say what is committed.
+#[inline(never)]
 fn run_effects<V: Vmm + ?Sized>(
     op: IntOp,
     cpu: &mut Cpu,
@@ -142,18 +147,34 @@ fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
     core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slots[i]) })
 }
 
-/// The read of an unlocked read-modify-write: a write follows, so it is remembered for a retry.
+/// The read of an unlocked read-modify-write.
 #[inline(always)]
 fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
     let access = mem.access(AccessKind::ReadForWrite, size);
     let mut b = [0; 8];
     match size {
-        1 => mem.read(linear, &mut b[..1], &access)?,
-        2 => mem.read(linear, &mut b[..2], &access)?,
-        4 => mem.read(linear, &mut b[..4], &access)?,
-        _ => mem.read(linear, &mut b, &access)?,
+        1 => mem.read_before_write(linear, &mut b[..1], &access)?,
+        2 => mem.read_before_write(linear, &mut b[..2], &access)?,
+        4 => mem.read_before_write(linear, &mut b[..4], &access)?,
+        _ => mem.read_before_write(linear, &mut b, &access)?,
     }
     Ok(u64::from_le_bytes(b))
+}
+
+/// The store of an unlocked read-modify-write that read `old`.
+#[inline(always)]
+fn store_after_read<V: Vmm + ?Sized>(
+    mem: &mut Mem<'_, V>,
+    linear: u64,
+    size: u16,
+    value: u64,
+    old: u64,
+) -> Result<(), Halt> {
+    let stored = store(mem, linear, size, value);
+    if stored.is_err() {
+        mem.remember(linear, &old.to_le_bytes()[..usize::from(size).min(8)]);
+    }
+    stored
 }
 
 #[inline(always)]
@@ -197,6 +218,7 @@ fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u
 }
 
 /// Read-modify-write of memory, locked or not.
+#[inline(never)]
 fn modify<V: Vmm + ?Sized>(
     op: IntOp,
     cpu: &mut Cpu,
@@ -215,15 +237,15 @@ fn modify<V: Vmm + ?Sized>(
     let locked = insn.locked() || insn.row.is(attr::LOCKED);
     if locked {
         let source = read_slot(cpu, insn, insn.slots[1]);
-        if let Issued::Done(effects) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
-            commit(cpu, insn, &effects);
+        if let Some(done) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
+            commit_locked(op, cpu, insn, &done);
             return Ok(());
         }
     }
     if !locked {
         let old = load_for_write(mem, linear, size)?;
         let effects = execute(op, cpu, insn, values(cpu, insn, at, old))?;
-        store(mem, linear, size, effects.value)?;
+        store_after_read(mem, linear, size, effects.value, old)?;
         commit(cpu, insn, &effects);
         return Ok(());
     }
@@ -243,6 +265,25 @@ fn modify<V: Vmm + ?Sized>(
     };
     commit(cpu, insn, &effects);
     Ok(())
+}
+
+/// What a real locked instruction left: the old value where the instruction keeps it, flags, RIP.
+fn commit_locked(op: IntOp, cpu: &mut Cpu, insn: &Insn, done: &Locked) {
+    let size = insn.slots[0].size;
+    let old = done.old & mask(size);
+    match op {
+        IntOp::Xchg | IntOp::Xadd => write_slot(cpu, insn.slots[1], old),
+        IntOp::Cmpxchg if done.flags & ZF == 0 => {
+            write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, old);
+        }
+        _ => {}
+    }
+    let written = match op {
+        IntOp::Bts | IntOp::Btr | IntOp::Btc => CF,
+        _ => u64::from(insn.row.flags.written) & ARITH,
+    };
+    cpu.merge_flags(written, done.flags);
+    cpu.rip = integer::next_rip(cpu, insn);
 }
 
 /// Registers, flags and RIP, after the store has succeeded.

@@ -12,7 +12,7 @@ pub(crate) use string::{Progress, string};
 pub(crate) use value::{Effects, execute, plain};
 
 use crate::alu;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::Event;
 
@@ -47,9 +47,9 @@ pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
 #[inline(always)]
 pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
     let next = cpu.rip.wrapping_add(u64::from(insn.len));
-    match insn.mode.bits() {
-        64 => next,
-        32 => next & 0xffff_ffff,
+    match insn.mode {
+        Mode::Long64 => next,
+        Mode::Prot32 | Mode::Compat32 => next & 0xffff_ffff,
         _ => next & 0xffff,
     }
 }
