@@ -262,11 +262,20 @@ fn take_opcode(
             if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
                 return Err(DecodeError::Invalid("a 66, F2, F3, LOCK or REX prefix before VEX or EVEX"));
             }
-            take_vector_prefix(cur, byte, long, p)
+            take_vector_prefix(cur, byte, long, profile, p)
         }
-        0xd5 if long => Err(DecodeError::Unknown),
+        0xd5 if long => Err(reserved(profile, Feature::Apx)),
         0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
         op => Ok((Space::Legacy, Map::Primary, op)),
+    }
+}
+
+/// What reserved bits mean: nothing before the feature that uses them, with it an instruction of no row.
+fn reserved(profile: &Profile, user: Feature) -> DecodeError {
+    if profile.has(user) {
+        DecodeError::Unknown
+    } else {
+        DecodeError::Invalid("bits that are reserved without a newer feature")
     }
 }
 
@@ -274,6 +283,7 @@ fn take_vector_prefix(
     cur: &mut Cursor<'_>,
     byte: u8,
     long: bool,
+    profile: &Profile,
     p: &mut Prefixes,
 ) -> Result<(Space, Map, u8), DecodeError> {
     let one = cur.u8();
@@ -290,7 +300,7 @@ fn take_vector_prefix(
             p.b = (!one & 0x20) >> 2;
             p.r = !one & 0x10;
             if one & 0x08 != 0 {
-                return Err(DecodeError::Unknown);
+                return Err(reserved(profile, Feature::Apx));
             }
             (one & 7, cur.u8())
         }
@@ -306,7 +316,9 @@ fn take_vector_prefix(
     }
     let space = if byte == 0x62 {
         if last & 4 == 0 {
-            return Err(DecodeError::Unknown);
+            // APX extends the index register by it, AVX10.2 rounds 256 bits with it.
+            let newer = if profile.has(Feature::Apx) { Feature::Apx } else { Feature::Avx10 };
+            return Err(reserved(profile, newer));
         }
         let two = cur.u8();
         p.ll = two >> 5 & 3;
@@ -319,9 +331,11 @@ fn take_vector_prefix(
         Space::Vex
     };
     if !long {
-        // Only eight registers: the extensions are ignored.
+        // Only eight registers: the extensions are ignored, but for EVEX.V'.
         (p.r, p.x, p.b) = (0, 0, 0);
-        p.vvvv &= 7;
+        if p.vvvv & 16 != 0 {
+            return Err(DecodeError::Invalid("EVEX.V' is clear outside 64-bit mode"));
+        }
     }
     let map = match map {
         1 => Map::M0f,
@@ -443,6 +457,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
         return invalid("VEX.vvvv must be all ones");
     }
+    if !long {
+        insn.vvvv &= 7;
+    }
     let rounding = evex && register && insn.has(prefix::B);
     if rounding && row.rounding == Rounding::None {
         return invalid("EVEX.b on a form without rounding");
@@ -451,10 +468,10 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         return invalid("EVEX.b on a form without broadcast");
     }
     let ll = if rounding { 2 } else { insn.ll };
+    if ll == 3 {
+        return invalid("a reserved vector length");
+    }
     if !row.is(attr::LIG) {
-        if ll == 3 {
-            return invalid("a reserved vector length");
-        }
         if row.is(attr::NO_128) && ll == 0 {
             return invalid("there is no 128-bit form");
         }
