@@ -234,9 +234,19 @@ pub trait Platform {
 pub trait Vmm: Bus + Platform {}
 impl<T: Bus + Platform + ?Sized> Vmm for T {}
 
-/// Forwards [`Bus`] methods to a field or dereference, for adaptors: list those to forward.
+/// Writes the methods of [`Bus`] that only hand on: `forward_bus!(this => this.inner; fetch, probe)`.
+///
+/// An adaptor lists what it forwards and writes the rest itself; clippy's `missing_trait_methods` on its `impl` turns
+/// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
-    ($this:ident => $inner:expr) => {
+    ($this:ident => $inner:expr; all) => {
+        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, takes_blocks);
+    };
+    ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
+        $( $crate::bus::forward_bus!(@$method $this => $inner); )+
+    };
+    (@fetch $this:ident => $inner:expr) => {
+        #[inline]
         fn fetch(
             &mut self,
             linear: u64,
@@ -246,18 +256,30 @@ macro_rules! forward_bus {
             let $this = self;
             $inner.fetch(linear, buf, access)
         }
+    };
+    (@read $this:ident => $inner:expr) => {
+        #[inline]
         fn read(&mut self, linear: u64, buf: &mut [u8], access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.read(linear, buf, access)
         }
+    };
+    (@write $this:ident => $inner:expr) => {
+        #[inline]
         fn write(&mut self, linear: u64, buf: &[u8], access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.write(linear, buf, access)
         }
+    };
+    (@probe $this:ident => $inner:expr) => {
+        #[inline]
         fn probe(&mut self, linear: u64, len: usize, access: &$crate::bus::Access) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.probe(linear, len, access)
         }
+    };
+    (@rmw $this:ident => $inner:expr) => {
+        #[inline]
         fn rmw(
             &mut self,
             linear: u64,
@@ -268,6 +290,9 @@ macro_rules! forward_bus {
             let $this = self;
             $inner.rmw(linear, old, modify, access)
         }
+    };
+    (@ram $this:ident => $inner:expr) => {
+        #[inline]
         fn ram(
             &mut self,
             linear: u64,
@@ -277,6 +302,9 @@ macro_rules! forward_bus {
             let $this = self;
             $inner.ram(linear, len, access)
         }
+    };
+    (@takes_blocks $this:ident => $inner:expr) => {
+        #[inline]
         fn takes_blocks(&mut self, linear: u64, len: usize, access: &$crate::bus::Access) -> bool {
             let $this = self;
             $inner.takes_blocks(linear, len, access)
@@ -284,17 +312,34 @@ macro_rules! forward_bus {
     };
 }
 
-/// Forwards every [`Platform`] method.
+/// Writes the methods of [`Platform`] that only hand on, as `forward_bus!` does for [`Bus`].
 macro_rules! forward_platform {
-    ($this:ident => $inner:expr) => {
+    ($this:ident => $inner:expr; all) => {
+        $crate::bus::forward_platform!(
+            $this => $inner;
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, interrupt_pending, load_state,
+            host_fpu_begin, host_fpu_end,
+        );
+    };
+    ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
+        $( $crate::bus::forward_platform!(@$method $this => $inner); )+
+    };
+    (@port_in $this:ident => $inner:expr) => {
+        #[inline]
         fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.port_in(port, buf)
         }
+    };
+    (@port_out $this:ident => $inner:expr) => {
+        #[inline]
         fn port_out(&mut self, port: u16, data: &[u8]) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.port_out(port, data)
         }
+    };
+    (@cpuid $this:ident => $inner:expr) => {
+        #[inline]
         fn cpuid(
             &mut self,
             leaf: u32,
@@ -304,38 +349,65 @@ macro_rules! forward_platform {
             let $this = self;
             $inner.cpuid(leaf, subleaf, answer)
         }
+    };
+    (@read_msr $this:ident => $inner:expr) => {
+        #[inline]
         fn read_msr(&mut self, index: u32) -> Result<u64, $crate::Stop> {
             let $this = self;
             $inner.read_msr(index)
         }
+    };
+    (@write_msr $this:ident => $inner:expr) => {
+        #[inline]
         fn write_msr(&mut self, index: u32, value: u64) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.write_msr(index, value)
         }
+    };
+    (@time $this:ident => $inner:expr) => {
+        #[inline]
         fn time(&mut self) -> Result<u64, $crate::Stop> {
             let $this = self;
             $inner.time()
         }
+    };
+    (@random $this:ident => $inner:expr) => {
+        #[inline]
         fn random(&mut self) -> Result<Option<u64>, $crate::Stop> {
             let $this = self;
             $inner.random()
         }
+    };
+    (@cache $this:ident => $inner:expr) => {
+        #[inline]
         fn cache(&mut self, op: $crate::bus::CacheOp, linear: u64) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.cache(op, linear)
         }
+    };
+    (@interrupt_pending $this:ident => $inner:expr) => {
+        #[inline]
         fn interrupt_pending(&mut self) -> bool {
             let $this = self;
             $inner.interrupt_pending()
         }
+    };
+    (@load_state $this:ident => $inner:expr) => {
+        #[inline]
         fn load_state(&mut self, cpu: &mut $crate::Cpu, components: u64) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.load_state(cpu, components)
         }
+    };
+    (@host_fpu_begin $this:ident => $inner:expr) => {
+        #[inline]
         fn host_fpu_begin(&mut self) {
             let $this = self;
             $inner.host_fpu_begin()
         }
+    };
+    (@host_fpu_end $this:ident => $inner:expr) => {
+        #[inline]
         fn host_fpu_end(&mut self) {
             let $this = self;
             $inner.host_fpu_end()
@@ -344,10 +416,12 @@ macro_rules! forward_platform {
 }
 pub(crate) use {forward_bus, forward_platform};
 
+#[deny(clippy::missing_trait_methods)]
 impl<T: Bus + ?Sized> Bus for &mut T {
-    forward_bus!(this => (**this));
+    forward_bus!(this => (**this); all);
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<T: Platform + ?Sized> Platform for &mut T {
-    forward_platform!(this => (**this));
+    forward_platform!(this => (**this); all);
 }

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 mod boot;
 mod decode;
 mod exec;
+mod fields;
+mod lines;
+mod model;
+mod number;
 
 #[derive(Parser)]
 #[command(version, about)]

@@ -101,6 +101,12 @@ impl Journal {
         (!self.at_end()).then(|| usize::from(self.entries[self.cursor].len))
     }
 
+    /// Nothing is remembered and nothing waits.
+    #[inline(always)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owner.is_none() && self.count == 0
+    }
+
     /// Does an instruction wait for its retry?
     #[inline]
     pub(crate) fn is_open(&self) -> bool {

@@ -56,6 +56,15 @@ pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent)
     segmented(cpu, seg, offset, len, intent)
 }
 
+/// The linear address of `offset` in `seg`, whatever is wrong with it.
+pub(crate) fn unchecked(cpu: &Cpu, seg: Seg, offset: u64) -> u64 {
+    if cpu.word().flat {
+        let base = if matches!(seg, Seg::Fs | Seg::Gs) { cpu.seg(seg).base } else { 0 };
+        return base.wrapping_add(offset);
+    }
+    cpu.seg(seg).base.wrapping_add(offset) & 0xffff_ffff
+}
+
 /// Is the address canonical for the linear-address width in force?
 #[inline]
 pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {

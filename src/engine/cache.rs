@@ -3,6 +3,7 @@
 //! The slot is picked by RIP, the hit is decided by the bytes and the mode, so that code that modifies itself is right by
 //! construction.
 
+use super::lane::Lane;
 use crate::cpu::Mode;
 use crate::decode::Insn;
 use encore86_stubs::StubRef;
@@ -16,6 +17,7 @@ pub(super) struct Entry {
     mask: [u64; 2],
     pub(super) insn: Insn,
     pub(super) stub: Option<StubRef>,
+    pub(super) lane: Lane,
 }
 
 impl Entry {
@@ -23,7 +25,7 @@ impl Entry {
         let mut mask = [0; 16];
         mask[..insn.length()].fill(0xff);
         let (bytes, mask) = (words(bytes), words(&mask));
-        Entry { bytes: [bytes[0] & mask[0], bytes[1] & mask[1]], mask, insn, stub: None }
+        Entry { bytes: [bytes[0] & mask[0], bytes[1] & mask[1]], mask, lane: Lane::of(&insn), insn, stub: None }
     }
 
     /// The instruction's own bytes.

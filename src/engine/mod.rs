@@ -2,6 +2,7 @@
 
 mod cache;
 mod gate;
+mod lane;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
@@ -19,6 +20,7 @@ use crate::replay::Replayer;
 use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
+use lane::Lane;
 
 /// What to do with a locked operation that crosses a cache line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +118,19 @@ impl Engine {
             },
         };
         let (journal, replayer) = (&mut self.journal, &mut self.replayer);
+        if entry.lane != Lane::General && cpu.word().bits & obstacle::ATTENTION == 0 && journal.is_idle() {
+            let mem = &mut Mem::new(vmm, journal, cpu);
+            match lane::run(entry.lane, cpu, &entry.insn, mem) {
+                Some(Ok(())) => {
+                    if !journal.is_empty() {
+                        journal.clear();
+                    }
+                    return Outcome::Completed(Retired::default());
+                }
+                Some(Err(halt)) => return ended(journal, halt, cpu, entry.bytes()),
+                None => {}
+            }
+        }
         Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
     }
 
@@ -167,7 +182,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    #[inline(always)]
+    #[inline(never)]
     fn run<V: Vmm>(self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let insn = &self.entry.insn;
         if cpu.word().bits & (insn.gate | obstacle::ATTENTION) != 0 || self.journal.is_open() {
@@ -297,7 +312,7 @@ fn cold(
     }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
-        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem)? == Progress::Unfinished,
+        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {

@@ -3,7 +3,7 @@
 use super::{read_slot, value::check_target, write_slot};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear, replace, stack_offset, stack_width};
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::gpr::{RAX, RBP, RBX, RSP};
 use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::Seg;
@@ -44,7 +44,12 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
                 SlotKind::Rel => insn.branch_target(cpu.rip),
                 _ => read_operand(cpu, insn, mem, insn.slots[0])?,
             };
-            check_target(cpu, target)?;
+            if let Err(event) = check_target(cpu, target) {
+                // A fault of the stack comes first.
+                let (at, access) = push_place(cpu, mem, insn.osize)?;
+                mem.probe(at, usize::from(insn.osize), &access)?;
+                return Err(event.into());
+            }
             push(cpu, mem, insn.osize, next)?;
             cpu.rip = target;
             return Ok(());
@@ -158,13 +163,17 @@ fn pop_to_memory<V: Vmm + ?Sized>(
 
 /// Pushes `size` bytes; RSP is changed when the store has succeeded.
 pub(crate) fn push<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>, size: u8, value: u64) -> Result<(), Halt> {
-    let offset = stack_offset(cpu, -i64::from(size));
-    let at = linear(cpu, Seg::Ss, offset, u64::from(size), Intent::Write)?;
-    super::aligned(cpu, at, u16::from(size))?;
-    let access = mem.access(AccessKind::Write, u16::from(size));
+    let (at, access) = push_place(cpu, mem, size)?;
     mem.write_last(at, &value.to_le_bytes()[..size as usize], &access)?;
-    set_stack(cpu, offset);
+    set_stack(cpu, stack_offset(cpu, -i64::from(size)));
     Ok(())
+}
+
+/// Where a push of `size` bytes goes: its linear address.
+fn push_place<V: Vmm + ?Sized>(cpu: &Cpu, mem: &Mem<'_, V>, size: u8) -> Result<(u64, Access), Halt> {
+    let at = linear(cpu, Seg::Ss, stack_offset(cpu, -i64::from(size)), u64::from(size), Intent::Write)?;
+    super::aligned(cpu, at, u16::from(size))?;
+    Ok((at, mem.access(AccessKind::Write, u16::from(size))))
 }
 
 /// Pops `size` bytes.

@@ -15,6 +15,7 @@ use crate::cpu::registers::rflags::{ARITH, DF, ZF};
 use crate::cpu::segment::Seg;
 use crate::decode::{Insn, SlotKind, prefix};
 use crate::isa::row::{StrOp, attr};
+use crate::profile::Vendor;
 
 /// Repetitions of one step, before it yields to the caller.
 const BATCH: u64 = 4096;
@@ -38,12 +39,14 @@ struct Advance {
 /// Runs `op` with its repetition.
 ///
 /// # Errors
-/// Repetitions before the failing one are committed; flags are as before the instruction.
+/// Repetitions before the failing one are committed. The flags are those of the last one on AMD processors, as before the
+/// instruction on Intel's (SDM volume 2, REP).
 pub(crate) fn string<V: Vmm + ?Sized>(
     op: StrOp,
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
+    vendor: Vendor,
 ) -> Result<Progress, Halt> {
     let size = element_size(insn);
     let next = next_rip(cpu, insn);
@@ -80,6 +83,9 @@ pub(crate) fn string<V: Vmm + ?Sized>(
         mem.journal.checkpoint();
         budget -= done.elements.min(budget);
         flags = done.flags.or(flags);
+        if let (Vendor::Amd, Some(f)) = (vendor, flags) {
+            cpu.merge_flags(ARITH, f);
+        }
     }
 }
 
@@ -152,12 +158,13 @@ fn element<V: Vmm + ?Sized>(
                 if size == 1 { cpu.gpr[RAX] & !0xff | value } else { replace(cpu.gpr[RAX], value, size as u8) };
         }
         StrOp::Cmps => {
-            let from = source(cpu)?;
-            mem.read(from, &mut buf[..bytes], &read)?;
-            let left = u64::from_le_bytes(buf);
+            // ES:rDI is read first: its fault is the one that is seen when both fail.
             let with = destination(cpu, Intent::Read)?;
-            mem.read_last(with, &mut buf[..bytes], &read)?;
-            flags = Some(alu::sub(left, u64::from_le_bytes(buf), false, size).flags);
+            mem.read(with, &mut buf[..bytes], &read)?;
+            let right = u64::from_le_bytes(buf);
+            let from = source(cpu)?;
+            mem.read_last(from, &mut buf[..bytes], &read)?;
+            flags = Some(alu::sub(u64::from_le_bytes(buf), right, false, size).flags);
         }
         StrOp::Scas => {
             let with = destination(cpu, Intent::Read)?;

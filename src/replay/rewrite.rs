@@ -21,11 +21,13 @@ pub(super) const VVVV_STAND_IN: u8 = 2;
 pub(super) struct Rewritten {
     bytes: [u8; 16],
     len: u8,
+    /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none.
+    guests: [u8; 3],
 }
 
 impl Rewritten {
     fn new() -> Rewritten {
-        Rewritten { bytes: [0; 16], len: 0 }
+        Rewritten { bytes: [0; 16], len: 0, guests: [NO_REG; 3] }
     }
 
     fn push(&mut self, byte: u8) {
@@ -39,9 +41,11 @@ impl Rewritten {
         &self.bytes[..self.len as usize]
     }
 
-    /// The stub cache's key: the bytes, with the length where no sixteenth byte can be.
+    /// The stub cache's key: the bytes, and behind them (a rewritten instruction has 8 at most) the length and the guest's
+    /// general-purpose registers, which the stub moves and the bytes do not show.
     pub(super) fn key(&self) -> Key {
         let mut key = self.bytes;
+        key[12..15].copy_from_slice(&self.guests);
         key[15] = self.len;
         Key(u128::from_le_bytes(key))
     }
@@ -64,12 +68,13 @@ pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
 pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let mut out = Rewritten::new();
     let (mut reg, mut rm, mut vvvv) = (insn.reg, insn.rm, insn.vvvv);
-    for i in 0..insn.slots.len() {
-        match stand_in(insn, i) {
-            Some(REG_STAND_IN) => reg = REG_STAND_IN,
-            Some(RM_STAND_IN) => rm = RM_STAND_IN,
-            Some(_) => vvvv = VVVV_STAND_IN,
-            None => {}
+    for (i, slot) in insn.slots.iter().enumerate() {
+        let Some(host) = stand_in(insn, i) else { continue };
+        out.guests[host as usize] = slot.reg;
+        match host {
+            REG_STAND_IN => reg = host,
+            RM_STAND_IN => rm = host,
+            _ => vvvv = host,
         }
     }
     let memory = insn.mem != NO_REG;

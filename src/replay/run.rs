@@ -139,7 +139,8 @@ impl Replayer {
         let broadcast = insn.broadcast().is_some();
         let places = Places { active, packed, broadcast };
         if insn.row.class == Class::Aligned {
-            check_alignment(address_of(cpu, insn), insn.slots[at].size)?;
+            let linear = address::unchecked(cpu, insn.seg, address::effective(cpu, insn));
+            check_alignment(linear, insn.slots[at].size)?;
         }
         if uses.writes() {
             self.execute(cpu, insn, stub)?;
@@ -254,12 +255,6 @@ fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<()
     Ok(())
 }
 
-fn address_of(cpu: &Cpu, insn: &Insn) -> u64 {
-    let offset = address::effective(cpu, insn);
-    let based = !cpu.word().flat || matches!(insn.seg, Seg::Fs | Seg::Gs);
-    cpu.seg(insn.seg).base.wrapping_mul(u64::from(based)).wrapping_add(offset)
-}
-
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
     if size != 0 && linear % u64::from(size) != 0 {
         return Err(Event::gp0("the operand is not aligned to its size"));
@@ -270,18 +265,30 @@ fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
 /// The linear address of a whole operand, with the alignment that its class asks for.
 #[inline]
 fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &Profile) -> Result<u64, Event> {
-    let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), size, intent)?;
-    match insn.row.class {
-        Class::Aligned => check_alignment(linear, size as u16)?,
-        Class::AlignedLegacy if size == 16 && insn.row.space == Space::Legacy && linear % 16 != 0 => {
-            // MXCSR.MM, on AMD, turns the fault off.
-            if !(cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse)) {
-                return Err(Event::gp0("the operand is not aligned to 16 bytes"));
-            }
-        }
-        _ => {}
+    let offset = address::effective(cpu, insn);
+    let linear = address::linear(cpu, insn.seg, offset, size, intent);
+    let at = linear.unwrap_or_else(|_| address::unchecked(cpu, insn.seg, offset));
+    if at & (size - 1) != 0 { misaligned(cpu, insn, size, profile, linear) } else { linear }
+}
+
+/// An operand that is not aligned to its size. The #GP of instructions that want alignment comes before that of an
+/// address which is not canonical.
+#[cold]
+fn misaligned(
+    cpu: &Cpu,
+    insn: &Insn,
+    size: u64,
+    profile: &Profile,
+    linear: Result<u64, Event>,
+) -> Result<u64, Event> {
+    let legacy = insn.row.class == Class::AlignedLegacy && size == 16 && insn.row.space == Space::Legacy;
+    // MXCSR.MM, on AMD, turns the #GP into an alignment check.
+    let allowed = cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse);
+    if insn.row.class == Class::Aligned || legacy && !allowed {
+        return Err(Event::gp0("the operand is not aligned to its size"));
     }
-    if size <= 8 {
+    let linear = linear?;
+    if legacy || size <= 8 {
         integer::aligned(cpu, linear, size as u16)?;
     }
     Ok(linear)

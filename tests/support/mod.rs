@@ -3,5 +3,6 @@
 #![allow(dead_code, missing_docs)] // each suite uses its own part
 
 pub mod encode;
+pub mod fuzz;
 pub mod machine;
 pub mod vm;

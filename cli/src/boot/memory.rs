@@ -1,0 +1,69 @@
+//! Guest RAM, and the only `unsafe` of the reference monitor.
+
+use encore86::host::HostRam;
+use memmap2::{MmapOptions, MmapRaw};
+use std::io;
+use std::ptr::NonNull;
+
+/// RAM from guest-physical 0 on, zero at first; host memory is taken as the guest touches it.
+///
+/// It is reached by grants alone, so that no Rust reference to it ever exists.
+#[derive(Debug)]
+pub struct Ram {
+    map: MmapRaw,
+}
+
+impl Ram {
+    /// Maps `size` bytes.
+    ///
+    /// # Errors
+    /// What the host says when it has no such range.
+    pub fn new(size: usize) -> io::Result<Ram> {
+        let map = MmapOptions::new().len(size).no_reserve_swap().map_anon()?;
+        Ok(Ram { map: map.into() })
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// The host's view of `len` bytes at `at`; `None` unless all of them are RAM.
+    pub fn grant(&mut self, at: u64, len: usize) -> Option<HostRam<'_>> {
+        let end = at.checked_add(len as u64)?;
+        if end > self.size() {
+            return None;
+        }
+        let start = NonNull::new(self.map.as_mut_ptr().wrapping_add(at as usize))?;
+        // SAFETY: `at..at + len` lies inside the mapping, which is readable and writable and lives as long as `self`.
+        // The pointer never leaves this file but as a grant, and the grant holds `self` exclusively.
+        Some(unsafe { HostRam::new(start, len) })
+    }
+
+    /// Copies out; false, and nothing done, unless all of it is RAM.
+    pub fn load(&mut self, at: u64, buf: &mut [u8]) -> bool {
+        self.grant(at, buf.len()).map(|ram| ram.load(buf)).is_some()
+    }
+
+    /// Copies in; false, and nothing done, unless all of it is RAM.
+    pub fn store(&mut self, at: u64, data: &[u8]) -> bool {
+        self.grant(at, data.len()).map(|ram| ram.store(data)).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_beyond_the_end_is_granted() {
+        let mut ram = Ram::new(0x1000).unwrap();
+        assert!(ram.store(0xffe, &[1, 2]));
+        assert!(!ram.store(0xfff, &[3, 4]), "one byte inside, one outside");
+        let mut got = [0; 2];
+        assert!(ram.load(0xffe, &mut got));
+        assert_eq!(got, [1, 2], "the refused store left no byte behind");
+        assert!(ram.grant(0x1000, 1).is_none());
+        assert!(ram.grant(u64::MAX, 2).is_none(), "the sum wraps");
+    }
+}

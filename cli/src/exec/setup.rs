@@ -1,0 +1,269 @@
+//! Everything that a case asks for, checked.
+
+use super::case::{Case, EventFields, Id};
+use super::memory::{Memory, Region};
+use super::processor::{self, fill, index};
+use crate::fields::{Given, Object};
+use crate::model::{Choice, Wanted};
+use crate::number::{Bytes, Number, choose};
+use encore86::cpu::registers::cr0;
+use encore86::cpu::segment::Seg;
+use encore86::{Cpu, Mode, Profile, SplitLock};
+use std::collections::BTreeMap;
+
+/// Steps of a case with `until` that names no number of them.
+const UNTIL_STEPS: u64 = 1_000_000;
+
+/// MSR numbers.
+pub mod msr {
+    #![allow(missing_docs)]
+    pub const EFER: u32 = 0xc000_0080;
+    pub const FS_BASE: u32 = 0xc000_0100;
+    pub const GS_BASE: u32 = 0xc000_0101;
+    pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
+    pub const XSS: u32 = 0xda0;
+    /// SYSENTER_CS, _ESP and _EIP; STAR, LSTAR, CSTAR and FMASK.
+    pub const PRESENT: [u32; 7] = [0x174, 0x175, 0x176, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084];
+}
+
+/// The AMX registers of a case, which no instruction of this version changes.
+#[derive(Debug)]
+pub struct Tiles {
+    /// TMM0 to TMM7.
+    pub tmm: [Vec<u8>; 8],
+    /// TILECFG.
+    pub config: Vec<u8>,
+}
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Setup {
+    pub id: Id,
+    pub cpu: Cpu,
+    pub profile: Profile,
+    pub memory: Memory,
+    pub ports: BTreeMap<u16, u32>,
+    pub msr: BTreeMap<u32, u64>,
+    pub tiles: Tiles,
+    pub max_steps: u64,
+    pub until: Option<u64>,
+    pub max_retries: u64,
+    pub split_lock: SplitLock,
+    pub discard_writes: bool,
+    pub overlay: Vec<(u64, Vec<u8>)>,
+    pub insn: Option<Vec<u8>>,
+    pub seed: u64,
+    pub fetches: bool,
+    pub full: bool,
+}
+
+/// Why a case is not run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The case is wrong: what, and what to write instead.
+    Bad(String),
+    /// The case is right and wants what this version has not: what.
+    Later(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Refusal {
+        Refusal::Bad(why)
+    }
+}
+
+impl Setup {
+    /// Checks every field of a case. What is wrong counts before what comes later.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn new(case: &Case) -> Result<Setup, Refusal> {
+        let (mode, cpl) = processor::mode_of(case)?;
+        let choice = case.profile.0.as_ref().map_or_else(|| Wanted::Name("host".to_owned()).find(), Wanted::find);
+        let (profile, mut later) = match choice.map_err(|why| format!("profile: {why}"))? {
+            Choice::Known(profile) => (*profile, None),
+            Choice::Later(why) => (Profile::all(), Some(format!("profile: {why}"))),
+        };
+        let mut cpu = processor::build(case, mode, cpl, &profile)?;
+        let no_code = || "code: it has no default; write the instruction's bytes".to_owned();
+        let Bytes(code) = case.code.0.as_ref().ok_or_else(no_code)?;
+        let memory = memory(case, &cpu, code)?;
+        let (msr, kernel_gs_base) = registers(case)?;
+        cpu.update(|s| s.kernel_gs_base = kernel_gs_base);
+        later = later.or(wanted_later(case)?);
+        let overlay = case.introspect.overlay.iter().enumerate().map(|(i, Object(o))| {
+            let field = |name| format!("introspect.overlay[{i}].{name}");
+            Ok((need(o.at, &field("at"))?.0, need(o.hex.clone(), &field("hex"))?.0))
+        });
+        let setup = Setup {
+            id: case.id.clone(),
+            profile,
+            memory,
+            ports: ports(case)?,
+            msr,
+            tiles: tiles(case)?,
+            max_steps: case.max_steps.0.map_or(if case.until.0.is_some() { UNTIL_STEPS } else { 1 }, |n| n.0),
+            until: case.until.0.map(|n| n.0),
+            max_retries: case.max_retries.0.map_or(0, |n| n.0),
+            split_lock: split_lock(case)?,
+            discard_writes: case.introspect.discard_writes,
+            overlay: overlay.collect::<Result<_, String>>()?,
+            insn: case.introspect.insn.0.as_ref().map(|b| b.0.clone()),
+            seed: case.seed.0.map_or(0, |n| n.0),
+            fetches: case.fetches,
+            full: case.full,
+            cpu,
+        };
+        later.map_or(Ok(setup), |why| Err(Refusal::Later(why)))
+    }
+}
+
+fn need<T>(given: Given<T>, field: &str) -> Result<T, String> {
+    given.0.ok_or_else(|| format!("{field}: it has no default; write it"))
+}
+
+/// What the case wants and this version has not.
+fn wanted_later(case: &Case) -> Result<Option<String>, String> {
+    for name in &case.blocking {
+        choose("blocking state", name, &[("mov_ss", ()), ("sti", ()), ("nmi", ())])?;
+    }
+    if let Some(Object(event)) = &case.event.0 {
+        check_event(event)?;
+    }
+    let paging = case.cr0.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
+    let wanted = [
+        (paging, "cr0: page tables are not walked yet; without PG, linear addresses are physical"),
+        (case.deliver, "deliver: events are not delivered yet; leave it out to have them reported"),
+        (case.event.0.is_some(), "event: events are not delivered yet"),
+        (!case.blocking.is_empty(), "blocking: it is not taken into account yet"),
+    ];
+    Ok(wanted.into_iter().find(|(wanted, _)| *wanted).map(|(_, why)| why.to_owned()))
+}
+
+fn check_event(event: &EventFields) -> Result<(), String> {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Type {
+        Interrupt,
+        Nmi,
+        Exception,
+        Software,
+    }
+    let types = [
+        ("interrupt", Type::Interrupt),
+        ("nmi", Type::Nmi),
+        ("exception", Type::Exception),
+        ("software", Type::Software),
+    ];
+    let kind = need(event.kind.clone(), "event.type")?;
+    let kind = choose("event type", &kind, &types).map_err(|why| format!("event.type: {why}"))?;
+    let vector = match (event.vector.0, kind) {
+        (Some(vector), _) => vector.within(8, "event.vector")?,
+        (None, Type::Nmi) => 2,
+        (None, _) => return Err("event.vector: it has no default; write it".to_owned()),
+    };
+    if kind == Type::Nmi && vector != 2 {
+        return Err(format!("event.vector: {vector}; an NMI has vector 2"));
+    }
+    if kind == Type::Exception && vector > 31 {
+        return Err(format!("event.vector: {vector}; exceptions have vectors 0 to 31"));
+    }
+    if let Some(code) = event.error_code {
+        code.within(32, "event.error_code")?;
+        if kind != Type::Exception {
+            return Err("event.error_code: only exceptions have one; leave it out".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn split_lock(case: &Case) -> Result<SplitLock, String> {
+    let choices = [("emulate", SplitLock::Emulate), ("fault", SplitLock::Fault), ("native", SplitLock::Native)];
+    case.split_lock.0.as_deref().map_or(Ok(SplitLock::Emulate), |name| choose("split_lock", name, &choices))
+}
+
+fn memory(case: &Case, cpu: &Cpu, code: &[u8]) -> Result<Memory, String> {
+    let mut regions = Vec::new();
+    for (i, Object(ram)) in case.mem.iter().enumerate() {
+        regions.push(region(ram.at, &ram.hex, ram.zero, None, &format!("mem[{i}]"))?);
+    }
+    for (i, Object(device)) in case.mmio.iter().enumerate() {
+        let retry = Some(device.retry.0.map_or(0, |n| n.0));
+        regions.push(region(device.at, &device.hex, device.zero, retry, &format!("mmio[{i}]"))?);
+    }
+    let (base, wrap) = match cpu.mode() {
+        Mode::Long64 => (0, u64::MAX),
+        _ => (cpu.seg(Seg::Cs).base, 0xffff_ffff),
+    };
+    Memory::new(regions, base.wrapping_add(cpu.rip), code, wrap)
+}
+
+fn region(
+    at: Given<Number>,
+    hex: &Given<Bytes>,
+    zero: Given<Number>,
+    retry: Option<u64>,
+    field: &str,
+) -> Result<Region, String> {
+    let at = need(at, &format!("{field}.at"))?.0;
+    match (&hex.0, zero.0) {
+        (Some(Bytes(bytes)), None) => Ok(Region { at, len: bytes.len() as u64, bytes: bytes.clone(), retry }),
+        (None, Some(Number(len))) => Ok(Region { at, len, bytes: Vec::new(), retry }),
+        _ => Err(format!("{field}: write either hex or zero")),
+    }
+}
+
+/// A number that is the name of a field.
+fn key(name: &str, bits: u32, field: &str) -> Result<u64, String> {
+    let number = match name.parse() {
+        Ok(decimal) if name.bytes().all(|b| b.is_ascii_digit()) => Ok(Number(decimal)),
+        _ => Number::parse(name),
+    };
+    number.map_err(|why| format!("{field}: {why}"))?.within(bits, field)
+}
+
+fn ports(case: &Case) -> Result<BTreeMap<u16, u32>, String> {
+    let mut ports = BTreeMap::new();
+    for (name, value) in &case.io.0 {
+        let port = key(name, 16, "io")? as u16;
+        if ports.insert(port, value.within(32, &format!("io.{name}"))? as u32).is_some() {
+            return Err(format!("io: the port {port:#x} is given twice; give it once"));
+        }
+    }
+    Ok(ports)
+}
+
+/// The model-specific registers but for the kernel's GS base, and that.
+fn registers(case: &Case) -> Result<(BTreeMap<u32, u64>, u64), String> {
+    let elsewhere =
+        [(msr::EFER, "efer"), (msr::XSS, "xss"), (msr::FS_BASE, "seg.fs.base"), (msr::GS_BASE, "seg.gs.base")];
+    let mut given = BTreeMap::new();
+    for (name, &Number(value)) in &case.msr.0 {
+        let index = key(name, 32, "msr")? as u32;
+        if let Some((_, field)) = elsewhere.iter().find(|(i, _)| *i == index) {
+            return Err(format!("msr: {index:#x} is the field `{field}`; write it there"));
+        }
+        if given.insert(index, value).is_some() {
+            return Err(format!("msr: {index:#x} is given twice; give it once"));
+        }
+    }
+    let kernel_gs_base = given.remove(&msr::KERNEL_GS_BASE).unwrap_or(0);
+    for index in msr::PRESENT {
+        given.entry(index).or_insert(0);
+    }
+    Ok((given, kernel_gs_base))
+}
+
+fn tiles(case: &Case) -> Result<Tiles, String> {
+    let mut tiles = Tiles { tmm: std::array::from_fn(|_| vec![0; 1024]), config: vec![0; 64] };
+    for (name, Bytes(bytes)) in &case.tmm.0 {
+        let i = index(name, "tmm", 8)?;
+        fill(&mut tiles.tmm[i], bytes, &format!("tmm.{name}"))?;
+    }
+    if let Some(Bytes(bytes)) = &case.tilecfg.0 {
+        if bytes.len() != 64 {
+            return Err(format!("tilecfg: {} bytes; it has 64", bytes.len()));
+        }
+        fill(&mut tiles.config, bytes, "tilecfg")?;
+    }
+    Ok(tiles)
+}

@@ -1,0 +1,134 @@
+//! Processor profiles by name, or put together from features.
+
+use crate::fields::{Given, Object};
+use crate::number::choose;
+use encore86::isa::Feature;
+use encore86::{Profile, Vendor};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use std::fmt;
+
+/// Models that profiles may name.
+const MODELS: [&str; 8] =
+    ["nehalem", "haswell", "skylake-server", "sapphirerapids", "diamondrapids", "piledriver", "zen3", "zen4"];
+
+const VENDORS: [(&str, Vendor); 2] = [("amd", Vendor::Amd), ("intel", Vendor::Intel)];
+
+/// What a profile comes to.
+pub enum Choice {
+    /// This one.
+    Known(Box<Profile>),
+    /// A model that is not there yet: why.
+    Later(String),
+}
+
+/// A profile as a case or the command line gives it.
+#[derive(Debug)]
+pub enum Wanted {
+    /// By name.
+    Name(String),
+    /// Put together.
+    Changes(Changes),
+}
+
+impl Wanted {
+    /// Reads what stands on the command line: a name, or the object of a case.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Wanted, String> {
+        if !text.starts_with('{') {
+            return Ok(Wanted::Name(text.to_owned()));
+        }
+        let changes: Object<Changes> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        Ok(Wanted::Changes(changes.0))
+    }
+
+    /// The profile.
+    ///
+    /// # Errors
+    /// A sentence that names what is unknown and lists the choices.
+    pub fn find(&self) -> Result<Choice, String> {
+        match self {
+            Wanted::Name(name) => named(name),
+            Wanted::Changes(changes) => changes.apply(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Wanted, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Wanted;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a profile, or an object with base, vendor, add and remove")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Wanted, E> {
+                Ok(Wanted::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Wanted, A::Error> {
+                Changes::deserialize(de::value::MapAccessDeserializer::new(map)).map(Wanted::Changes)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// A base profile and what to change in it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Changes {
+    base: Given<String>,
+    vendor: Given<String>,
+    add: Vec<String>,
+    remove: Vec<String>,
+}
+
+/// A profile by name.
+///
+/// # Errors
+/// A sentence that lists the names.
+fn named(name: &str) -> Result<Choice, String> {
+    match name {
+        "host" => Ok(Choice::Known(Box::new(Profile::host()))),
+        "all" => Ok(Choice::Known(Box::new(Profile::all()))),
+        model if MODELS.contains(&model) => {
+            let why = format!("the model {model:?} has no profile yet; use host, all or an object of features");
+            Ok(Choice::Later(why))
+        }
+        _ => Err(format!("there is no profile {name:?}; choose host, all or one of {}", MODELS.join(", "))),
+    }
+}
+
+impl Changes {
+    fn apply(&self) -> Result<Choice, String> {
+        let base = named(self.base.0.as_deref().unwrap_or("host")).map_err(|why| format!("base: {why}"))?;
+        let vendor = match self.vendor.0.as_deref() {
+            Some(name) => Some(choose("vendor", name, &VENDORS)?),
+            None => None,
+        };
+        let feature = |name: &String| {
+            Feature::from_name(name).ok_or_else(|| {
+                format!(
+                    "no instruction depends on a feature {name:?}; names are as in /proc/cpuinfo: pni, abm, avx512f"
+                )
+            })
+        };
+        let add: Vec<Feature> = self.add.iter().map(feature).collect::<Result<_, _>>()?;
+        let remove: Vec<Feature> = self.remove.iter().map(feature).collect::<Result<_, _>>()?;
+        if let Some(both) = add.iter().find(|f| remove.contains(f)) {
+            return Err(format!("{:?} is both added and removed; say one of them", both.name()));
+        }
+        let Choice::Known(mut profile) = base else { return Ok(base) };
+        *profile = add.into_iter().fold(*profile, Profile::with);
+        *profile = remove.into_iter().fold(*profile, Profile::without);
+        if let Some(vendor) = vendor {
+            *profile = profile.with_vendor(vendor);
+        }
+        Ok(Choice::Known(profile))
+    }
+}

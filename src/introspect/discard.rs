@@ -1,0 +1,67 @@
+//! Writes that are reported as done and go nowhere.
+
+use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_bus, forward_platform};
+use crate::event::Stop;
+use crate::host::HostRam;
+
+/// Drops the guest's stores: they succeed or fault as they would have, and memory and devices never see them.
+///
+/// Port writes, model-specific registers and implicit accesses go through.
+#[derive(Debug)]
+pub struct Discard<B> {
+    inner: B,
+}
+
+impl<B> Discard<B> {
+    /// Drops what would be written to `inner`.
+    pub fn new(inner: B) -> Discard<B> {
+        Discard { inner }
+    }
+
+    /// The bus underneath.
+    pub fn inner(&mut self) -> &mut B {
+        &mut self.inner
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<B: Bus> Bus for Discard<B> {
+    forward_bus!(this => this.inner; fetch, probe, takes_blocks);
+
+    /// The load of a read-modify-write is a plain load for `inner`, so that nothing is marked dirty; the right to
+    /// write is asked for first, as the processor does.
+    fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
+        if access.kind != AccessKind::ReadForWrite || access.implicit {
+            return self.inner.read(linear, buf, access);
+        }
+        self.inner.probe(linear, buf.len(), access)?;
+        self.inner.read(linear, buf, &Access { kind: AccessKind::Read, ..*access })
+    }
+
+    fn write(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Stop> {
+        if access.implicit {
+            return self.inner.write(linear, buf, access);
+        }
+        self.inner.probe(linear, buf.len(), access)
+    }
+
+    /// "Cannot": the engine then reads and writes, and the write is dropped here.
+    fn rmw(&mut self, linear: u64, old: &mut [u8], modify: &mut Modify<'_>, access: &Access) -> Result<bool, Stop> {
+        if access.implicit {
+            return self.inner.rmw(linear, old, modify, access);
+        }
+        Ok(false)
+    }
+
+    fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        if access.writes() && !access.implicit {
+            return Ok(None);
+        }
+        self.inner.ram(linear, len, access)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<B: Platform> Platform for Discard<B> {
+    forward_platform!(this => this.inner; all);
+}

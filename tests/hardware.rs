@@ -1,0 +1,327 @@
+//! Every form that the engine supports against the host processor, bit for bit.
+//!
+//! Encodings are made from the table's rows (`encode`), operands are put where something can happen (`case`, `sites`),
+//! the same bytes run on the host (`encore86_oracle`) and in the engine over a copy of the memory (`machine`), and
+//! everything is compared (`compare`). `ENCORE86_CASES` multiplies the cases, `ENCORE86_SEED` repeats a run,
+//! `ENCORE86_FORM` picks the rows whose form contains the text.
+
+#[path = "hardware/case.rs"]
+mod case;
+#[path = "hardware/compare.rs"]
+mod compare;
+#[path = "hardware/encode.rs"]
+mod encode;
+#[path = "hardware/excluded.rs"]
+mod excluded;
+#[path = "hardware/machine.rs"]
+mod machine;
+#[path = "hardware/sites.rs"]
+mod sites;
+
+use case::Maker;
+use compare::{Side, Verdict};
+use encode::Encoding;
+use encore86::isa::row::{Row, Space, attr};
+use encore86::isa::{FeatureSet, tables};
+use encore86::{Cpu, Engine, Outcome, Profile, decode};
+use encore86_oracle::{Ended, Mode, Oracle, Random, Setup, Skips, State};
+use machine::{Habits, Memory};
+use sites::Sites;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// Prints past the test harness, which swallows what a passing test prints.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn oracle() -> Oracle {
+    // SAFETY: operands lie in the oracle's areas, in the holes beside them, or at addresses of 64 random bits; system
+    // calls are excluded (`excluded`), REP counts end at an unmapped page, and branches run one step.
+    unsafe { Oracle::new() }.expect("an oracle")
+}
+
+fn engine_mode(mode: Mode) -> encore86::Mode {
+    match mode {
+        Mode::Long64 => encore86::Mode::Long64,
+        Mode::Compat32 => encore86::Mode::Compat32,
+        Mode::Compat16 => encore86::Mode::Compat16,
+    }
+}
+
+fn name(mode: Mode) -> &'static str {
+    ["long64", "compat32", "compat16"][mode as usize]
+}
+
+fn seed_of(suite: u64, row: usize, mode: Mode) -> u64 {
+    suite ^ (row as u64 * 3 + mode as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn scale() -> f64 {
+    let wished = std::env::var("ENCORE86_CASES").map(|text| text.parse().expect("ENCORE86_CASES is a number"));
+    wished.unwrap_or(1.0) * if cfg!(debug_assertions) { 0.1 } else { 1.0 }
+}
+
+/// The instruction is 1 to 15 bytes of this row by the library and by iced-x86.
+fn check_decoding(encoding: &Encoding, profile: &Profile) -> Result<(), String> {
+    use iced_x86::{Decoder, DecoderOptions};
+    let bytes = &encoding.bytes;
+    let insn = match decode(bytes, engine_mode(encoding.mode), profile) {
+        Ok(insn) => insn,
+        Err(error) => return Err(format!("the library does not decode it: {error}")),
+    };
+    if !core::ptr::eq(insn.row(), encoding.row) {
+        return Err(format!("the library takes it for {} ({insn})", insn.row().form()));
+    }
+    if insn.length() != bytes.len() {
+        return Err(format!("the library finds {} bytes", insn.length()));
+    }
+    let amd = if profile.vendor() == encore86::Vendor::Amd { DecoderOptions::AMD } else { 0 };
+    let options = DecoderOptions::FORCE_RESERVED_NOP | amd;
+    for options in [options, amd] {
+        let mut padded = bytes.clone();
+        padded.extend([0xcc; 15]);
+        let iced = Decoder::new(encode::bits(encoding.mode) as u32, &padded, options).decode();
+        if !iced.is_invalid() && iced.len() == bytes.len() {
+            return Ok(());
+        }
+    }
+    Err("iced-x86 finds another length or an invalid instruction".into())
+}
+
+/// Counts of a run.
+#[derive(Default)]
+struct Tally {
+    forms: u64,
+    encodings: u64,
+    cases: u64,
+    faults: u64,
+    mismatches: u64,
+    /// Flags that rows leave undefined and that came out otherwise than the host's.
+    undefined: BTreeMap<String, (u64, u64)>,
+}
+
+/// Everything that one mode's run needs.
+struct Bench {
+    oracle: Oracle,
+    sites: Sites,
+    memory: Memory,
+    engine: Engine,
+    profile: Profile,
+    blank: Cpu,
+    mode: Mode,
+}
+
+impl Bench {
+    fn new(mode: Mode) -> Bench {
+        let mut oracle = oracle();
+        let sites = Sites::of(&oracle);
+        let mut memory = Memory::new(sites);
+        memory.adopt(&mut oracle);
+        let profile = Profile::host();
+        let engine = Engine::new(profile.clone()).expect("executable memory for stubs");
+        let blank = machine::user(&oracle, mode);
+        Bench { oracle, sites, memory, engine, profile, blank, mode }
+    }
+
+    /// The encoding on the host and in the engine, from the same state.
+    fn run(&mut self, encoding: &Encoding, state: &State, habits: Habits) -> (Side, Result<Side, String>) {
+        let setup = Setup { mode: self.mode, step: encoding.row.is(attr::BRANCH), ..Setup::default() };
+        self.run_with(&setup, &encoding.bytes, 16, state, habits)
+    }
+
+    fn run_with(
+        &mut self,
+        setup: &Setup,
+        bytes: &[u8],
+        mapped: usize,
+        state: &State,
+        habits: Habits,
+    ) -> (Side, Result<Side, String>) {
+        let rip = self.oracle.start(setup);
+        let (ended, after) = self.oracle.run_with(setup, bytes, state);
+        let host = Side { ended, state: after };
+        self.memory.lay(self.sites.code + setup.offset as u64, bytes, mapped);
+        self.memory.begin(habits);
+        let mut cpu = self.blank.clone();
+        machine::load(&mut cpu, state, self.mode, rip);
+        // A REP over all of the memory, by bytes, each access answered late.
+        let mut steps = 200_000;
+        let outcome = loop {
+            let outcome = self.engine.step(&mut cpu, &mut self.memory);
+            let unfinished = matches!(outcome, Outcome::Completed(retired) if retired.rep_unfinished);
+            steps -= 1;
+            if steps == 0 || outcome != Outcome::Retry && !unfinished {
+                break outcome;
+            }
+        };
+        let mut engine = compare::ended(&outcome).map(|ended| Side { ended, state: machine::save(&cpu, state) });
+        if self.engine.has_open_journal() {
+            self.engine.abandon();
+            engine = engine.and(Err(format!("{outcome:?} with an open journal")));
+        }
+        (host, engine)
+    }
+}
+
+/// The command that runs a row's cases again.
+fn again(seed: u64, row: &Row, mode: Mode) -> String {
+    format!(
+        "ENCORE86_SEED={seed:#x} ENCORE86_FORM='{}' cargo test --release --test hardware {} -- --nocapture",
+        row.form(),
+        name(mode)
+    )
+}
+
+/// Compares every row in a mode, `cases` states an encoding.
+fn compare_mode(mode: Mode, cases: f64) {
+    let suite = ["hardware long64", "hardware compat32", "hardware compat16"][mode as usize];
+    let seed = Random::from_env(suite, 0x86).seed();
+    let wanted = std::env::var("ENCORE86_FORM").unwrap_or_default();
+    let cases = (cases * scale()).ceil() as u64;
+    let mut skips = Skips::new(suite);
+    let mut tally = Tally::default();
+    let mut bench = Bench::new(mode);
+    let started = std::time::Instant::now();
+    for (number, row) in tables::rows().enumerate() {
+        if !encode::in_mode(row, mode) || !row.form().to_string().contains(&wanted) {
+            continue;
+        }
+        if let Some(reason) = excluded::reason(row) {
+            skips.skip(row.mnemonic, reason, 1);
+            continue;
+        }
+        let features = bench.profile.features();
+        if let Some(lacking) = row.features.into_iter().find(|&f| !features.has(f)) {
+            skips.skip(&format!("rows that need {}", lacking.name()), "the host lacks it", 1);
+            continue;
+        }
+        let mut random = Random::new(seed_of(seed, number, mode));
+        compare_row(row, seed, cases, &mut bench, &mut random, &mut tally);
+    }
+    skips.ran(tally.cases);
+    for (form, (flags, count)) in &tally.undefined {
+        say(&format!("{suite}: undefined flags {flags:#x} came out otherwise {count} times: {form}"));
+    }
+    let Tally { forms, encodings, cases, faults, mismatches, .. } = tally;
+    say(&format!(
+        "{suite}: {forms} forms, {encodings} encodings, {cases} cases ({faults} faults), {mismatches} mismatches, {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
+    assert_eq!(mismatches, 0, "{suite}: the engine and the host differ, see above");
+    assert!(cases > 0 || !wanted.is_empty(), "nothing was compared");
+}
+
+fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
+    let mode = bench.mode;
+    let (vendor, features) = (bench.profile.vendor(), *bench.profile.features());
+    let mut made = 0;
+    for wish in encode::wishes(row, mode) {
+        let Some(encoding) =
+            (0..8).find_map(|_| encode::encode(row, mode, &wish, &bench.sites, random, vendor, &features))
+        else {
+            continue;
+        };
+        made += 1;
+        tally.encodings += 1;
+        if let Err(why) = check_decoding(&encoding, &bench.profile) {
+            tally.mismatches += 1;
+            say(&format!("MISMATCH {} {:02x?} {}: {why}", name(mode), encoding.bytes, row.form()));
+            continue;
+        }
+        for _ in 0..cases {
+            let Bench { oracle, sites, memory, .. } = bench;
+            let mut maker = Maker { encoding: &encoding, sites, random, memory, oracle };
+            let state = maker.state();
+            let habits = maker.habits();
+            let (host, engine) = bench.run(&encoding, &state, habits);
+            tally.cases += 1;
+            tally.faults += u64::from(host.ended != Ended::Retired);
+            let difference = match &engine {
+                Err(outcome) => Some(format!("the engine gives {outcome}\n")),
+                Ok(engine) => match compare::compare(&encoding, &host, engine, vendor) {
+                    Verdict::Different(lines) => Some(lines),
+                    Verdict::Same { undefined: 0 } => None,
+                    Verdict::Same { undefined } => {
+                        let entry = tally.undefined.entry(row.form().to_string()).or_default();
+                        *entry = (entry.0 | undefined, entry.1 + 1);
+                        None
+                    }
+                },
+            };
+            let memory = bench.memory.difference(&mut bench.oracle);
+            if difference.is_none() && memory.is_none() {
+                continue;
+            }
+            tally.mismatches += 1;
+            bench.memory.adopt(&mut bench.oracle);
+            let text = decode(&encoding.bytes, engine_mode(mode), &bench.profile).map(|i| i.to_string());
+            let memory = memory.map_or(String::new(), |(at, host, ours)| format!("{at:#x}: {host:02x?} != {ours:02x?}\n"));
+            say(&format!(
+                "MISMATCH {} {:02x?} {} ({})\nhost != engine, the host ended with {:x?}:\n{}{memory}before: {state:x?}\n{habits:?}\nagain: {}",
+                name(mode),
+                encoding.bytes,
+                text.unwrap_or_default(),
+                row.form(),
+                host.ended,
+                difference.unwrap_or_default(),
+                again(seed, row, mode),
+            ));
+            // One report a row is enough to find the cause.
+            return;
+        }
+    }
+    if made > 0 {
+        tally.forms += 1;
+    }
+}
+
+#[test]
+fn long64() {
+    compare_mode(Mode::Long64, 60.0);
+}
+
+#[test]
+fn compat32() {
+    compare_mode(Mode::Compat32, 16.0);
+}
+
+#[test]
+fn compat16() {
+    compare_mode(Mode::Compat16, 16.0);
+}
+
+/// Every row can be encoded in some mode, decodes to itself and has the length that iced-x86 finds, whether the host has
+/// it or not.
+#[test]
+fn every_row_is_encoded() {
+    let oracle = oracle();
+    let sites = Sites::of(&oracle);
+    let profile = Profile::all();
+    let mut random = Random::from_env("every_row", 0x1ced);
+    let (mut encodings, mut failures) = (0, Vec::new());
+    for row in tables::rows() {
+        let mut made = 0;
+        for mode in [Mode::Long64, Mode::Compat32, Mode::Compat16] {
+            if !encode::in_mode(row, mode) || row.space == Space::Evex && mode == Mode::Compat16 {
+                continue;
+            }
+            for wish in encode::wishes(row, mode) {
+                let draw = |random: &mut Random| {
+                    encode::encode(row, mode, &wish, &sites, random, profile.vendor(), &FeatureSet::all())
+                };
+                let Some(encoding) = (0..8).find_map(|_| draw(&mut random)) else { continue };
+                made += 1;
+                if let Err(why) = check_decoding(&encoding, &profile) {
+                    failures.push(format!("{} {:02x?} {}: {why}", name(mode), encoding.bytes, row.form()));
+                }
+            }
+        }
+        encodings += made;
+        if made == 0 {
+            failures.push(format!("no encoding of {} was made", row.form()));
+        }
+    }
+    say(&format!("every_row_is_encoded: {} rows, {encodings} encodings", tables::rows().count()));
+    assert!(failures.is_empty(), "{} of them:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+}

@@ -1,0 +1,21 @@
+//! Rows that the host cannot run natively in a process, or runs with other answers than a virtual processor's.
+
+use encore86::isa::row::{Exec, Row, StrOp, SysOp};
+
+const REASONS: &[(Exec, &str)] = &[
+    (Exec::System(SysOp::In), "ports: a process has no I/O permission bitmap"),
+    (Exec::System(SysOp::Out), "ports: a process has no I/O permission bitmap"),
+    (Exec::Str(StrOp::Ins), "ports: a process has no I/O permission bitmap"),
+    (Exec::Str(StrOp::Outs), "ports: a process has no I/O permission bitmap"),
+    (Exec::System(SysOp::Cpuid), "the answers are the profile's (compared by leaves in `cpuid_leaves`)"),
+    (Exec::System(SysOp::Rdtsc), "time goes on between the runs"),
+    (Exec::Missing, "decoded, not executed yet"),
+];
+
+/// Why the row is not compared, if it is not.
+pub fn reason(row: &Row) -> Option<&'static str> {
+    if row.mnemonic == "int" {
+        return Some("INT n: the IDT's privilege decides at CPL 3, and vector 80h is a system call");
+    }
+    REASONS.iter().find(|(exec, _)| *exec == row.exec).map(|(_, reason)| *reason)
+}
