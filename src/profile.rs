@@ -2,6 +2,7 @@
 
 use crate::cpu::registers::component;
 use crate::isa::feature::{CpuidRegister, Feature, FeatureSet};
+use std::sync::OnceLock;
 
 /// Whose behaviour is followed where vendors differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,8 +232,14 @@ fn host_vendor() -> Vendor {
     if host_cpuid(0, 0).ebx == u32::from_le_bytes(*b"Genu") { Vendor::Intel } else { Vendor::Amd }
 }
 
-/// What the host's CPUID reports and its operating system has switched on.
+/// What the host's CPUID reports and its operating system has switched on. Asked once: under a hypervisor each CPUID is an
+/// exit.
 fn host_features() -> FeatureSet {
+    static HOST: OnceLock<FeatureSet> = OnceLock::new();
+    *HOST.get_or_init(ask_host)
+}
+
+fn ask_host() -> FeatureSet {
     let mut set = FeatureSet::base();
     let highest = [host_cpuid(0, 0).eax, host_cpuid(0x8000_0000, 0).eax, host_cpuid(0xc000_0000, 0).eax];
     for &feature in Feature::ALL {

@@ -256,7 +256,8 @@ fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, rand
             tally.mismatches += 1;
             bench.memory.adopt(&mut bench.oracle);
             let text = decode(&encoding.bytes, engine_mode(mode), &bench.profile).map(|i| i.to_string());
-            let memory = memory.map_or(String::new(), |(at, host, ours)| format!("{at:#x}: {host:02x?} != {ours:02x?}\n"));
+            let memory =
+                memory.map_or(String::new(), |(at, host, ours)| format!("{at:#x}: {host:02x?} != {ours:02x?}\n"));
             say(&format!(
                 "MISMATCH {} {:02x?} {} ({})\nhost != engine, the host ended with {:x?}:\n{}{memory}before: {state:x?}\n{habits:?}\nagain: {}",
                 name(mode),

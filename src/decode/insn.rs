@@ -2,7 +2,7 @@
 
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::row::{Masking, Row, Space, Use};
+use crate::isa::row::{Masking, Row, Space, Use, attr};
 
 /// What an operand is, once registers are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,17 @@ pub enum StaticRounding {
     Sae,
 }
 
+/// A repetition prefix that has effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// REP: rCX times.
+    Rep,
+    /// REPE: as long as elements are equal.
+    Repe,
+    /// REPNE: as long as they differ.
+    Repne,
+}
+
 impl Insn {
     /// Length in bytes, 1 to 15.
     #[inline]
@@ -238,5 +249,25 @@ impl Insn {
     /// Is it encoded with VEX or EVEX?
     pub(crate) fn is_vex(&self) -> bool {
         !matches!(self.row.space, Space::Legacy)
+    }
+
+    /// The immediate as decoded: extended to 64 bits as the row says.
+    pub fn immediate(&self) -> u64 {
+        self.imm
+    }
+
+    /// Address size in bytes: 2, 4 or 8.
+    pub fn address_size(&self) -> u8 {
+        self.asize
+    }
+
+    /// How the instruction is repeated.
+    pub fn repeat(&self) -> Option<Repeat> {
+        let (rep, repne) = (self.has(prefix::REP), self.has(prefix::REPNE));
+        match (self.row.is(attr::REP) && (rep || repne), self.row.is(attr::REPCC)) {
+            (false, _) => None,
+            (true, false) => Some(Repeat::Rep),
+            (true, true) => Some(if repne { Repeat::Repne } else { Repeat::Repe }),
+        }
     }
 }

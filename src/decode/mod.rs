@@ -7,7 +7,7 @@ mod insn;
 mod operands;
 mod text;
 
-pub use insn::{Insn, Slot, SlotKind, StaticRounding};
+pub use insn::{Insn, Repeat, Slot, SlotKind, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
 pub use text::MemoryOperand;
 

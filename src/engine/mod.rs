@@ -100,6 +100,7 @@ impl Engine {
     /// Drops the journal of an instruction that waits for its retry: it will not be stepped again.
     pub fn abandon(&mut self) {
         self.journal.clear();
+        self.cache.forget_last();
     }
 
     /// Runs the instruction at CS:RIP.
@@ -312,7 +313,9 @@ fn cold(
     }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
-        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished,
+        Exec::Str(op) => {
+            retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished
+        }
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {

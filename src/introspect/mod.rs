@@ -9,13 +9,11 @@
 //! instruction bytes than memory's, there is [`Engine::step_bytes`](crate::Engine::step_bytes).
 
 mod discard;
-mod insn;
 mod overlay;
 mod record;
 #[cfg(test)]
 mod tests;
 
 pub use discard::Discard;
-pub use insn::Repeat;
 pub use overlay::Overlay;
 pub use record::{Record, Recorded, What};

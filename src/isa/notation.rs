@@ -168,6 +168,7 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         rounding: Rounding::None,
         flags: FlagEffect::NONE,
         exec: Exec::Missing,
+        replayed_as: opcode,
     }
 }
 
@@ -316,6 +317,12 @@ impl Row {
 
     pub(super) const fn class(mut self, class: Class) -> Row {
         self.class = class;
+        self
+    }
+
+    /// Replayed with another opcode of the same prefix and operands.
+    pub(super) const fn replayed_as(mut self, opcode: u8) -> Row {
+        self.replayed_as = opcode;
         self
     }
 

@@ -801,6 +801,9 @@ pub struct Row {
     pub flags: FlagEffect,
     /// What executes it.
     pub exec: Exec,
+    /// Opcode that is replayed instead: the temporal form of a non-temporal move, whose hint means nothing on a local
+    /// operand and costs hundreds of nanoseconds there. The row's own opcode otherwise.
+    pub replayed_as: u8,
 }
 
 impl Row {

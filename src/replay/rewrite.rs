@@ -87,7 +87,7 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
         Space::Vex => vex_opcode(insn, &ext, &mut out),
         _ => evex_opcode(insn, &ext, &mut out),
     }
-    out.push(insn.opcode);
+    out.push(insn.row.replayed_as);
     out.push(modrm);
     if insn.row.operands.iter().any(|s| matches!(s.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4)) {
         out.push(immediate(insn));
@@ -170,14 +170,18 @@ fn evex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
     out.push(z | insn.ll << 5 | broadcast | (!ext.vvvv & 16) >> 1 | insn.aaa);
 }
 
-/// Decodes the rewritten bytes again: the same row, and the memory operand at `[rsi]` and nowhere else.
+/// Decodes the rewritten bytes again: the same row (or the one that it is replayed as), and the memory operand at `[rsi]` and nowhere else.
 ///
 /// # Errors
 /// A difference, which would be a fault of this module: the stub is not installed.
 pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> Result<(), Unsupported> {
     let refused = Err(Unsupported::Stubs("the rewritten instruction does not decode to the same row"));
     let Ok(again) = decode(rewritten.as_slice(), Mode::Long64, profile) else { return refused };
-    let same_row = core::ptr::eq(again.row, insn.row) && again.length() == rewritten.as_slice().len();
+    let stands_in = insn.row.replayed_as != insn.row.opcode
+        && again.row.opcode == insn.row.replayed_as
+        && again.row.space == insn.row.space
+        && again.slots == insn.slots;
+    let same_row = (stands_in || core::ptr::eq(again.row, insn.row)) && again.length() == rewritten.as_slice().len();
     let same_memory =
         again.mem == insn.mem && (again.mem == NO_REG || again.base == 6 && again.index == NO_REG && again.disp == 0);
     if same_row && same_memory && again.asize == 8 && again.vl == insn.vl { Ok(()) } else { refused }

@@ -6,7 +6,6 @@ use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::registers::component;
-use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::{Insn, NO_REG, SlotKind};
 use crate::event::Event;
@@ -274,13 +273,7 @@ fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &
 /// An operand that is not aligned to its size. The #GP of instructions that want alignment comes before that of an
 /// address which is not canonical.
 #[cold]
-fn misaligned(
-    cpu: &Cpu,
-    insn: &Insn,
-    size: u64,
-    profile: &Profile,
-    linear: Result<u64, Event>,
-) -> Result<u64, Event> {
+fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Result<u64, Event>) -> Result<u64, Event> {
     let legacy = insn.row.class == Class::AlignedLegacy && size == 16 && insn.row.space == Space::Legacy;
     // MXCSR.MM, on AMD, turns the #GP into an alignment check.
     let allowed = cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse);

@@ -249,7 +249,8 @@ impl Maker<'_> {
         // The segments of FS and GS in 64-bit mode.
         if e.mode == Mode::Long64 {
             let near = r.below(1 << 31);
-            (state.fs_base, state.gs_base) = (self.sites.data.wrapping_sub(near), self.sites.data.wrapping_sub(near / 2));
+            (state.fs_base, state.gs_base) =
+                (self.sites.data.wrapping_sub(near), self.sites.data.wrapping_sub(near / 2));
         }
         let (source, mut target) = (self.sites.pick(r, size, size), self.sites.pick(r, size, size));
         if r.one_in(4) {
@@ -397,7 +398,11 @@ impl Maker<'_> {
         let mask = low(e.asize);
         if e.mode == Mode::Long64 && address.seg >= 4 {
             // A base from which the offset has the address size.
-            let offset = if e.asize == 8 { self.random.word() >> (16 + self.random.below(48)) } else { self.random.below(1 << 31) };
+            let offset = if e.asize == 8 {
+                self.random.word() >> (16 + self.random.below(48))
+            } else {
+                self.random.below(1 << 31)
+            };
             let mut base = at.wrapping_sub(offset);
             if base as i64 >> 47 != 0 && base as i64 >> 47 != -1 {
                 base = 0;

@@ -296,7 +296,9 @@ impl Encoder<'_> {
         match wish.form {
             Form::Memory(addressing) if memory => address = Some(self.address(&mut d, addressing)?),
             Form::Memory(Addressing::Narrow) => d.p67 = true,
-            Form::Memory(_) => d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize),
+            Form::Memory(_) => {
+                d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize)
+            }
             Form::Register => {
                 if row.is(attr::MODRM) {
                     d.mode = Some(3);
@@ -307,7 +309,11 @@ impl Encoder<'_> {
                 }
             }
         }
-        if row.map == Map::Primary && row.space == Space::Legacy && self.random.one_in(24) && !d.p66 && !row.is(attr::F64)
+        if row.map == Map::Primary
+            && row.space == Space::Legacy
+            && self.random.one_in(24)
+            && !d.p66
+            && !row.is(attr::F64)
         {
             d.p66 = mask & (sel::P66 | sel::OSIZE) == 0 && !has_width(row, &[Width::Stack]);
         }
@@ -385,11 +391,8 @@ impl Encoder<'_> {
             d.seg = Some(4 + self.random.below(2) as usize);
         }
         let (mut seg, explicit) = (3, d.seg.filter(|&s| !long || s >= 4));
-        let address = if sixteen {
-            self.address16(d, kind, &mut seg)?
-        } else {
-            self.address32(d, kind, vsib, &mut seg)
-        };
+        let address =
+            if sixteen { self.address16(d, kind, &mut seg)? } else { self.address32(d, kind, vsib, &mut seg) };
         Some(Address { seg: explicit.unwrap_or(seg), ..address })
     }
 
@@ -437,8 +440,7 @@ impl Encoder<'_> {
             d.vvvv = (d.vvvv + 1) % count;
         }
         let scale = self.random.below(4) as u32;
-        let mut address =
-            Address { seg: 3, base: Some(base), index: None, scale: 0, disp: 0, fixed: false };
+        let mut address = Address { seg: 3, base: Some(base), index: None, scale: 0, disp: 0, fixed: false };
         match kind {
             Rip | Absolute => {
                 address.base = None;

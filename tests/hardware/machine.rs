@@ -134,7 +134,11 @@ impl Memory {
 
     /// Bytes at an address, zeros where there is no memory.
     pub fn peek(&self, at: u64, len: usize) -> Vec<u8> {
-        (0..len).map(|i| self.pages.0.get(at.wrapping_add(i as u64).wrapping_sub(self.sites.data) as usize).copied().unwrap_or(0)).collect()
+        (0..len)
+            .map(|i| {
+                self.pages.0.get(at.wrapping_add(i as u64).wrapping_sub(self.sites.data) as usize).copied().unwrap_or(0)
+            })
+            .collect()
     }
 
     /// Flips a byte, for the test of the comparison itself.
