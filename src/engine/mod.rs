@@ -121,7 +121,7 @@ impl Engine {
         let (journal, replayer) = (&mut self.journal, &mut self.replayer);
         if entry.lane != Lane::General && cpu.word().bits & obstacle::ATTENTION == 0 && journal.is_idle() {
             let mem = &mut Mem::new(vmm, journal, cpu);
-            match lane::run(entry.lane, cpu, &entry.insn, mem) {
+            match lane::run(entry, cpu, mem, replayer, &self.profile, self.split_lock) {
                 Some(Ok(())) => {
                     if !journal.is_empty() {
                         journal.clear();
