@@ -141,7 +141,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         match spec.loc {
             GprVvvv | VecVvvv | MaskVvvv => attrs |= attr::VVVV,
             GprOpcode => attrs |= attr::PLUS_R,
-            Mem | Vsib => select.mask |= sel::REGISTER,
+            Vsib => {
+                attrs |= attr::VSIB;
+                select.mask |= sel::REGISTER;
+            }
+            Mem => select.mask |= sel::REGISTER,
             GprRm | VecRm | MaskRm | MmxRm | StRm => {
                 select.mask |= sel::REGISTER;
                 select.value |= sel::REGISTER;
@@ -170,6 +174,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         exec: Exec::Missing,
         replayed_as: opcode,
     }
+}
+
+impl Row {
+    /// No row: what an instruction that is not decoded yet points to.
+    pub(crate) const NONE: Row = row("", Space::Legacy, Map::Primary, 0, &[]);
 }
 
 /// A row without a prefix of its own space.
