@@ -458,7 +458,7 @@ pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
         } else {
             1
         };
-        assert!(r.opcode as usize % span == 0, "a row that spans opcodes begins at a multiple of its span");
+        assert!((r.opcode as usize).is_multiple_of(span), "a row that spans opcodes begins at a multiple of its span");
         if i > 0 {
             assert!(rows[i - 1].opcode <= r.opcode, "rows stand in the order of their opcodes");
             assert!(rows[i - 1].map as u8 == r.map as u8, "a table holds one opcode map");

@@ -279,7 +279,7 @@ fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<()
 }
 
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
-    if size != 0 && linear % u64::from(size) != 0 {
+    if size != 0 && !linear.is_multiple_of(u64::from(size)) {
         return Err(Event::gp0("the operand is not aligned to its size"));
     }
     Ok(())
