@@ -840,7 +840,7 @@ pub mod attr {
     /// Waits for pending x87 exceptions.
     pub const WAITING: u32 = 1 << 16;
     /// Has memory at a vector of addresses.
-    pub const VSIB: u32 = 1 << 18;
+    pub const VSIB: u32 = 1 << 19;
     /// The 256-bit form needs AVX2.
     pub const AVX2_256: u32 = 1 << 17;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
