@@ -119,7 +119,8 @@ impl Engine {
             },
         };
         let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        if entry.lane != Lane::General && cpu.word().bits & obstacle::ATTENTION == 0 && journal.is_idle() {
+        let obstacles = entry.insn.gate | obstacle::ATTENTION;
+        if entry.lane != Lane::General && cpu.word().bits & obstacles == 0 && journal.is_idle() {
             let mem = &mut Mem::new(vmm, journal, cpu);
             match lane::run(entry, cpu, mem, replayer, &self.profile, self.split_lock) {
                 Some(Ok(())) => {
