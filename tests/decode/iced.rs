@@ -190,7 +190,7 @@ fn neighbours_of_every_row() {
         let mut bytes = [0; 24];
         random.fill(&mut bytes);
         let mut at = 0;
-        while random.next() % 4 == 0 && at < 6 {
+        while random.next().is_multiple_of(4) && at < 6 {
             const PREFIXES: [u8; 12] = [0x66, 0x67, 0x2e, 0x36, 0x64, 0x65, 0xf0, 0xf2, 0xf3, 0x41, 0x44, 0x4f];
             bytes[at] = PREFIXES[random.next() as usize % 12];
             at += 1;
