@@ -386,7 +386,8 @@ fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, 
     let (bits, modrm) = (p.bits as u32, modrm as u32);
     let mut word = sizes.select | p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
     word |= bits >> 3 & (sel::P66 | sel::W) | bits << 9 & sel::B;
-    word |= u32::from(modrm >= 0xc0) * sel::REGISTER | u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
+    word |= u32::from(modrm >= 0xc0) * sel::REGISTER;
+    word |= u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
     word |= (modrm >> 3 & 7) << sel::REG_SHIFT | (modrm & 7) << sel::RM_SHIFT;
     word |= u32::from(profile.vendor() == Vendor::Amd) * sel::AMD;
     // Sizes of 2, 4 and 8 as 0, 1 and 2.

@@ -28,7 +28,7 @@ fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: 
         first?;
     }
     let at = address::unchecked(cpu, seg, offset);
-    if at % 16 != 0 {
+    if !at.is_multiple_of(16) {
         integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes").into());
     }
