@@ -299,7 +299,6 @@ fn ended(journal: &mut Journal, halt: Halt, cpu: &mut Cpu, bytes: u128) -> Outco
 }
 
 /// Work that is rare enough to go through `dyn`, so that a VMM does not compile it for each of its adaptors.
-#[cold]
 fn cold(
     cpu: &mut Cpu,
     insn: &Insn,
