@@ -155,7 +155,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let modrm = if first.is(attr::MODRM) { cur.u8() } else { 0xc0 };
     let sizes = &SIZES[mode as usize];
     let asize = sizes.address[usize::from(p.bits & prefix::P67 != 0)];
-    let word = selector_word(sizes, &p, modrm, opcode, asize);
+    let word = selector_word(sizes, &p, modrm, opcode, asize, profile);
     let row = select(candidates, word, profile)?;
 
     insn.row = row;
@@ -377,7 +377,7 @@ fn size_index(bits: u16) -> usize {
 }
 
 #[inline(always)]
-fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8) -> u32 {
+fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, profile: &Profile) -> u32 {
     const {
         assert!(
             prefix::P66 >> 3 == 1 && prefix::W >> 3 == 8 && prefix::W >> 5 == 2 && (prefix::B as u32) << 9 == sel::B
@@ -386,8 +386,10 @@ fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8) 
     let (bits, modrm) = (p.bits as u32, modrm as u32);
     let mut word = sizes.select | p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
     word |= bits >> 3 & (sel::P66 | sel::W) | bits << 9 & sel::B;
-    word |= u32::from(modrm >= 0xc0) * sel::REGISTER | u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
+    word |= u32::from(modrm >= 0xc0) * sel::REGISTER;
+    word |= u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
     word |= (modrm >> 3 & 7) << sel::REG_SHIFT | (modrm & 7) << sel::RM_SHIFT;
+    word |= u32::from(profile.vendor() == Vendor::Amd) * sel::AMD;
     // Sizes of 2, 4 and 8 as 0, 1 and 2.
     let code = |size: u8| size as u32 >> 2;
     word | code(sizes.operand[size_index(p.bits)]) << sel::OSIZE_SHIFT | code(asize) << sel::ASIZE_SHIFT

@@ -28,7 +28,7 @@ mod letters {
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
-        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
+        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
         Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
 
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
@@ -292,6 +292,16 @@ impl Row {
         self.sel(sel::OSIZE, code << sel::OSIZE_SHIFT)
     }
 
+    /// AMD's processors only.
+    pub(super) const fn amd(self) -> Row {
+        self.sel(sel::AMD, sel::AMD)
+    }
+
+    /// Reads the lower half of a memory operand alone.
+    pub(super) const fn low_half(self) -> Row {
+        self.attr(attr::LOW_HALF)
+    }
+
     /// Address size: 0 = 16, 1 = 32, 2 = 64.
     pub(super) const fn asize(self, code: u32) -> Row {
         self.sel(sel::ASIZE, code << sel::ASIZE_SHIFT)
@@ -448,7 +458,7 @@ pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
         } else {
             1
         };
-        assert!(r.opcode as usize % span == 0, "a row that spans opcodes begins at a multiple of its span");
+        assert!((r.opcode as usize).is_multiple_of(span), "a row that spans opcodes begins at a multiple of its span");
         if i > 0 {
             assert!(rows[i - 1].opcode <= r.opcode, "rows stand in the order of their opcodes");
             assert!(rows[i - 1].map as u8 == r.map as u8, "a table holds one opcode map");

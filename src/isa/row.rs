@@ -366,6 +366,8 @@ pub mod sel {
     pub const REAL_V86: u32 = 1 << 19;
     /// Low bit of the opcode's register or REX.B set: NOP against XCHG.
     pub const OPREG_NONZERO: u32 = 1 << 20;
+    /// The profile follows AMD.
+    pub const AMD: u32 = 1 << 21;
 }
 
 /// EVEX displacement scaling and memory width: the manual's tuple type (SDM volume 2, 2.7.5).
@@ -838,9 +840,11 @@ pub mod attr {
     /// Waits for pending x87 exceptions.
     pub const WAITING: u32 = 1 << 16;
     /// Has memory at a vector of addresses.
-    pub const VSIB: u32 = 1 << 18;
+    pub const VSIB: u32 = 1 << 19;
     /// The 256-bit form needs AVX2.
     pub const AVX2_256: u32 = 1 << 17;
+    /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
+    pub const LOW_HALF: u32 = 1 << 18;
 }
 
 /// One opcode line of the manual.

@@ -44,6 +44,8 @@ fn gpr_at(reg: u8) -> i32 {
 pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<Recipe, StubError> {
     let mut recipe = Recipe::new(Body::new(rewritten.as_slice())?);
     let vex = insn.is_vex();
+    // A register that is read at two widths is loaded once, at the greater one.
+    let mut widths = [0; 32];
     for (i, slot) in insn.slots().iter().enumerate() {
         let uses = insn.uses(i);
         match slot.kind {
@@ -51,12 +53,7 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
                 // A legacy destination narrower than the register keeps the rest of it.
                 let keeps = !vex && uses.writes() && slot.size < 16;
                 if uses.reads() || keeps {
-                    let kind = match slot.size {
-                        0..=16 => MoveKind::Xmm,
-                        17..=32 => MoveKind::Ymm,
-                        _ => MoveKind::Zmm,
-                    };
-                    recipe.loads.push(Move::new(kind, slot.reg, zmm_at(slot.reg)))?;
+                    widths[slot.reg as usize & 31] = widths[slot.reg as usize & 31].max(slot.size.max(1));
                 }
                 if uses.writes() {
                     let kind = match (vex, host.avx512f, slot.size) {
@@ -89,6 +86,14 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
             }
             _ => {}
         }
+    }
+    for (reg, width) in (0..).zip(widths).filter(|(_, width)| *width != 0) {
+        let kind = match width {
+            0..=16 => MoveKind::Xmm,
+            17..=32 => MoveKind::Ymm,
+            _ => MoveKind::Zmm,
+        };
+        recipe.loads.push(Move::new(kind, reg, zmm_at(reg)))?;
     }
     if let Some(k) = insn.opmask() {
         recipe.loads.push(Move::new(host.mask(), k, k_at(k)))?;
