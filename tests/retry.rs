@@ -312,7 +312,10 @@ fn stores_across_pages_write_all_or_nothing() {
             return;
         };
         assert_eq!((event.vector, event.error_code), (14, Some(if case.cpu.cpl() == 3 { 7 } else { 3 })));
-        assert_eq!(event.cr2.map(|a| a % 4096), Some(0), "{}: CR2 is the first failing byte", case.name());
+        // Of an FXSAVE image the last byte is looked at first (seen on Zen 3): it lies 255 bytes into the second page.
+        let image = case.form.insn.memory().is_some_and(|(slot, _)| slot.size == 512);
+        let first = if image { 255 } else { 0 };
+        assert_eq!(event.cr2.map(|a| a % 4096), Some(first), "{}: CR2 is the first failing byte", case.name());
         cpu.update(|s| s.cr2 = 0);
         if !case.repeats {
             assert_eq!(vm.written(), [], "{}: bytes of the first page were written", case.name());
