@@ -20,7 +20,7 @@ fn table() {
         64 | 66 0f e7 0b | rbx=21008 | #GP(0)
         64 | 66 0f 3a 16 0b 02 | xmm1=000102030405060708090a0b0c0d0e0f | @21000=08090a0b W4@21000
         64 | 66 0f f7 cb | xmm1=000102030405060708090a0b0c0d0e0f xmm3=800000000000000000000000000000ff | @33000=00 @3300f=0f W1@33000 W1@3300f
-        64 | 66 0f f7 cb | xmm3=00000000000000000000000000000000 absent=33 | #PF(2)@33000 | all sixteen bytes have to be writable, whatever the mask (seen on Zen 3)
+        64 | 66 0f f7 cb | xmm3=00000000000000000000000000000000 absent=33 | #PF(2)@33000 | no byte, but the page is checked as processors check it
         64 | 66 0f f7 cb | rdi=33fff xmm1=0102 xmm3=ffff readonly=34 | #PF(3)@34000 | no byte is stored
         64 | 66 64 0f f7 cb | rdi=10 xmm1=0102 xmm3=ff | @50010=01
         64 | 67 66 0f f7 cb | rdi=fffffff8 xmm1=000102030405060708090a xmm3=800000000000000080 | @0=08 @fffffff8=00 W1@fffffff8 W1@0 | 32-bit addresses wrap: what is written is what was probed
