@@ -448,3 +448,26 @@ fn code_across_pages_faults_where_it_is_missing() {
     vm.put_code(code_address(&cpu), &[0x83, 0x03, 1]);
     assert!(matches!(engine.step(&mut cpu, &mut vm), Outcome::Completed(_)));
 }
+
+/// AMD processors leave the flags of the last comparison when a repetition is interrupted: its end is the same.
+#[test]
+fn retry_of_comparisons_on_amd() {
+    let profile = Profile::all().with_vendor(encore86::Vendor::Amd);
+    let mut engine = Engine::new(profile.clone()).unwrap();
+    let mut retries = 0;
+    for form in encode::all(Mode::Long64, &profile, DATA).iter().filter(|f| f.row.is(attr::REPCC)) {
+        let case = Case::new(form, Place::Crossing, Device::default());
+        let (mut end, mut seen) = (case.cpu.clone(), case.vm(Spoil::Nothing));
+        let outcome = engine.step(&mut end, &mut seen);
+        let (mut cpu, mut vm) = (case.cpu.clone(), case.vm(Spoil::EachOnce));
+        let again = loop {
+            match engine.step(&mut cpu, &mut vm) {
+                Outcome::Retry => retries += 1,
+                other => break other,
+            }
+        };
+        assert_eq!(again, outcome, "{}", case.name());
+        same_end(&case, "Retry at each access", (&cpu, &vm), (&end, &seen));
+    }
+    assert!(retries > 30, "{retries}");
+}

@@ -209,9 +209,11 @@ pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut M
     integer::aligned(cpu, at, 8)?;
     mem.probe(at, 8, &access)?;
     let rest = address::truncate(offset.wrapping_add(8), insn.asize);
-    mem.probe(address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?, 8, &access)?;
+    let upper = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
+    mem.probe(upper, 8, &access)?;
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        mem.write(address::advance(cpu, at, i), &data.0[i as usize..=i as usize], &access)?;
+        let to = if i < 8 { address::advance(cpu, at, i) } else { address::advance(cpu, upper, i - 8) };
+        mem.write(to, &data.0[i as usize..=i as usize], &access)?;
     }
     Ok(())
 }

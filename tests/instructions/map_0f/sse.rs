@@ -23,6 +23,7 @@ fn table() {
         64 | 66 0f f7 cb | xmm3=00000000000000000000000000000000 absent=33 | #PF(2)@33000 | no byte, but the page is checked as processors check it
         64 | 66 0f f7 cb | rdi=33fff xmm1=0102 xmm3=ffff readonly=34 | #PF(3)@34000 | no byte is stored
         64 | 66 64 0f f7 cb | rdi=10 xmm1=0102 xmm3=ff | @50010=01
+        64 | 67 66 0f f7 cb | rdi=fffffff8 xmm1=000102030405060708090a xmm3=800000000000000080 | @0=08 @fffffff8=00 W1@fffffff8 W1@0 | 32-bit addresses wrap: what is written is what was probed
         64 | 0f 58 0b | +em | #UD
         64 | 0f 58 0b | +ts | #NM
         64 | 0f 58 0b | +em +ts | #UD | #UD comes first
