@@ -3,7 +3,7 @@
 //! Encodings are made from the table's rows (`encode`), operands are put where something can happen (`case`, `sites`),
 //! the same bytes run on the host (`encore86_oracle`) and in the engine over a copy of the memory (`machine`), and
 //! everything is compared (`compare`). `ENCORE86_CASES` multiplies the cases, `ENCORE86_SEED` repeats a run,
-//! `ENCORE86_FORM` picks the rows whose form contains the text.
+//! `ENCORE86_FORM` picks the rows whose form contains the text, `ENCORE86_FEATURE` those with a feature whose name does.
 
 #[path = "hardware/case.rs"]
 mod case;
@@ -178,13 +178,17 @@ fn compare_mode(mode: Mode, cases: f64) {
     let suite = ["hardware long64", "hardware compat32", "hardware compat16"][mode as usize];
     let seed = Random::from_env(suite, 0x86).seed();
     let wanted = std::env::var("ENCORE86_FORM").unwrap_or_default();
+    let feature = std::env::var("ENCORE86_FEATURE").unwrap_or_default();
+    let picked = |row: &Row| {
+        row.form().to_string().contains(&wanted) && row.features.into_iter().any(|f| f.name().contains(&feature))
+    };
     let cases = (cases * scale()).ceil() as u64;
     let mut skips = Skips::new(suite);
     let mut tally = Tally::default();
     let mut bench = Bench::new(mode);
     let started = std::time::Instant::now();
     for (number, row) in tables::rows().enumerate() {
-        if !encode::in_mode(row, mode, bench.profile.vendor()) || !row.form().to_string().contains(&wanted) {
+        if !encode::in_mode(row, mode, bench.profile.vendor()) || !picked(row) {
             continue;
         }
         if let Some(reason) = excluded::reason(row) {
@@ -209,7 +213,7 @@ fn compare_mode(mode: Mode, cases: f64) {
         started.elapsed().as_secs_f64()
     ));
     assert_eq!(mismatches, 0, "{suite}: the engine and the host differ, see above");
-    assert!(cases > 0 || !wanted.is_empty(), "nothing was compared");
+    assert!(cases > 0 || !wanted.is_empty() || !feature.is_empty(), "nothing was compared");
 }
 
 fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
