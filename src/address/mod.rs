@@ -44,11 +44,18 @@ pub(crate) enum Intent {
 #[inline(always)]
 pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
     if cpu.word().flat {
-        let base = if matches!(seg, Seg::Fs | Seg::Gs) { cpu.seg(seg).base } else { 0 };
-        let linear = base.wrapping_add(offset);
         // First and last byte in one compare: canonical addresses lie within `half` of 0.
         let half = cpu.word().canonical_half;
-        if linear.wrapping_add(half) > (2 * half).wrapping_sub(len) {
+        let canonical = |at: u64| at.wrapping_add(half) <= (2 * half).wrapping_sub(len);
+        if !canonical(offset) {
+            return Err(refused(seg, "the address is not canonical"));
+        }
+        if !matches!(seg, Seg::Fs | Seg::Gs) {
+            return Ok(offset);
+        }
+        // Before and after the base of FS or GS is added.
+        let linear = cpu.seg(seg).base.wrapping_add(offset);
+        if !canonical(linear) {
             return Err(refused(seg, "the address is not canonical"));
         }
         return Ok(linear);

@@ -64,8 +64,8 @@ fn rotate_left(a: u64, n: u32, bits: u32) -> u64 {
     if n == 0 { a } else { (a << n | a >> (bits - n)) & (u64::MAX >> (64 - bits)) }
 }
 
-/// SHLD and SHRD. `None` for a count of 0. Counts above a 16-bit operand's width rotate through both operands, as
-/// processors do.
+/// SHLD and SHRD. `None` for a count of 0. Counts above a 16-bit operand's width, which are undefined, bring in the source
+/// again and clear CF, as AMD's processors do.
 pub(crate) fn double_shift(left: bool, a: u64, b: u64, count: u64, size: u16) -> Option<Result> {
     let bits = u32::from(size) * 8;
     let count = (count & if size == 8 { 63 } else { 31 }) as u32;
@@ -74,19 +74,20 @@ pub(crate) fn double_shift(left: bool, a: u64, b: u64, count: u64, size: u16) ->
     }
     let m = mask(size);
     let (a128, b128) = (u128::from(a), u128::from(b));
-    // Between copies of `a`, so that a count beyond 16 brings in what processors bring in; 64 bits need no third.
+    let beyond = count > bits;
     let (value, carry) = match (left, bits) {
         (true, 64) => (((a128 << 64 | b128) << count >> 64) as u64, a >> (64 - count) & 1),
         (true, _) => {
-            let three = (a128 << (2 * bits) | b128 << bits | a128) << count;
+            let three = (a128 << (2 * bits) | b128 << bits | b128) << count;
             ((three >> (2 * bits)) as u64 & m, (three >> (3 * bits)) as u64 & 1)
         }
         (false, 64) => (((b128 << 64 | a128) >> count) as u64, a >> (count - 1) & 1),
         (false, _) => {
-            let three = a128 << (2 * bits) | b128 << bits | a128;
+            let three = b128 << (2 * bits) | b128 << bits | a128;
             ((three >> count) as u64 & m, (three >> (count - 1)) as u64 & 1)
         }
     };
+    let carry = if beyond { 0 } else { carry };
     let overflow = (a ^ value) >> (bits - 1) & 1;
     Some(Result { value, flags: carry | overflow << 11 | result_flags(value, size) })
 }

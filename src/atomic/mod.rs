@@ -115,7 +115,7 @@ pub(crate) fn compare_exchange_pair<V: Vmm + ?Sized>(
 ) -> Result<(), Halt> {
     let len = usize::from(insn.slots[0].size);
     let half = len as u32 * 4;
-    if len == 16 && linear % 16 != 0 {
+    if len == 16 && !linear.is_multiple_of(16) {
         return Err(Event::gp0("CMPXCHG16B on a misaligned address").into());
     }
     let part = |register: usize| u128::from(cpu.gpr[register] & alu::mask(len as u16 / 2));

@@ -47,7 +47,11 @@ impl Lane {
             && insn.base < RIP
             && insn.mem != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) && insn.aaa == 0 {
-            return if insn.mem < 4 && insn.slots[insn.mem as usize].size.is_power_of_two() { Lane::Vector } else { Lane::General };
+            return if insn.mem < 4 && insn.slots[insn.mem as usize].size.is_power_of_two() {
+                Lane::Vector
+            } else {
+                Lane::General
+            };
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
         let [dst, src, ..] = insn.slots;

@@ -112,7 +112,8 @@ fn run_effects<V: Vmm + ?Sized>(
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
     let offset = offset(op, cpu, insn);
     let linear = address::linear(cpu, insn.seg, offset, u64::from(size), intent)?;
-    integer::aligned(cpu, linear, size)?;
+    // CMPXCHG16B has a #GP of its own for what is not aligned.
+    integer::aligned(cpu, linear, if size == 16 { 1 } else { size })?;
     if !uses.writes() {
         let value = load(mem, linear, size)?;
         let effects = execute(op, cpu, insn, values(cpu, insn, at, value))?;

@@ -142,8 +142,9 @@ fn element<V: Vmm + ?Sized>(
     let mut flags = None;
     match op {
         StrOp::Movs => {
-            let (from, to) = (source(cpu)?, destination(cpu, Intent::Write)?);
+            let from = source(cpu)?;
             mem.read(from, &mut buf[..bytes], &read)?;
+            let to = destination(cpu, Intent::Write)?;
             mem.write_last(to, &buf[..bytes], &write)?;
         }
         StrOp::Stos => {

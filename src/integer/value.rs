@@ -137,10 +137,11 @@ fn compare_exchange(cpu: &Cpu, memory: u64, new: u64, size: u16) -> Effects {
     let accumulator = cpu.gpr[RAX] & mask(size);
     let compared = alu::sub(accumulator, memory, false, size);
     let equal = compared.flags & ZF != 0;
-    // Memory is written either way: a failed compare writes the old value back.
+    // Memory is written either way: a failed compare writes the old value back. A register is not, so that the upper half
+    // of a 32-bit one stays.
     Effects {
         value: if equal { new } else { memory },
-        writes: true,
+        writes: equal,
         second: (!equal).then_some((fixed(RAX as u8, size), memory)),
         flag_mask: rflags::ARITH,
         flags: compared.flags,
@@ -185,6 +186,8 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
             let ones = u64::from(b.count_ones());
             Effects { flag_mask: rflags::ARITH, flags: if b == 0 { ZF } else { 0 }, ..Effects::value(ones) }
         }
+        // Undefined for 16 bits; processors clear them.
+        IntOp::Bswap if size == 2 => Effects::value(0),
         IntOp::Bswap => Effects::value(a.swap_bytes() >> (64 - u32::from(size) * 8)),
         IntOp::Lahf => Effects::value(flags & 0xd7 | 2),
         IntOp::Sahf => Effects::flags_only(rflags::ARITH & 0xff, a),

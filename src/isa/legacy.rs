@@ -185,6 +185,7 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("dec", Primary, 0x48, &[RW(Zv)]).not64().flags(INCDEC).does(Dec),
         legacy("push", Primary, 0x50, &[R(Zstack)]).d64().seq(SeqOp::Push),
         legacy("pop", Primary, 0x58, &[W(Zstack)]).d64().seq(SeqOp::Pop),
+        legacy("movsxd", Primary, 0x63, &[W(Gv), R(Ed)]).only64().amd().does(Movsx),
         legacy("movsxd", Primary, 0x63, &[W(Gv), R(Ez)]).only64().does(Movsx),
         legacy("push", Primary, 0x68, &[R(Iz)]).d64().seq(SeqOp::Push),
         legacy("imul", Primary, 0x69, &[W(Gv), R(Ev), R(Iz)]).flags(MULTIPLY).does(Imul),
@@ -306,6 +307,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("prefetch", M0f, 0x0d, &[N(Mb)]).digit(0).system(SysOp::Prefetch),
         legacy("prefetchw", M0f, 0x0d, &[N(Mb)]).digit(1).system(SysOp::Prefetch),
         legacy("prefetchwt1", M0f, 0x0d, &[N(Mb)]).digit(2).system(SysOp::Prefetch),
+        legacy("nop", M0f, 0x0d, &[N(Ev)]).reg().amd().system(SysOp::Ud),
         legacy("nop", M0f, 0x0d, &[N(Ev)]).does(Nop),
         legacy("prefetchnta", M0f, 0x18, &[N(Mb)]).digit(0).system(SysOp::Prefetch),
         legacy("prefetcht0", M0f, 0x18, &[N(Mb)]).digit(1).system(SysOp::Prefetch),
@@ -361,8 +363,8 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("xadd", M0f, 0xc1, &[RW(Ev), RW(Gv)]).lock().flags(ADD).does(Xadd),
         legacy("movnti", M0f, 0xc3, &[W(My), R(Gy)]).pp(NP).cpuid(Sse2).does(Mov),
         legacy("cmpxchg16b", M0f, 0xc7, &[RCW(Mdq)]).digit(1).only64().w1().lock().cpuid(Cx16).flags(ZFONLY).does(CmpxchgPair),
-        legacy("cmpxchg8b", M0f, 0xc7, &[RCW(Mq)]).digit(1).lock().cpuid(Cx8).flags(ZFONLY).does(CmpxchgPair),
-        legacy("bswap", M0f, 0xc8, &[RW(Zy)]).does(Bswap),
+        legacy("cmpxchg8b", M0f, 0xc7, &[RCW(Mq)]).digit(1).w0().lock().cpuid(Cx8).flags(ZFONLY).does(CmpxchgPair),
+        legacy("bswap", M0f, 0xc8, &[RW(Zv)]).does(Bswap),
     ],
 ];
 

@@ -28,7 +28,7 @@ mod letters {
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
-        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack; Zy = GprOpcode Y;
+        Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
         Vd = VecReg D; Vq = VecReg Q; Vdq = VecReg Dq; Vqq = VecReg Qq; Vx = VecReg X; Vxh = VecReg Xh;
 
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
@@ -141,7 +141,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         match spec.loc {
             GprVvvv | VecVvvv | MaskVvvv => attrs |= attr::VVVV,
             GprOpcode => attrs |= attr::PLUS_R,
-            Mem | Vsib => select.mask |= sel::REGISTER,
+            Vsib => {
+                attrs |= attr::VSIB;
+                select.mask |= sel::REGISTER;
+            }
+            Mem => select.mask |= sel::REGISTER,
             GprRm | VecRm | MaskRm | MmxRm | StRm => {
                 select.mask |= sel::REGISTER;
                 select.value |= sel::REGISTER;
@@ -170,6 +174,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         exec: Exec::Missing,
         replayed_as: opcode,
     }
+}
+
+impl Row {
+    /// No row: what an instruction that is not decoded yet points to.
+    pub(crate) const NONE: Row = row("", Space::Legacy, Map::Primary, 0, &[]);
 }
 
 /// A row without a prefix of its own space.
@@ -281,6 +290,16 @@ impl Row {
     /// Operand size before defaults: 0 = 16, 1 = 32, 2 = 64.
     pub(super) const fn osize(self, code: u32) -> Row {
         self.sel(sel::OSIZE, code << sel::OSIZE_SHIFT)
+    }
+
+    /// AMD's processors only.
+    pub(super) const fn amd(self) -> Row {
+        self.sel(sel::AMD, sel::AMD)
+    }
+
+    /// Reads the lower half of a memory operand alone.
+    pub(super) const fn low_half(self) -> Row {
+        self.attr(attr::LOW_HALF)
     }
 
     /// Address size: 0 = 16, 1 = 32, 2 = 64.
@@ -439,7 +458,7 @@ pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
         } else {
             1
         };
-        assert!(r.opcode as usize % span == 0, "a row that spans opcodes begins at a multiple of its span");
+        assert!((r.opcode as usize).is_multiple_of(span), "a row that spans opcodes begins at a multiple of its span");
         if i > 0 {
             assert!(rows[i - 1].opcode <= r.opcode, "rows stand in the order of their opcodes");
             assert!(rows[i - 1].map as u8 == r.map as u8, "a table holds one opcode map");

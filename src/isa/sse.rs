@@ -10,6 +10,11 @@ const fn int(name: &'static str, opcode: u8) -> Row {
     sse(name, P0F, P66, opcode, &[RW(Vdq), R(Wdq)])
 }
 
+/// The same, of the lower halves.
+const fn low(name: &'static str, opcode: u8) -> Row {
+    int(name, opcode).low_half()
+}
+
 /// The same in map 0F38.
 const fn int38(name: &'static str, opcode: u8, feature: super::Feature) -> Row {
     sse(name, P0F38, P66, opcode, &[RW(Vdq), R(Wdq)]).cpuid(feature)
@@ -63,8 +68,8 @@ pub(super) static M0F: &[Row] = rows![
         sse("movddup", P0F, F2, 0x12, &[W(Vdq), R(Wq)]).cpuid(Sse3).free(),
         sse("movlps", P0F, NP, 0x13, &[W(Mq), R(Vq)]).cpuid(Sse).free(),
         sse("movlpd", P0F, P66, 0x13, &[W(Mq), R(Vq)]).free(),
-        sse("unpcklps", P0F, NP, 0x14, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
-        sse("unpcklpd", P0F, P66, 0x14, &[RW(Vdq), R(Wdq)]),
+        sse("unpcklps", P0F, NP, 0x14, &[RW(Vdq), R(Wdq)]).cpuid(Sse).low_half(),
+        sse("unpcklpd", P0F, P66, 0x14, &[RW(Vdq), R(Wdq)]).low_half(),
         sse("unpckhps", P0F, NP, 0x15, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
         sse("unpckhpd", P0F, P66, 0x15, &[RW(Vdq), R(Wdq)]),
         sse("movlhps", P0F, NP, 0x16, &[RW(Vdq), R(Udq)]).cpuid(Sse),
@@ -106,10 +111,10 @@ pub(super) static M0F: &[Row] = rows![
         sse("cvtdq2ps", P0F, NP, 0x5b, &[W(Vdq), R(Wdq)]).fp(),
         sse("cvtps2dq", P0F, P66, 0x5b, &[W(Vdq), R(Wdq)]).fp(),
         sse("cvttps2dq", P0F, F3, 0x5b, &[W(Vdq), R(Wdq)]).fp(),
-        int("punpcklbw", 0x60), int("punpcklwd", 0x61), int("punpckldq", 0x62), int("packsswb", 0x63),
+        low("punpcklbw", 0x60), low("punpcklwd", 0x61), low("punpckldq", 0x62), int("packsswb", 0x63),
         int("pcmpgtb", 0x64), int("pcmpgtw", 0x65), int("pcmpgtd", 0x66), int("packuswb", 0x67),
         int("punpckhbw", 0x68), int("punpckhwd", 0x69), int("punpckhdq", 0x6a), int("packssdw", 0x6b),
-        int("punpcklqdq", 0x6c), int("punpckhqdq", 0x6d),
+        low("punpcklqdq", 0x6c), int("punpckhqdq", 0x6d),
         sse("movq", P0F, P66, 0x6e, &[W(Vdq), R(Eq)]).w1().only64().free(),
         sse("movd", P0F, P66, 0x6e, &[W(Vdq), R(Ed)]).free(),
         sse("movdqa", P0F, P66, 0x6f, &[W(Vdq), R(Wdq)]).aligned(),
@@ -148,13 +153,13 @@ pub(super) static M0F: &[Row] = rows![
         sse("shufpd", P0F, P66, 0xc6, &[RW(Vdq), R(Wdq), R(Ib)]),
         sse("addsubpd", P0F, P66, 0xd0, &[RW(Vdq), R(Wdq)]).cpuid(Sse3).fp(),
         sse("addsubps", P0F, F2, 0xd0, &[RW(Vdq), R(Wdq)]).cpuid(Sse3).fp(),
-        int("psrlw", 0xd1), int("psrld", 0xd2), int("psrlq", 0xd3), int("paddq", 0xd4), int("pmullw", 0xd5),
+        low("psrlw", 0xd1), low("psrld", 0xd2), low("psrlq", 0xd3), int("paddq", 0xd4), int("pmullw", 0xd5),
         sse("movq", P0F, P66, 0xd6, &[W(Mq), R(Vdq)]).free(),
         sse("movq", P0F, P66, 0xd6, &[W(Udq), R(Vdq)]),
         sse("pmovmskb", P0F, P66, 0xd7, &[W(Gd), R(Udq)]),
         int("psubusb", 0xd8), int("psubusw", 0xd9), int("pminub", 0xda), int("pand", 0xdb),
         int("paddusb", 0xdc), int("paddusw", 0xdd), int("pmaxub", 0xde), int("pandn", 0xdf),
-        int("pavgb", 0xe0), int("psraw", 0xe1), int("psrad", 0xe2), int("pavgw", 0xe3), int("pmulhuw", 0xe4), int("pmulhw", 0xe5),
+        int("pavgb", 0xe0), low("psraw", 0xe1), low("psrad", 0xe2), int("pavgw", 0xe3), int("pmulhuw", 0xe4), int("pmulhw", 0xe5),
         sse("cvttpd2dq", P0F, P66, 0xe6, &[W(Vdq), R(Wdq)]).fp(),
         sse("cvtdq2pd", P0F, F3, 0xe6, &[W(Vdq), R(Wq)]).free(),
         sse("cvtpd2dq", P0F, F2, 0xe6, &[W(Vdq), R(Wdq)]).fp(),
@@ -162,7 +167,7 @@ pub(super) static M0F: &[Row] = rows![
         int("psubsb", 0xe8), int("psubsw", 0xe9), int("pminsw", 0xea), int("por", 0xeb),
         int("paddsb", 0xec), int("paddsw", 0xed), int("pmaxsw", 0xee), int("pxor", 0xef),
         sse("lddqu", P0F, F2, 0xf0, &[W(Vdq), R(Mdq)]).cpuid(Sse3).free(),
-        int("psllw", 0xf1), int("pslld", 0xf2), int("psllq", 0xf3), int("pmuludq", 0xf4), int("pmaddwd", 0xf5), int("psadbw", 0xf6),
+        low("psllw", 0xf1), low("pslld", 0xf2), low("psllq", 0xf3), int("pmuludq", 0xf4), int("pmaddwd", 0xf5), int("psadbw", 0xf6),
         sse("maskmovdqu", P0F, P66, 0xf7, &[R(Vdq), R(Udq)]).element(1).free().shape(Shape::ByteMask),
         int("psubb", 0xf8), int("psubw", 0xf9), int("psubd", 0xfa), int("psubq", 0xfb),
         int("paddb", 0xfc), int("paddw", 0xfd), int("paddd", 0xfe),

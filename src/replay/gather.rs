@@ -6,13 +6,14 @@
 use super::run::sign_bits;
 use super::{mark_dirty, vector};
 use crate::access::{Halt, Kind, Mem, crosses};
-use crate::address::{self, Intent};
+use crate::address::{self, Intent, string_offset};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
 use crate::cpu::{Cpu, Zmm};
 use crate::decode::Insn;
 use crate::event::Stop;
+use crate::integer;
 use crate::isa::row::Space;
 
 /// Geometry of a VSIB operand.
@@ -68,7 +69,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     };
     let wanted = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
-    let mut result = Ok(());
+    let (mut result, mut failed) = (Ok(()), None);
     // While all goes well nothing is remembered; when an element has to wait, those before it are.
     let mut remember = !mem.journal.is_idle();
     for i in 0..vsib.count {
@@ -78,7 +79,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         let at = match vsib.address(cpu, insn, i, Intent::Read) {
             Ok(at) => at,
             Err(halt) => {
-                result = Err(halt);
+                (result, failed) = (Err(halt), Some(i));
                 break;
             }
         };
@@ -94,7 +95,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
                     if stop == Stop::Retry {
                         remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
                     }
-                    result = Err(stop.into());
+                    (result, failed) = (Err(stop.into()), Some(i));
                     break;
                 }
             }
@@ -105,21 +106,21 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         }
         result = mem.read(at, &mut dst.0[element], &access);
         if result.is_err() {
+            failed = Some(i);
             break;
         }
         bits &= !(1 << i);
     }
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
-        let done = result.is_ok();
-        if done {
+        if failed.is_none() {
             dst.0[vsib.count * vsib.width..].fill(0);
         }
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
         mark_dirty(cpu, insn.reg, usize::from(insn.vl));
         if vex {
-            commit_sign_mask(cpu, insn, &vsib, bits, done);
+            commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
-            commit_opmask(cpu, insn, &vsib, bits, done);
+            commit_opmask(cpu, insn, &vsib, bits, failed.is_none());
         }
     }
     result
@@ -149,15 +150,13 @@ fn remember_elements<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, 
     }
 }
 
-/// The mask register of a VEX gather: remaining elements all ones, the rest zero.
-fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, bits: u64, done: bool) {
+/// The mask register of a VEX gather: zero in the end; after a fault, zero below the element that failed and else as it
+/// was.
+fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usize>) {
     let mut mask = Zmm([0; 64]);
-    if !done {
+    if let Some(failed) = failed {
         mask = *vector(cpu, insn.vvvv);
-        for i in 0..vsib.count {
-            let ones = if bits >> i & 1 != 0 { 0xff } else { 0 };
-            mask.0[i * vsib.width..(i + 1) * vsib.width].fill(ones);
-        }
+        mask.0[..failed * vsib.width].fill(0);
     }
     cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
     mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
@@ -205,20 +204,21 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
 /// MASKMOVDQU: bytes of ModRM.reg whose mask byte in ModRM.rm has its sign bit set, to DS:rDI.
 ///
 /// # Errors
-/// Every byte is probed before the first is stored.
+/// All sixteen bytes have to be writable, whatever the mask. Nothing is stored otherwise.
 pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let data = *vector(cpu, insn.reg);
     let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
     let access = mem.access(AccessKind::Write, 1);
-    let address = |cpu: &Cpu, i: u64| -> Result<u64, Halt> {
-        let offset = address::truncate(cpu.gpr[RDI].wrapping_add(i), insn.asize);
-        Ok(address::linear(cpu, insn.segment(), offset, 1, Intent::Write)?)
-    };
+    let offset = string_offset(cpu, insn, RDI);
+    let at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
+    integer::aligned(cpu, at, 8)?;
+    mem.probe(at, 8, &access)?;
+    let rest = address::truncate(offset.wrapping_add(8), insn.asize);
+    let upper = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
+    mem.probe(upper, 8, &access)?;
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        mem.probe(address(cpu, i)?, 1, &access)?;
-    }
-    for i in (0..16u64).filter(|i| bits >> i & 1 != 0) {
-        mem.write(address(cpu, i)?, &data.0[i as usize..=i as usize], &access)?;
+        let to = if i < 8 { address::advance(cpu, at, i) } else { address::advance(cpu, upper, i - 8) };
+        mem.write(to, &data.0[i as usize..=i as usize], &access)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
 //! and writes guest memory around the call, `gather` does the sequences that need no stub, `x87` the stack.
 
+mod float;
 mod gather;
 mod recipe;
 mod rewrite;

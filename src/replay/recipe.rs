@@ -37,19 +37,6 @@ fn gpr_at(reg: u8) -> i32 {
     (offset_of!(Cpu, gpr) + reg as usize * 8) as i32
 }
 
-/// How many bytes of a vector operand's register the stub loads: 0, 16, 32 or 64.
-fn loaded(insn: &Insn, i: usize) -> u16 {
-    let (slot, uses) = (insn.slots[i], insn.uses(i));
-    // A legacy destination narrower than the register keeps the rest of it.
-    let keeps = !insn.is_vex() && uses.writes() && slot.size < 16;
-    match slot.size {
-        _ if slot.kind != SlotKind::Vector || !uses.reads() && !keeps => 0,
-        0..=16 => 16,
-        17..=32 => 32,
-        _ => 64,
-    }
-}
-
 /// The stub of `insn` around its rewritten bytes.
 ///
 /// # Errors
@@ -57,20 +44,16 @@ fn loaded(insn: &Insn, i: usize) -> u16 {
 pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<Recipe, StubError> {
     let mut recipe = Recipe::new(Body::new(rewritten.as_slice())?);
     let vex = insn.is_vex();
+    // A register that is read at two widths is loaded once, at the greater one.
+    let mut widths = [0; 32];
     for (i, slot) in insn.slots().iter().enumerate() {
         let uses = insn.uses(i);
         match slot.kind {
             SlotKind::Vector => {
-                let kind = match loaded(insn, i) {
-                    0 => None,
-                    16 => Some(MoveKind::Xmm),
-                    32 => Some(MoveKind::Ymm),
-                    _ => Some(MoveKind::Zmm),
-                };
-                // A register that is also another, wider operand is loaded once, for a load clears what is above it.
-                let wider = |j: usize| insn.slots[j].reg == slot.reg && loaded(insn, j) > loaded(insn, i);
-                if let Some(kind) = kind.filter(|_| !(0..insn.slots().len()).any(wider)) {
-                    recipe.loads.push(Move::new(kind, slot.reg, zmm_at(slot.reg)))?;
+                // A legacy destination narrower than the register keeps the rest of it.
+                let keeps = !vex && uses.writes() && slot.size < 16;
+                if uses.reads() || keeps {
+                    widths[slot.reg as usize & 31] = widths[slot.reg as usize & 31].max(slot.size.max(1));
                 }
                 if uses.writes() {
                     let kind = match (vex, host.avx512f, slot.size) {
@@ -103,6 +86,14 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
             }
             _ => {}
         }
+    }
+    for (reg, width) in (0..).zip(widths).filter(|(_, width)| *width != 0) {
+        let kind = match width {
+            0..=16 => MoveKind::Xmm,
+            17..=32 => MoveKind::Ymm,
+            _ => MoveKind::Zmm,
+        };
+        recipe.loads.push(Move::new(kind, reg, zmm_at(reg)))?;
     }
     if let Some(k) = insn.opmask() {
         recipe.loads.push(Move::new(host.mask(), k, k_at(k)))?;

@@ -1,7 +1,7 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::gather;
 use super::{Replayer, mark_dirty, vector};
+use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::bus::{AccessKind, Vmm};
@@ -17,7 +17,9 @@ use encore86_stubs::StubRef;
 
 /// Exception flags that are found before the computation: IE, DE, ZE.
 const PRE_COMPUTATION: u32 = 7;
+const OE: u32 = 1 << 3;
 const UE: u32 = 1 << 4;
+const PE: u32 = 1 << 5;
 const FTZ: u32 = 1 << 15;
 /// DAZ, rounding control, FTZ.
 const CONTROL: u32 = 0xe040;
@@ -120,6 +122,9 @@ impl Replayer {
             // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
             // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
             match size {
+                16 if insn.row.is(attr::LOW_HALF) => {
+                    mem.read_last(linear, &mut operand[..8], &mem.access(AccessKind::Read, 8))?;
+                }
                 16 => mem.read_last(linear, &mut operand[..16], &access)?,
                 _ => mem.read_last(linear, &mut operand[..usize::from(size).min(64)], &access)?,
             }
@@ -209,7 +214,7 @@ impl Replayer {
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
         let run = mxcsr & CONTROL | ALL_MASKED;
-        let mut exact_and_tiny = false;
+        let mut tiny = false;
         let exit = if unmasked & UE == 0 {
             self.scratch.0.mxcsr_run = run;
             self.scratch.0.mxcsr_fatal = unmasked;
@@ -228,18 +233,22 @@ impl Replayer {
                 self.scratch.0.mxcsr_run = run & !FTZ;
                 self.scratch.0.mxcsr_fatal = unmasked;
                 let exit = self.call(stub, cpu)?;
-                exact_and_tiny = !exit.is_fault() && trial.mxcsr_flags() & UE != 0;
-                if exact_and_tiny && slot.kind == SlotKind::Vector {
+                tiny = trial.mxcsr_flags() & UE != 0;
+                if tiny && slot.kind == SlotKind::Vector {
                     cpu.vector.zmm[slot.reg as usize & 31] = saved;
                 }
                 exit
             }
         };
-        let raised = exit.mxcsr_flags() | if exact_and_tiny { UE } else { 0 };
+        let mut raised = exit.mxcsr_flags() | if tiny { UE } else { 0 };
+        let extreme = raised & (OE | UE);
+        if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
+            raised &= !PE;
+        }
         let before = raised & unmasked & PRE_COMPUTATION != 0;
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
-        if exit.is_fault() || exact_and_tiny {
+        if exit.is_fault() || tiny {
             return Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
                 Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
             } else {
@@ -276,7 +285,7 @@ fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<()
 }
 
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
-    if size != 0 && linear % u64::from(size) != 0 {
+    if size != 0 && !linear.is_multiple_of(u64::from(size)) {
         return Err(Event::gp0("the operand is not aligned to its size"));
     }
     Ok(())
@@ -302,9 +311,7 @@ fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Resu
         return Err(Event::gp0("the operand is not aligned to its size"));
     }
     let linear = linear?;
-    if legacy || size <= 8 {
-        integer::aligned(cpu, linear, size as u16)?;
-    }
+    integer::aligned(cpu, linear, size.min(16) as u16)?;
     Ok(linear)
 }
 
@@ -316,8 +323,7 @@ pub(super) fn element_address(
     width: usize,
     intent: Intent,
 ) -> Result<u64, Event> {
-    // The operand goes on beyond the address size, as it does without a mask.
-    let offset = address::effective(cpu, insn).wrapping_add(place as u64);
+    let offset = address::truncate(address::effective(cpu, insn).wrapping_add(place as u64), insn.asize);
     address::linear(cpu, insn.seg, offset, width as u64, intent)
 }
 

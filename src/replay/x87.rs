@@ -22,6 +22,7 @@ const IE: u16 = 1;
 const DE: u16 = 2;
 const OE: u16 = 8;
 const UE: u16 = 16;
+const PE: u16 = 32;
 const SF: u16 = 0x40;
 const C1: u16 = 0x200;
 
@@ -65,7 +66,12 @@ impl Replayer {
             X87Op::LoadSt => {
                 let value = cpu.x87.st(insn.rm as usize & 7);
                 let (value, flags) = value.map_or((INDEFINITE, IE | SF), |v| (v, 0));
-                push(&mut cpu.x87, value, flags);
+                let empty = flags != 0;
+                push(&mut cpu.x87, value, flags, profile.vendor());
+                if empty {
+                    // An empty source counts before a full stack.
+                    cpu.x87.fsw &= !C1;
+                }
             }
             X87Op::StoreSt => store_register(&mut cpu.x87, insn),
             X87Op::Store => self.store(cpu, insn, mem, profile, held, false)?,
@@ -126,7 +132,7 @@ impl Replayer {
         self.scratch.1.0[..10].copy_from_slice(&buf);
         let status = self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
         let value = self.result();
-        push(&mut cpu.x87, value, status & (IE | DE));
+        push(&mut cpu.x87, value, status & (IE | DE), profile.vendor());
         Ok(())
     }
 
@@ -139,7 +145,7 @@ impl Replayer {
     ) -> Result<(), Halt> {
         self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
         let value = self.result();
-        push(&mut cpu.x87, value, 0);
+        push(&mut cpu.x87, value, 0, profile.vendor());
         Ok(())
     }
 
@@ -168,9 +174,11 @@ impl Replayer {
         let raised = if value.is_none() { IE | SF } else { status & 0x3f };
         let unmasked = raised & !cpu.x87.fcw & 0x3f;
         let suppressed = unmasked & (IE | OE | UE) != 0;
+        // What is not stored is not rounded.
+        let raised = if suppressed { raised & !PE } else { raised };
         let mut result = [0; 10];
         result[..size].copy_from_slice(&self.scratch.1.0[..size]);
-        let address = operand(cpu, insn, Intent::Write)?;
+        let address = operand(cpu, insn, mem, AccessKind::Write)?;
         let access = mem.access(AccessKind::Write, size as u16);
         if suppressed {
             // The address is still checked.
@@ -188,12 +196,14 @@ impl Replayer {
     }
 }
 
-/// Pushes a result, unless an unmasked exception keeps it from the stack; overflow of the stack counts first.
-fn push(x87: &mut X87, value: [u8; 10], raised: u16) {
+/// Pushes a result, unless an unmasked exception keeps it from the stack; overflow of the stack counts first. AMD's
+/// processors load a denormal whether its exception is masked or not.
+fn push(x87: &mut X87, value: [u8; 10], raised: u16, vendor: Vendor) {
     let full = x87.st(7).is_some();
     let (value, raised) = if full { (INDEFINITE, IE | SF) } else { (value, raised) };
     x87.fsw = x87.fsw & !C1 | raised | if full { C1 } else { 0 };
-    if raised & !x87.fcw & (IE | DE) == 0 {
+    let stops = if vendor == Vendor::Amd { IE } else { IE | DE };
+    if raised & !x87.fcw & stops == 0 {
         let top = x87.top().wrapping_sub(1) & 7;
         x87.set_top(top);
         x87.regs[top] = value;
@@ -246,23 +256,32 @@ fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     }
 }
 
-fn operand(cpu: &Cpu, insn: &Insn, intent: Intent) -> Result<u64, Event> {
-    let size = insn.slots[0].size;
-    let at = address::linear(cpu, insn.segment(), address::effective(cpu, insn), u64::from(size), intent)?;
-    if size.is_power_of_two() {
-        crate::integer::aligned(cpu, at, size)?;
+/// The linear address of the memory operand. An 80-bit one is taken as 8 bytes and 2.
+fn operand(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
+    let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+    let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slots[0].size);
+    let first = size.min(8);
+    let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
+    crate::integer::aligned(cpu, at, first)?;
+    if size > first {
+        let rest = offset.wrapping_add(u64::from(first));
+        if let Err(event) = address::linear(cpu, seg, rest, u64::from(size - first), intent) {
+            let access = mem.access(kind, size);
+            mem.probe(at, usize::from(first), &access)?;
+            return Err(event.into());
+        }
     }
     Ok(at)
 }
 
 fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, Intent::Read)?;
+    let at = operand(cpu, insn, mem, AccessKind::Read)?;
     let access = mem.access(AccessKind::Read, buf.len() as u16);
     mem.read_last(at, buf, &access)
 }
 
 fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, Intent::Write)?;
+    let at = operand(cpu, insn, mem, AccessKind::Write)?;
     let access = mem.access(AccessKind::Write, buf.len() as u16);
     mem.write_last(at, buf, &access)
 }

@@ -3,11 +3,13 @@
 use super::mxcsr_mask;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
+use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, X87};
 use crate::decode::{Insn, prefix};
 use crate::event::Event;
+use crate::integer;
 use crate::profile::{Profile, Vendor};
 
 /// Bytes that the processor transfers: up to XMM7, or XMM15 in 64-bit mode. What lies behind in the 512 bytes stays.
@@ -15,12 +17,26 @@ fn length(insn: &Insn) -> usize {
     if insn.mode() == Mode::Long64 { 416 } else { 288 }
 }
 
-fn image_address(cpu: &Cpu, insn: &Insn, intent: Intent) -> Result<u64, Event> {
-    let at = linear(cpu, insn.segment(), address::effective(cpu, insn), 512, intent)?;
-    if at % 16 != 0 {
-        return Err(Event::gp0("the image is not aligned to 16 bytes"));
+/// Where the image begins. Processors check the limit at its beginning, then its alignment, its last byte, and the others
+/// as they come.
+fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
+    let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+    let (seg, offset) = (insn.segment(), address::effective(cpu, insn));
+    let first = linear(cpu, seg, offset, 1, intent);
+    let before_base = matches!(seg, Seg::Fs | Seg::Gs) && !address::canonical(cpu, offset);
+    if !cpu.word().flat || before_base {
+        first?;
     }
-    Ok(at)
+    let at = address::unchecked(cpu, seg, offset);
+    if !at.is_multiple_of(16) {
+        integer::aligned(cpu, at, 4)?;
+        return Err(Event::gp0("the image is not aligned to 16 bytes").into());
+    }
+    let first = first?;
+    let last = linear(cpu, seg, address::truncate(offset.wrapping_add(511), insn.asize), 1, intent)?;
+    let access = mem.access(kind, 512);
+    mem.probe(last, 1, &Access { offset: 511, ..access })?;
+    Ok(first)
 }
 
 /// Writes the image.
@@ -33,7 +49,7 @@ pub(super) fn fxsave(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     profile: &Profile,
 ) -> Result<(), Halt> {
-    let at = image_address(cpu, insn, Intent::Write)?;
+    let at = image_address(cpu, insn, mem, AccessKind::Write)?;
     let mut image = [0; 416];
     let x87 = &cpu.x87;
     image[0..2].copy_from_slice(&x87.fcw.to_le_bytes());
@@ -74,7 +90,7 @@ pub(super) fn fxrstor(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     profile: &Profile,
 ) -> Result<(), Halt> {
-    let at = image_address(cpu, insn, Intent::Read)?;
+    let at = image_address(cpu, insn, mem, AccessKind::Read)?;
     let mut image = [0; 416];
     let len = length(insn);
     let access = mem.access(AccessKind::Read, len as u16);

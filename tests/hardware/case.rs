@@ -4,6 +4,7 @@ use crate::encode::{Address, Encoding};
 use crate::machine::{Habits, Memory};
 use crate::sites::Sites;
 use encore86::isa::row::{Exec, IntOp, Loc, SeqOp, Shape, StrOp, SysOp, Width, X87Op, attr};
+use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
 use encore86_oracle::{Features, Mode, Oracle, Random, State};
 
@@ -66,6 +67,10 @@ impl Maker<'_> {
         if e.mode != Mode::Long64 {
             state.gpr = state.gpr.map(|value| value & 0xffff_ffff);
         }
+        if self.oracle.vector() == Vector::Avx {
+            // What the host has not, the engine may clear.
+            state.zmm.iter_mut().for_each(|zmm| zmm[32..].fill(0));
+        }
         if self.random.one_in(8) {
             state.rflags |= AC;
         }
@@ -85,13 +90,15 @@ impl Maker<'_> {
     /// Habits of the bus for a case.
     pub fn habits(&mut self) -> Habits {
         let r = &mut *self.random;
+        // A block is read anew after a retry: RAM does not answer late each time.
+        let later = r.one_in(8);
         let width = r.one_in(8).then(|| r.pick(&[1, 2, 4, 8, 16]));
         Habits {
             ram: width.is_none() && r.one_in(2),
-            blocks: width.is_none() && r.one_in(2),
+            blocks: width.is_none() && !later && r.one_in(2),
             atomic: r.one_in(4),
             width,
-            later: r.one_in(8),
+            later,
             interrupt: r.one_in(8),
         }
     }

@@ -103,12 +103,14 @@ pub fn bits(mode: Mode) -> usize {
 }
 
 /// May rows of this kind appear in the mode at all?
-pub fn in_mode(row: &Row, mode: Mode) -> bool {
+pub fn in_mode(row: &Row, mode: Mode, vendor: Vendor) -> bool {
     let long = mode == Mode::Long64;
     let forced_w = row.space == Space::Legacy && row.select.value & sel::W != 0;
     let osize64 = row.select.mask & sel::OSIZE != 0 && row.select.value >> sel::OSIZE_SHIFT & 3 == 2;
     let asize = (row.select.mask & sel::ASIZE != 0).then_some(row.select.value >> sel::ASIZE_SHIFT & 3);
-    (row.select.mask & sel::MODE64 == 0 || (row.select.value & sel::MODE64 != 0) == long)
+    let vendors = row.select.mask & sel::AMD == 0 || vendor == Vendor::Amd;
+    vendors
+        && (row.select.mask & sel::MODE64 == 0 || (row.select.value & sel::MODE64 != 0) == long)
         && (long || !forced_w && !osize64 && asize != Some(2))
         && !(long && asize == Some(0))
 }
@@ -242,6 +244,15 @@ impl Encoder<'_> {
         self.random.below(count) as u8
     }
 
+    /// A segment register to override with. In 16-bit mode CS reaches the code area alone, of which nobody has a copy.
+    fn segment(&mut self) -> usize {
+        match self.mode {
+            Mode::Long64 => self.random.pick(&[4, 5]),
+            Mode::Compat32 => self.random.below(6) as usize,
+            Mode::Compat16 => self.random.pick(&[0, 2, 3, 4, 5]),
+        }
+    }
+
     fn draw(&mut self, wish: &Wish, features: &FeatureSet) -> Option<Encoding> {
         let (row, long) = (self.row, self.long());
         let (mask, value) = (row.select.mask, row.select.value);
@@ -298,16 +309,14 @@ impl Encoder<'_> {
         match wish.form {
             Form::Memory(addressing) if memory => address = Some(self.address(&mut d, addressing)?),
             Form::Memory(Addressing::Narrow) => d.p67 = true,
-            Form::Memory(_) => {
-                d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize)
-            }
+            Form::Memory(_) => d.seg = Some(self.segment()),
             Form::Register => {
                 if row.is(attr::MODRM) {
                     d.mode = Some(3);
                 }
                 // Prefixes without effect.
                 if row.space == Space::Legacy && self.random.one_in(12) {
-                    d.seg = Some(self.random.below(6) as usize);
+                    d.seg = Some(if long { self.random.below(6) as usize } else { self.segment() });
                 }
             }
         }
@@ -325,6 +334,11 @@ impl Encoder<'_> {
             _ => 2,
         };
         if !self.is_this_row(&d, asize, features) {
+            return None;
+        }
+        let wide_esp = self.mode == Mode::Compat16 && row.is(attr::BRANCH);
+        if wide_esp && (d.mode == Some(3) && d.rm == 4 || address.is_some_and(|a| a.base == Some(4))) {
+            // A stepped run does not load the upper half of ESP there.
             return None;
         }
         let osize = self.operand_size(&d);
@@ -380,9 +394,9 @@ impl Encoder<'_> {
             addressing
         };
         if addressing == Override {
-            d.seg = Some(if long { 4 + self.random.below(2) } else { self.random.below(6) } as usize);
+            d.seg = Some(self.segment());
         } else if self.random.one_in(16) {
-            d.seg = Some(self.random.below(if long { 4 } else { 6 }) as usize);
+            d.seg = Some(if long { self.random.below(4) as usize } else { self.segment() });
         }
         let sixteen = match self.mode {
             Mode::Long64 => false,
@@ -553,6 +567,7 @@ impl Encoder<'_> {
         set(d.mode.is_none_or(|m| m == 3), sel::REGISTER);
         set(self.long(), sel::MODE64);
         set(d.b, sel::B);
+        set(self.vendor == Vendor::Amd, sel::AMD);
         set(d.opcode & 7 != 0 || d.rm & 8 != 0, sel::OPREG_NONZERO);
         word |= u32::from(d.reg & 7) << sel::REG_SHIFT | u32::from(d.rm & 7) << sel::RM_SHIFT;
         let osize = match (self.mode, d.p66) {
@@ -561,8 +576,7 @@ impl Encoder<'_> {
             _ => 0,
         };
         word |= osize << sel::OSIZE_SHIFT | (asize.trailing_zeros() - 1) << sel::ASIZE_SHIFT;
-        let escape = self.row.space == Space::Legacy && self.row.map == Map::Primary && d.opcode & 0xf8 == 0xd8;
-        let table = if escape { &tables::X87 } else { tables::table(self.row.space, self.row.map) };
+        let table = tables::table(self.row.space, self.row.map, d.opcode);
         let matching = |row: &&Row| {
             word & row.select.mask == row.select.value && row.features.into_iter().all(|f| features.has(f))
         };

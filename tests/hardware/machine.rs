@@ -132,15 +132,6 @@ impl Memory {
         self.pages.0[EDGE + PAGE..].copy_from_slice(oracle.read_only_page());
     }
 
-    /// Bytes at an address, zeros where there is no memory.
-    pub fn peek(&self, at: u64, len: usize) -> Vec<u8> {
-        (0..len)
-            .map(|i| {
-                self.pages.0.get(at.wrapping_add(i as u64).wrapping_sub(self.sites.data) as usize).copied().unwrap_or(0)
-            })
-            .collect()
-    }
-
     /// Flips a byte, for the test of the comparison itself.
     pub fn spoil(&mut self, at: u64) {
         self.pages.0[(at - self.sites.data) as usize] ^= 1;

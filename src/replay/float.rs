@@ -1,0 +1,133 @@
+//! Is a sum, product, quotient or conversion inexact when its exponent may be as great or as small as it likes?
+//!
+//! That is what PE says when an unmasked overflow or underflow is reported (SDM volume 1, 4.9.1.4 and 4.9.1.5), and what a run
+//! with masked exceptions does not show: there, an overflow is always inexact, and a tiny result loses bits.
+
+use super::vector;
+use crate::cpu::Cpu;
+use crate::decode::{Insn, NO_REG};
+use crate::isa::row::{Loc, Space, sel};
+
+/// Bits of a format's exponent and fraction.
+#[derive(Clone, Copy)]
+struct Format {
+    exponent: u32,
+    fraction: u32,
+}
+
+const SINGLE: Format = Format { exponent: 8, fraction: 23 };
+const DOUBLE: Format = Format { exponent: 11, fraction: 52 };
+
+/// A finite number `significand * 2^exponent`, the sign apart.
+#[derive(Clone, Copy)]
+struct Finite {
+    negative: bool,
+    significand: u64,
+    exponent: i32,
+}
+
+impl Format {
+    fn bytes(self) -> usize {
+        (1 + self.exponent + self.fraction) as usize / 8
+    }
+
+    /// The number of `lane`, unless it is infinite or no number. Denormals count as zero under DAZ.
+    fn finite(self, bytes: &[u8; 64], lane: usize, daz: bool) -> Option<Finite> {
+        let mut wide = [0; 8];
+        let len = self.bytes();
+        wide[..len].copy_from_slice(&bytes[lane * len..][..len]);
+        let bits = u64::from_le_bytes(wide);
+        let fraction = bits & ((1 << self.fraction) - 1);
+        let exponent = (bits >> self.fraction & ((1 << self.exponent) - 1)) as i32;
+        if exponent == (1 << self.exponent) - 1 {
+            return None;
+        }
+        let negative = bits >> (self.exponent + self.fraction) & 1 != 0;
+        Some(if exponent == 0 {
+            Finite { negative, significand: if daz { 0 } else { fraction }, exponent: 1 }
+        } else {
+            Finite { negative, significand: fraction | 1 << self.fraction, exponent }
+        })
+    }
+
+    /// Does a significand not fit the format?
+    fn rounds(self, significand: u128) -> bool {
+        significand != 0 && 128 - significand.leading_zeros() - significand.trailing_zeros() > self.fraction + 1
+    }
+
+    fn sum_rounds(self, a: Finite, b: Finite) -> bool {
+        let (high, low) = if a.exponent >= b.exponent { (a, b) } else { (b, a) };
+        if high.significand == 0 || low.significand == 0 {
+            return false;
+        }
+        let distance = (high.exponent - low.exponent) as u32;
+        if distance > 70 {
+            return true;
+        }
+        let (x, y) = (i128::from(high.significand) << distance, i128::from(low.significand));
+        self.rounds(if high.negative == low.negative { x + y } else { x - y }.unsigned_abs())
+    }
+
+    fn product_rounds(self, a: Finite, b: Finite) -> bool {
+        self.rounds(u128::from(a.significand) * u128::from(b.significand))
+    }
+
+    fn quotient_rounds(self, a: Finite, b: Finite) -> bool {
+        let odd = b.significand >> b.significand.trailing_zeros().min(63);
+        odd != 0 && !a.significand.is_multiple_of(odd)
+    }
+}
+
+/// Is a result of the instruction inexact, whatever its exponent? `operand` is the local memory operand.
+pub(super) fn rounds(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
+    const DAZ: u32 = 1 << 6;
+    let daz = cpu.vector.mxcsr & DAZ != 0;
+    let select = insn.row.select.value;
+    let (scalar, double) = match (select & sel::REP) >> sel::REP_SHIFT {
+        1 => (true, false),
+        2 => (insn.opcode != 0x7c && insn.opcode != 0x7d && insn.opcode != 0xd0, insn.opcode & 0xf0 == 0x50),
+        _ => (false, select & sel::P66 != 0),
+    };
+    let format = if double { DOUBLE } else { SINGLE };
+    let sources = if insn.row.space == Space::Legacy { [0, 1] } else { [1, 2] };
+    let source = |i: usize| -> &[u8; 64] {
+        if insn.mem != NO_REG && insn.mem as usize == i { operand } else { &vector(cpu, insn.slots[i].reg).0 }
+    };
+    let conversion = insn.opcode == 0x5a;
+    let last = if conversion {
+        insn.row.specs().iter().rposition(|s| s.loc == Loc::VecOrMem).unwrap_or(1)
+    } else {
+        sources[1]
+    };
+    let (a, b) = (source(sources[0]), source(last));
+    let lanes = if scalar { 1 } else { usize::from(insn.vl) / format.bytes() };
+    let broadcast = insn.broadcast().is_some();
+    let active = |lane: usize| insn.aaa == 0 || cpu.vector.k[insn.aaa as usize & 7] >> lane & 1 != 0;
+    let number = |bytes, lane| format.finite(bytes, lane, daz);
+    let pair = |lane: usize| Some((number(a, lane)?, number(b, if broadcast { 0 } else { lane })?));
+    (0..lanes).filter(|&lane| active(lane)).any(|lane| match insn.opcode {
+        0x58 | 0x5c => {
+            let negate = insn.opcode == 0x5c;
+            pair(lane).is_some_and(|(a, b)| format.sum_rounds(a, Finite { negative: b.negative ^ negate, ..b }))
+        }
+        0x59 => pair(lane).is_some_and(|(a, b)| format.product_rounds(a, b)),
+        0x5e => pair(lane).is_some_and(|(a, b)| format.quotient_rounds(a, b)),
+        0x5a => number(b, if broadcast { 0 } else { lane }).is_some_and(|x| SINGLE.rounds(x.significand.into())),
+        0xd0 => {
+            // Even lanes are subtracted.
+            pair(lane)
+                .is_some_and(|(a, b)| format.sum_rounds(a, Finite { negative: b.negative ^ (lane % 2 == 0), ..b }))
+        }
+        0x7c | 0x7d => {
+            // Neighbours within one source; each pair is looked at once a source.
+            let negate = insn.opcode == 0x7d;
+            let neighbours = |bytes| {
+                let (x, y) = (number(bytes, lane & !1)?, number(bytes, lane | 1)?);
+                Some(format.sum_rounds(x, Finite { negative: y.negative ^ negate, ..y }))
+            };
+            neighbours(a).unwrap_or(false) || neighbours(b).unwrap_or(false)
+        }
+        // Square roots, comparisons and conversions to integers neither overflow nor underflow.
+        _ => false,
+    })
+}
