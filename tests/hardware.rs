@@ -232,7 +232,7 @@ fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, rand
         for _ in 0..cases {
             let Bench { oracle, sites, memory, .. } = bench;
             let mut maker = Maker { encoding: &encoding, sites, random, memory, oracle };
-            let state = maker.state();
+            let Some(state) = maker.state() else { continue };
             let habits = maker.habits();
             let (host, engine) = bench.run(&encoding, &state, habits);
             tally.cases += 1;

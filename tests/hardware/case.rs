@@ -60,8 +60,15 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// A random state that suits the encoding.
-    pub fn state(&mut self) -> State {
+    /// A random state that suits the encoding; `None` if the encoding wants RSP where it must not be.
+    pub fn state(&mut self) -> Option<State> {
+        (0..8).find_map(|_| {
+            let state = self.draw();
+            (!self.sites.is_taken(state.gpr[RSP])).then_some(state)
+        })
+    }
+
+    fn draw(&mut self) -> State {
         let e = self.encoding;
         let mut state = self.random.state();
         if e.mode != Mode::Long64 {
