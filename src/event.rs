@@ -95,9 +95,10 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        if self.name() == "INT" {
-            write!(f, " {:#x}", self.vector)?;
+        if self.kind == EventKind::Software || self.name() == "INT" {
+            write!(f, "INT {:#x}", self.vector)?;
+        } else {
+            f.write_str(self.name())?;
         }
         if let Some(code) = self.error_code {
             write!(f, "({code:#x})")?;

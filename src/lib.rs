@@ -25,3 +25,7 @@ pub use decode::{DecodeError, Insn, decode};
 pub use engine::{CodeMemory, Engine, MapError, SplitLock};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Vendor};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,12 +2,12 @@
 
 mod journal;
 
-pub(crate) use journal::{Journal, Owner};
+pub(crate) use journal::{Journal, Kind, Owner};
 
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
-use journal::{Kind, Replay};
+use journal::Replay;
 
 /// Why an instruction ends before it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -135,7 +135,7 @@ mod tests {
         if value >> (bits - 1) != 0 {
             flags |= SF;
         }
-        if (value as u8).count_ones() % 2 == 0 {
+        if (value as u8).count_ones().is_multiple_of(2) {
             flags |= PF;
         }
         (value, flags)

@@ -149,6 +149,33 @@ pub enum Repeat {
 }
 
 impl Insn {
+    /// What [`decode_into`](super::decode_into) begins from; stands for no instruction.
+    pub(crate) const EMPTY: Insn = Insn {
+        row: &Row::NONE,
+        imm: 0,
+        disp: 0,
+        slots: [Slot::NONE; 5],
+        gate: 0,
+        prefixes: 0,
+        mode: Mode::Long64,
+        len: 0,
+        opcode: 0,
+        modrm: 0,
+        osize: 0,
+        asize: 0,
+        seg: Seg::Ds,
+        base: NO_REG,
+        index: NO_REG,
+        scale: 0,
+        vl: 16,
+        reg: 0,
+        rm: 0,
+        vvvv: 0,
+        aaa: 0,
+        ll: 0,
+        mem: NO_REG,
+    };
+
     /// Length in bytes, 1 to 15.
     #[inline]
     pub fn length(&self) -> usize {

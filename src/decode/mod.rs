@@ -45,41 +45,61 @@ impl fmt::Display for DecodeError {
 impl core::error::Error for DecodeError {}
 
 const LIMIT: usize = 15;
-/// Longest reach of the cursor beyond the limit: opcode, ModRM, SIB, two immediates behind 15 prefixes.
-const PADDED: usize = 48;
 
-/// A reader over the padded bytes.
-struct Cursor {
-    bytes: [u8; PADDED],
+/// A reader over the bytes, which are followed by zeros without end. They are not copied: a load that spans the halves of
+/// a copy would wait for both.
+struct Cursor<'a> {
+    /// At most 15.
+    bytes: &'a [u8],
     at: usize,
 }
 
-impl Cursor {
-    #[inline]
+impl Cursor<'_> {
+    #[inline(always)]
     fn peek(&self) -> u8 {
-        self.bytes[self.at]
+        self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
-    #[inline]
+    #[inline(always)]
     fn u8(&mut self) -> u8 {
-        let b = self.bytes[self.at];
+        let b = self.peek();
         self.at += 1;
         b
     }
 
-    #[inline]
-    fn unsigned(&mut self, size: usize) -> u64 {
-        let mut wide = [0; 8];
-        wide.copy_from_slice(&self.bytes[self.at..self.at + 8]);
-        self.at += size;
-        let value = u64::from_le_bytes(wide);
-        if size == 8 { value } else { value & ((1 << (size * 8)) - 1) }
-    }
-
+    /// `size` bytes (0, 1, 2, 4 or 8), sign-extended.
     #[inline]
     fn signed(&mut self, size: usize) -> i64 {
-        let shift = 64 - size as u32 * 8;
-        ((self.unsigned(size) << shift) as i64) >> shift
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+        let value = match size {
+            0 => 0,
+            1 => i64::from(self.peek() as i8),
+            2 => i64::from(i16::from_le_bytes(take(rest))),
+            4 => i64::from(i32::from_le_bytes(take(rest))),
+            _ => i64::from_le_bytes(take(rest)),
+        };
+        self.at += size;
+        value
+    }
+
+    /// `size` bytes, zero-extended.
+    #[inline]
+    fn unsigned(&mut self, size: usize) -> u64 {
+        let value = self.signed(size) as u64;
+        value & crate::isa::row::low_bytes(size)
+    }
+}
+
+/// The first bytes of `rest`, zeros behind its end.
+#[inline(always)]
+fn take<const N: usize>(rest: &[u8]) -> [u8; N] {
+    match rest.first_chunk::<N>() {
+        Some(bytes) => *bytes,
+        None => {
+            let mut bytes = [0; N];
+            bytes[..rest.len()].copy_from_slice(rest);
+            bytes
+        }
     }
 }
 
@@ -103,70 +123,59 @@ struct Prefixes {
 ///
 /// # Errors
 /// [`DecodeError`]: bytes that end early are told apart from instructions that are invalid or too long.
+#[inline]
 pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
-    let given = bytes.len().min(LIMIT);
-    let mut cur = Cursor { bytes: [0; PADDED], at: 0 };
-    if let Some(whole) = bytes.first_chunk::<LIMIT>() {
-        cur.bytes[..LIMIT].copy_from_slice(whole);
-    } else {
-        cur.bytes[..given].copy_from_slice(bytes);
-    }
-    let result = decode_padded(&mut cur, mode, profile);
+    let mut insn = Insn::EMPTY;
+    decode_into(bytes, mode, profile, &mut insn)?;
+    Ok(insn)
+}
+
+/// [`decode`] in place: an instruction that was just written in small pieces is slow to copy.
+pub(crate) fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
+    let bytes = &bytes[..bytes.len().min(LIMIT)];
+    let mut cur = Cursor { bytes, at: 0 };
+    let result = decode_padded(&mut cur, mode, profile, insn);
     if cur.at > LIMIT {
-        return Err(if given == LIMIT { DecodeError::TooLong } else { DecodeError::Truncated });
+        return Err(if bytes.len() == LIMIT { DecodeError::TooLong } else { DecodeError::Truncated });
     }
-    if cur.at > given {
+    if cur.at > bytes.len() {
         return Err(DecodeError::Truncated);
     }
     result
 }
 
-fn decode_padded(cur: &mut Cursor, mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
+#[inline(always)]
+fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
     let long = mode == Mode::Long64;
     let mut p = take_prefixes(cur, long)?;
     let (space, map, opcode) = take_opcode(cur, mode, profile, &mut p)?;
-    let table = if space == Space::Legacy && map == Map::Primary && opcode & 0xf8 == 0xd8 {
-        &tables::X87
-    } else {
-        tables::table(space, map)
-    };
+    let table = tables::table(space, map, opcode);
     let candidates = table.candidates(opcode);
     let Some(first) = candidates.first() else { return Err(DecodeError::Unknown) };
     let modrm = if first.is(attr::MODRM) { cur.u8() } else { 0xc0 };
-    let asize = address_size(mode, p.bits);
-    let word = selector_word(mode, &p, modrm, opcode, asize, profile);
+    let sizes = &SIZES[mode as usize];
+    let asize = sizes.address[usize::from(p.bits & prefix::P67 != 0)];
+    let word = selector_word(sizes, &p, modrm, opcode, asize, profile);
     let row = select(candidates, word, profile)?;
 
-    let mut insn = Insn {
-        row,
-        imm: 0,
-        disp: 0,
-        slots: [Slot::NONE; 5],
-        gate: gate_mask(row.gate, space),
-        prefixes: p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 },
-        mode,
-        len: 0,
-        opcode,
-        modrm,
-        osize: operand_size(mode, &p, row, profile),
-        asize,
-        seg: Seg::Ds,
-        base: NO_REG,
-        index: NO_REG,
-        scale: 0,
-        vl: 16,
-        reg: modrm >> 3 & 7 | p.r,
-        rm: modrm & 7 | p.b & 8,
-        vvvv: p.vvvv,
-        aaa: p.aaa,
-        ll: p.ll,
-        mem: NO_REG,
-    };
+    insn.row = row;
+    insn.gate = GATES[row.gate as usize & 15] | if space == Space::Legacy { 0 } else { obstacle::REAL_V86 };
+    insn.prefixes = p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 };
+    insn.mode = mode;
+    insn.opcode = opcode;
+    insn.modrm = modrm;
+    insn.osize = operand_size(sizes, mode, &p, row, profile);
+    insn.asize = asize;
+    insn.reg = modrm >> 3 & 7 | p.r;
+    insn.rm = modrm & 7 | p.b & 8;
+    insn.vvvv = p.vvvv;
+    insn.aaa = p.aaa;
+    insn.ll = p.ll;
     if space != Space::Legacy {
-        check_vector(&mut insn, profile, long)?;
+        check_vector(insn, profile, long)?;
     }
     if !insn.has(prefix::REGISTER) {
-        take_memory(cur, &mut insn, &p)?;
+        take_memory(cur, insn, &p)?;
     } else if space == Space::Evex {
         // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
         insn.rm |= p.x << 1 & 16;
@@ -175,17 +184,19 @@ fn decode_padded(cur: &mut Cursor, mode: Mode, profile: &Profile) -> Result<Insn
         insn.seg = seg;
         insn.prefixes |= prefix::SEG;
     }
-    operands::resolve(cur, &mut insn)?;
+    operands::resolve(cur, insn)?;
     insn.len = cur.at as u8;
-    scale_disp8(&mut insn);
+    if space == Space::Evex {
+        scale_disp8(insn);
+    }
     if insn.has(prefix::LOCK) && !(row.is(attr::LOCK) && insn.mem == 0) {
         return Err(DecodeError::Invalid("LOCK on an instruction that cannot be locked"));
     }
-    Ok(insn)
+    Ok(())
 }
 
 #[inline]
-fn take_prefixes(cur: &mut Cursor, long: bool) -> Result<Prefixes, DecodeError> {
+fn take_prefixes(cur: &mut Cursor<'_>, long: bool) -> Result<Prefixes, DecodeError> {
     let mut p = Prefixes { bits: 0, seg: None, rep: 0, r: 0, x: 0, b: 0, vvvv: 0, ll: 0, aaa: 0 };
     let mut rex = 0;
     while cur.at <= LIMIT {
@@ -226,7 +237,7 @@ fn take_prefixes(cur: &mut Cursor, long: bool) -> Result<Prefixes, DecodeError> 
 
 #[inline]
 fn take_opcode(
-    cur: &mut Cursor,
+    cur: &mut Cursor<'_>,
     mode: Mode,
     profile: &Profile,
     p: &mut Prefixes,
@@ -251,18 +262,28 @@ fn take_opcode(
             if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
                 return Err(DecodeError::Invalid("a 66, F2, F3, LOCK or REX prefix before VEX or EVEX"));
             }
-            take_vector_prefix(cur, byte, long, p)
+            take_vector_prefix(cur, byte, long, profile, p)
         }
-        0xd5 if long => Err(DecodeError::Unknown),
+        0xd5 if long => Err(reserved(profile, Feature::Apx)),
         0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
         op => Ok((Space::Legacy, Map::Primary, op)),
     }
 }
 
+/// What reserved bits mean: nothing before the feature that uses them, with it an instruction of no row.
+fn reserved(profile: &Profile, user: Feature) -> DecodeError {
+    if profile.has(user) {
+        DecodeError::Unknown
+    } else {
+        DecodeError::Invalid("bits that are reserved without a newer feature")
+    }
+}
+
 fn take_vector_prefix(
-    cur: &mut Cursor,
+    cur: &mut Cursor<'_>,
     byte: u8,
     long: bool,
+    profile: &Profile,
     p: &mut Prefixes,
 ) -> Result<(Space, Map, u8), DecodeError> {
     let one = cur.u8();
@@ -279,7 +300,7 @@ fn take_vector_prefix(
             p.b = (!one & 0x20) >> 2;
             p.r = !one & 0x10;
             if one & 0x08 != 0 {
-                return Err(DecodeError::Unknown);
+                return Err(reserved(profile, Feature::Apx));
             }
             (one & 7, cur.u8())
         }
@@ -295,7 +316,9 @@ fn take_vector_prefix(
     }
     let space = if byte == 0x62 {
         if last & 4 == 0 {
-            return Err(DecodeError::Unknown);
+            // APX extends the index register by it, AVX10.2 rounds 256 bits with it.
+            let newer = if profile.has(Feature::Apx) { Feature::Apx } else { Feature::Avx10 };
+            return Err(reserved(profile, newer));
         }
         let two = cur.u8();
         p.ll = two >> 5 & 3;
@@ -308,9 +331,11 @@ fn take_vector_prefix(
         Space::Vex
     };
     if !long {
-        // Only eight registers: the extensions are ignored.
+        // Only eight registers: the extensions are ignored, but for EVEX.V'.
         (p.r, p.x, p.b) = (0, 0, 0);
-        p.vvvv &= 7;
+        if p.vvvv & 16 != 0 {
+            return Err(DecodeError::Invalid("EVEX.V' is clear outside 64-bit mode"));
+        }
     }
     let map = match map {
         1 => Map::M0f,
@@ -325,38 +350,49 @@ fn take_vector_prefix(
     Ok((space, map, cur.u8()))
 }
 
-fn address_size(mode: Mode, bits: u16) -> u8 {
-    match (mode.bits(), bits & prefix::P67 != 0) {
-        (64, false) => 8,
-        (64, true) | (32, false) | (16, true) => 4,
-        _ => 2,
-    }
+/// What a mode makes of prefixes, so that the decoder looks it up.
+struct Sizes {
+    /// Bits of the selector word that the mode sets.
+    select: u32,
+    /// Operand size before a row's defaults, by W (2) and 66 (1).
+    operand: [u8; 4],
+    /// Address size, by 67.
+    address: [u8; 2],
 }
 
-/// Operand size before a row's defaults: 2, 4 or 8.
-fn plain_operand_size(mode: Mode, bits: u16) -> u8 {
-    match (mode.bits(), bits & prefix::P66 != 0) {
-        (64, _) if bits & prefix::W != 0 => 8,
-        (64, false) | (32, false) | (16, true) => 4,
-        (64, true) | (32, true) => 2,
-        _ => 2,
-    }
+/// By [`Mode`]'s number.
+static SIZES: [Sizes; 7] = {
+    const REAL: Sizes = Sizes { select: sel::REAL_V86, operand: [2, 4, 2, 4], address: [2, 4] };
+    const WORD: Sizes = Sizes { select: 0, ..REAL };
+    const DOUBLE: Sizes = Sizes { select: 0, operand: [4, 2, 4, 2], address: [4, 2] };
+    const LONG: Sizes = Sizes { select: sel::MODE64, operand: [4, 2, 8, 8], address: [8, 4] };
+    [REAL, REAL, WORD, DOUBLE, WORD, DOUBLE, LONG]
+};
+
+/// Index of the operand size in [`Sizes::operand`].
+#[inline(always)]
+fn size_index(bits: u16) -> usize {
+    // P66 is bit 3, W is bit 6.
+    (bits >> 3 & 1 | bits >> 5 & 2) as usize
 }
 
-fn selector_word(mode: Mode, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, profile: &Profile) -> u32 {
-    let mut word = p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
-    let mut set = |condition: bool, bit: u32| word |= if condition { bit } else { 0 };
-    set(p.bits & prefix::P66 != 0, sel::P66);
-    set(p.bits & prefix::W != 0, sel::W);
-    set(modrm >> 6 == 3, sel::REGISTER);
-    set(mode == Mode::Long64, sel::MODE64);
-    set(p.bits & prefix::B != 0, sel::B);
-    set(mode.is_real_or_v86(), sel::REAL_V86);
-    set(profile.vendor() == Vendor::Amd, sel::AMD);
-    set(opcode & 7 != 0 || p.b != 0, sel::OPREG_NONZERO);
-    word |= (modrm as u32 >> 3 & 7) << sel::REG_SHIFT | (modrm as u32 & 7) << sel::RM_SHIFT;
-    word |= (plain_operand_size(mode, p.bits).trailing_zeros() - 1) << sel::OSIZE_SHIFT;
-    word | (asize.trailing_zeros() - 1) << sel::ASIZE_SHIFT
+#[inline(always)]
+fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, profile: &Profile) -> u32 {
+    const {
+        assert!(
+            prefix::P66 >> 3 == 1 && prefix::W >> 3 == 8 && prefix::W >> 5 == 2 && (prefix::B as u32) << 9 == sel::B
+        );
+    }
+    let (bits, modrm) = (p.bits as u32, modrm as u32);
+    let mut word = sizes.select | p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
+    word |= bits >> 3 & (sel::P66 | sel::W) | bits << 9 & sel::B;
+    word |= u32::from(modrm >= 0xc0) * sel::REGISTER;
+    word |= u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
+    word |= (modrm >> 3 & 7) << sel::REG_SHIFT | (modrm & 7) << sel::RM_SHIFT;
+    word |= u32::from(profile.vendor() == Vendor::Amd) * sel::AMD;
+    // Sizes of 2, 4 and 8 as 0, 1 and 2.
+    let code = |size: u8| size as u32 >> 2;
+    word | code(sizes.operand[size_index(p.bits)]) << sel::OSIZE_SHIFT | code(asize) << sel::ASIZE_SHIFT
 }
 
 /// The first row whose bits match and whose features the profile has.
@@ -367,7 +403,8 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
         if word & row.select.mask != row.select.value {
             continue;
         }
-        if profile.has(row.features[0]) && profile.has(row.features[1]) {
+        let plain = (row.features[0] as u8 | row.features[1] as u8) == Feature::Base as u8;
+        if plain || profile.has(row.features[0]) && profile.has(row.features[1]) {
             return Ok(row);
         }
         lacking = true;
@@ -379,11 +416,12 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
     })
 }
 
-fn operand_size(mode: Mode, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
+#[inline(always)]
+fn operand_size(sizes: &Sizes, mode: Mode, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
     // A mandatory 66 is part of the opcode.
-    let bits = if row.select.mask & sel::P66 != 0 { p.bits & !prefix::P66 } else { p.bits };
-    let size = plain_operand_size(mode, bits);
-    if mode != Mode::Long64 {
+    let part = if row.select.mask & sel::P66 != 0 { prefix::P66 } else { 0 };
+    let size = sizes.operand[size_index(p.bits & !part)];
+    if mode != Mode::Long64 || row.attrs & (attr::F64 | attr::D64) == 0 {
         return size;
     }
     if row.is(attr::F64) {
@@ -393,25 +431,23 @@ fn operand_size(mode: Mode, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
     if row.is(attr::D64) && size == 4 { 8 } else { size }
 }
 
-fn gate_mask(gate: Gate, space: Space) -> u32 {
+/// Obstacles in the way of a row, by its gate; VEX and EVEX add real and virtual-8086 mode.
+const GATES: [u32; 16] = {
     use obstacle::*;
-    let vector = if space == Space::Legacy { 0 } else { REAL_V86 };
-    vector
-        | match gate {
-            Gate::Free => 0,
-            Gate::X87 | Gate::Mmx | Gate::Fx => EM | TS,
-            Gate::Wait => MP_TS,
-            Gate::Sse => EM | TS | NO_OSFXSR,
-            Gate::Avx => TS | NO_AVX,
-            Gate::Avx512 => TS | NO_AVX512,
-            Gate::VexGpr => 0,
-            Gate::Xsave => TS | NO_OSXSAVE,
-            Gate::Xgetbv => NO_OSXSAVE,
-            Gate::Cpl0 => CPL_NOT_0,
-            Gate::Iopl => IOPL_LOW,
-            Gate::Port => 0,
-        }
-}
+    let mut masks = [0; 16];
+    masks[Gate::X87 as usize] = EM | TS;
+    masks[Gate::Mmx as usize] = EM | TS;
+    masks[Gate::Fx as usize] = EM | TS;
+    masks[Gate::Wait as usize] = MP_TS;
+    masks[Gate::Sse as usize] = EM | TS | NO_OSFXSR;
+    masks[Gate::Avx as usize] = TS | NO_AVX;
+    masks[Gate::Avx512 as usize] = TS | NO_AVX512;
+    masks[Gate::Xsave as usize] = TS | NO_OSXSAVE;
+    masks[Gate::Xgetbv as usize] = NO_OSXSAVE;
+    masks[Gate::Cpl0 as usize] = CPL_NOT_0;
+    masks[Gate::Iopl as usize] = IOPL_LOW;
+    masks
+};
 
 /// Rules of VEX and EVEX that need the row: vector length, vvvv, opmask, broadcast, rounding.
 fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), DecodeError> {
@@ -422,6 +458,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
         return invalid("VEX.vvvv must be all ones");
     }
+    if !long {
+        insn.vvvv &= 7;
+    }
     let rounding = evex && register && insn.has(prefix::B);
     if rounding && row.rounding == Rounding::None {
         return invalid("EVEX.b on a form without rounding");
@@ -430,10 +469,10 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         return invalid("EVEX.b on a form without broadcast");
     }
     let ll = if rounding { 2 } else { insn.ll };
+    if ll == 3 {
+        return invalid("a reserved vector length");
+    }
     if !row.is(attr::LIG) {
-        if ll == 3 {
-            return invalid("a reserved vector length");
-        }
         if row.is(attr::NO_128) && ll == 0 {
             return invalid("there is no 128-bit form");
         }
@@ -461,7 +500,7 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
 
 /// With a vector index, EVEX.V' belongs to the index and only vvvv itself must be all ones.
 fn is_vsib(row: &Row, vvvv: u8, long: bool) -> bool {
-    long && row.space == Space::Evex && vvvv == 16 && row.operands.iter().any(|s| s.loc == Loc::Vsib)
+    long && row.space == Space::Evex && vvvv == 16 && row.is(attr::VSIB)
 }
 
 fn is_rm(loc: Loc) -> bool {
@@ -470,7 +509,7 @@ fn is_rm(loc: Loc) -> bool {
 
 /// SIB and displacement.
 #[inline]
-fn take_memory(cur: &mut Cursor, insn: &mut Insn, p: &Prefixes) -> Result<(), DecodeError> {
+fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<(), DecodeError> {
     let (mode, rm) = (insn.modrm >> 6, insn.modrm & 7);
     if insn.asize == 2 {
         const BASES: [(u8, u8); 8] =
@@ -494,7 +533,7 @@ fn take_memory(cur: &mut Cursor, insn: &mut Insn, p: &Prefixes) -> Result<(), De
         if insn.base == 5 {
             insn.seg = Seg::Ss;
         }
-        if insn.row.operands.iter().any(|s| s.loc == Loc::Vsib) {
+        if insn.row.is(attr::VSIB) {
             return Err(DecodeError::Invalid("a vector index needs a SIB byte"));
         }
         return Ok(());
@@ -530,7 +569,7 @@ fn take_memory(cur: &mut Cursor, insn: &mut Insn, p: &Prefixes) -> Result<(), De
     if insn.base == 4 || insn.base == 5 {
         insn.seg = Seg::Ss;
     }
-    if insn.row.operands.iter().any(|s| s.loc == Loc::Vsib) {
+    if insn.row.is(attr::VSIB) {
         if rm != 4 {
             return Err(DecodeError::Invalid("a vector index needs a SIB byte"));
         }
@@ -554,7 +593,7 @@ fn check_vsib(insn: &Insn) -> Result<(), DecodeError> {
 
 /// EVEX multiplies an 8-bit displacement by the memory operand's granule.
 fn scale_disp8(insn: &mut Insn) {
-    if insn.row.space != Space::Evex || !insn.has(prefix::DISP8) {
+    if !insn.has(prefix::DISP8) {
         return;
     }
     let (vl, element) = (insn.vl as i64, insn.row.element as i64);
@@ -580,36 +619,29 @@ fn scale_disp8(insn: &mut Insn) {
 }
 
 /// Width in bytes of an operand.
+#[inline]
 pub(crate) fn width(insn: &Insn, width: Width) -> u16 {
     let (osize, vl) = (insn.osize as u16, insn.vl as u16);
-    match width {
-        Width::Zero => 0,
-        Width::B => 1,
-        Width::W => 2,
-        Width::D => 4,
-        Width::Q => 8,
-        Width::T => 10,
-        Width::Dq => 16,
-        Width::Qq => 32,
-        Width::Oq => 64,
-        Width::V | Width::Stack => osize,
-        Width::Z => osize.min(4),
-        Width::Y if insn.has(prefix::W) && insn.mode == Mode::Long64 => 8,
-        Width::Y => 4,
-        Width::X => vl,
-        Width::Xh => vl / 2,
-        Width::Xq => vl / 4,
-        Width::Xe => vl / 8,
-        Width::Xdup if vl == 16 => 8,
-        Width::Xdup => vl,
-        Width::Pseudo if insn.mode == Mode::Long64 => 10,
-        Width::Pseudo => 6,
-        Width::Far => 2 + osize,
-        Width::Pair => osize * 2,
-        Width::Env if osize == 2 => 14,
-        Width::Env => 28,
-        Width::X87State if osize == 2 => 94,
-        Width::X87State => 108,
-        Width::Fx => 512,
+    match width.fixed() {
+        Some(size) => size,
+        None => match width {
+            Width::V | Width::Stack => osize,
+            Width::Z => osize.min(4),
+            Width::Y if insn.has(prefix::W) && insn.mode == Mode::Long64 => 8,
+            Width::Y => 4,
+            Width::Xh => vl / 2,
+            Width::Xq => vl / 4,
+            Width::Xe => vl / 8,
+            Width::Xdup if vl == 16 => 8,
+            Width::Pseudo if insn.mode == Mode::Long64 => 10,
+            Width::Pseudo => 6,
+            Width::Far => 2 + osize,
+            Width::Pair => osize * 2,
+            Width::Env if osize == 2 => 14,
+            Width::Env => 28,
+            Width::X87State if osize == 2 => 94,
+            Width::X87State => 108,
+            _ => vl,
+        },
     }
 }

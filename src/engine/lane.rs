@@ -4,15 +4,20 @@
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
 //! operand without an opmask. Everything that is not so, and everything that does not go well, takes the general line.
 
+use super::cache::Entry;
+use super::{SplitLock, value};
 use crate::access::{Halt, Mem, crosses};
 use crate::alu::mask;
+use crate::atomic;
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, NO_REG, RIP, SlotKind};
 use crate::integer;
 use crate::isa::Exec;
-use crate::isa::row::{IntOp, Use};
+use crate::isa::row::{Class, IntOp, Shape, Use, attr};
+use crate::profile::Profile;
+use crate::replay::Replayer;
 
 /// Which short line an instruction takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,10 @@ pub(super) enum Lane {
     LoadOperate(IntOp),
     /// An unlocked arithmetic read-modify-write of memory.
     Modify(IntOp),
+    /// A locked read-modify-write of memory.
+    Locked(IntOp),
+    /// A replayed instruction with one whole operand in memory.
+    Vector,
 }
 
 impl Lane {
@@ -36,12 +45,26 @@ impl Lane {
             && insn.asize == 8
             && !matches!(insn.seg, Seg::Fs | Seg::Gs)
             && insn.base < RIP
-            && insn.mem < 2;
+            && insn.mem != NO_REG;
+        if addressed && insn.row.exec == Exec::Replay(Shape::Plain) && insn.aaa == 0 {
+            return if insn.mem < 4 && insn.slots[insn.mem as usize].size.is_power_of_two() {
+                Lane::Vector
+            } else {
+                Lane::General
+            };
+        }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
         let [dst, src, ..] = insn.slots;
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
-        if !addressed || !op.is_plain() || !whole || !registers(dst.kind) || !registers(src.kind) || insn.locked() {
+        if !addressed || insn.mem > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
+            return Lane::General;
+        }
+        let locked = insn.mem == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        if locked && (op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg)) {
+            return Lane::Locked(op);
+        }
+        if locked || !op.is_plain() {
             return Lane::General;
         }
         match (insn.mem, insn.row.operands[0].uses) {
@@ -59,13 +82,22 @@ impl Lane {
 /// # Errors
 /// What the bus answers; nothing is changed.
 #[inline(always)]
-pub(super) fn run<V: Vmm>(lane: Lane, cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Option<Result<(), Halt>> {
+pub(super) fn run<V: Vmm>(
+    entry: &mut Entry,
+    cpu: &mut Cpu,
+    mem: &mut Mem<'_, V>,
+    replayer: &mut Replayer,
+    profile: &Profile,
+    split: SplitLock,
+) -> Option<Result<(), Halt>> {
+    let (lane, insn) = (entry.lane, &entry.insn);
     let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
     let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
     let dst = insn.slots[0];
     let word = cpu.word();
     let canonical = linear.wrapping_add(word.canonical_half) < 2 * word.canonical_half;
-    if !canonical || crosses(linear, usize::from(dst.size)) || word.alignment_check {
+    let size = insn.slots[insn.mem as usize & 3].size;
+    if !canonical || crosses(linear, usize::from(size)) || word.alignment_check {
         return None;
     }
     let wide = dst.size == 8;
@@ -92,6 +124,25 @@ pub(super) fn run<V: Vmm>(lane: Lane, cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
             }
             Err(halt) => Err(halt),
         },
+        Lane::Locked(op) => {
+            let issued = atomic::issue(op, cpu, insn, mem, linear, source(cpu, insn), split);
+            match issued {
+                Ok(Some(done)) => {
+                    // Commits RIP too.
+                    value::commit_locked(op, cpu, insn, &done);
+                    return Some(Ok(()));
+                }
+                Ok(None) => return None,
+                Err(halt) => Err(halt),
+            }
+        }
+        Lane::Vector => {
+            let aligned = matches!(insn.row.class, Class::Aligned | Class::AlignedLegacy);
+            if aligned && linear & (u64::from(size) - 1) != 0 || cpu.valid != u64::MAX {
+                return None;
+            }
+            replayer.whole(cpu, insn, mem, linear, profile, &mut entry.stub)
+        }
         Lane::General => return None,
     };
     if done.is_ok() {

@@ -119,9 +119,10 @@ impl Engine {
             },
         };
         let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        if entry.lane != Lane::General && cpu.word().bits & obstacle::ATTENTION == 0 && journal.is_idle() {
+        let obstacles = entry.insn.gate | obstacle::ATTENTION;
+        if entry.lane != Lane::General && cpu.word().bits & obstacles == 0 && journal.is_idle() {
             let mem = &mut Mem::new(vmm, journal, cpu);
-            match lane::run(entry.lane, cpu, &entry.insn, mem) {
+            match lane::run(entry, cpu, mem, replayer, &self.profile, self.split_lock) {
                 Some(Ok(())) => {
                     if !journal.is_empty() {
                         journal.clear();
@@ -298,7 +299,6 @@ fn ended(journal: &mut Journal, halt: Halt, cpu: &mut Cpu, bytes: u128) -> Outco
 }
 
 /// Work that is rare enough to go through `dyn`, so that a VMM does not compile it for each of its adaptors.
-#[cold]
 fn cold(
     cpu: &mut Cpu,
     insn: &Insn,

@@ -190,7 +190,7 @@ impl HostRam<'_> {
                 }
                 Some((lo as u128 | (hi as u128) << 32, equal != 0))
             }
-            16 if p % 16 == 0 && std::arch::is_x86_feature_detected!("cmpxchg16b") => {
+            16 if p.is_multiple_of(16) && std::arch::is_x86_feature_detected!("cmpxchg16b") => {
                 let (mut lo, mut hi) = (expected as u64, (expected >> 64) as u64);
                 let equal: u8;
                 // SAFETY: sixteen aligned bytes are mapped and writable; RBX is swapped in and out.

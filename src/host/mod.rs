@@ -55,9 +55,9 @@ impl<'a> HostRam<'a> {
         // typed access is made only at its alignment.
         unsafe {
             match (buf.len(), p as usize) {
-                (8, a) if a % 8 == 0 => buf.copy_from_slice(&p.cast::<u64>().read_volatile().to_ne_bytes()),
-                (4, a) if a % 4 == 0 => buf.copy_from_slice(&p.cast::<u32>().read_volatile().to_ne_bytes()),
-                (2, a) if a % 2 == 0 => buf.copy_from_slice(&p.cast::<u16>().read_volatile().to_ne_bytes()),
+                (8, a) if a.is_multiple_of(8) => buf.copy_from_slice(&p.cast::<u64>().read_volatile().to_ne_bytes()),
+                (4, a) if a.is_multiple_of(4) => buf.copy_from_slice(&p.cast::<u32>().read_volatile().to_ne_bytes()),
+                (2, a) if a.is_multiple_of(2) => buf.copy_from_slice(&p.cast::<u16>().read_volatile().to_ne_bytes()),
                 _ => copy_in(p, buf),
             }
         }
@@ -73,13 +73,13 @@ impl<'a> HostRam<'a> {
         // SAFETY: as in `load`; the bus granted the range for writing.
         unsafe {
             match *buf {
-                [a, b, c, d, e, f, g, h] if p as usize % 8 == 0 => {
+                [a, b, c, d, e, f, g, h] if (p as usize).is_multiple_of(8) => {
                     p.cast::<u64>().write_volatile(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
                 }
-                [a, b, c, d] if p as usize % 4 == 0 => {
+                [a, b, c, d] if (p as usize).is_multiple_of(4) => {
                     p.cast::<u32>().write_volatile(u32::from_ne_bytes([a, b, c, d]));
                 }
-                [a, b] if p as usize % 2 == 0 => p.cast::<u16>().write_volatile(u16::from_ne_bytes([a, b])),
+                [a, b] if (p as usize).is_multiple_of(2) => p.cast::<u16>().write_volatile(u16::from_ne_bytes([a, b])),
                 _ => copy_out(p, buf),
             }
         }

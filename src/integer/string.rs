@@ -205,7 +205,7 @@ fn run_of<V: Vmm + ?Sized>(
     };
     let offset = string_offset(cpu, insn, register);
     let at = linear(cpu, seg, offset, u64::from(size), intent).ok()?;
-    let limit = (4096 - at % 4096).min(BLOCK as u64) / u64::from(size);
+    let limit = (4096 - at % 4096).min(BLOCK as u64) >> size.trailing_zeros();
     let n = elements.min(limit);
     let bytes = n * u64::from(size);
     if n < 2 || cpu.word().alignment_check || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
@@ -229,13 +229,32 @@ fn block<V: Vmm + ?Sized>(
     size: u16,
     count: u64,
 ) -> Result<Option<Advance>, Halt> {
-    let width = u64::from(size);
+    let shift = size.trailing_zeros();
     // A block that waits for its retry is taken again as it was.
-    let count = mem.journal.next_len().map_or(count, |len| count.min(len as u64 / width));
+    let count = mem.journal.next_len().map_or(count, |len| count.min(len as u64 >> shift));
     if cpu.rflags() & DF != 0 || count < 2 {
         return Ok(None);
     }
-    let mut buf = [0; BLOCK];
+    // A short string does not pay for clearing the room of a long one.
+    if count <= 64 >> shift {
+        block_in(&mut [0; 64], op, cpu, insn, mem, size, count)
+    } else {
+        block_in(&mut [0; BLOCK], op, cpu, insn, mem, size, count)
+    }
+}
+
+/// [`block`], with room for the bytes.
+#[inline(always)]
+fn block_in<V: Vmm + ?Sized>(
+    buf: &mut [u8],
+    op: StrOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    size: u16,
+    count: u64,
+) -> Result<Option<Advance>, Halt> {
+    let width = u64::from(size);
     let read = mem.access(AccessKind::Read, size);
     let write = mem.access(AccessKind::Write, size);
     match op {
@@ -244,20 +263,26 @@ fn block<V: Vmm + ?Sized>(
             let Some((from, n)) = run_of(cpu, insn, mem, RSI, size, n, AccessKind::Read) else { return Ok(None) };
             // Where the destination runs into the source ahead, later elements read what earlier ones wrote.
             let distance = to.wrapping_sub(from);
-            let n = if distance < n * width { distance / width } else { n };
+            let n = if distance < n * width { distance >> size.trailing_zeros() } else { n };
             if n < 2 {
                 return Ok(None);
             }
             let bytes = &mut buf[..(n * width) as usize];
-            mem.read(from, bytes, &read)?;
-            mem.write_last(to, bytes, &write)?;
+            mem.read_before_write(from, bytes, &read)?;
+            let stored = mem.write_last(to, bytes, &write);
+            if stored.is_err() {
+                mem.remember(from, bytes);
+            }
+            stored?;
             Ok(Some(Advance { elements: n, flags: None }))
         }
         StrOp::Stos => {
             let Some((to, n)) = run_of(cpu, insn, mem, RDI, size, count, AccessKind::Write) else { return Ok(None) };
             let bytes = &mut buf[..(n * width) as usize];
             // The element, repeated to eight bytes.
-            let pattern = (cpu.gpr[RAX] & mask(size)).wrapping_mul(u64::MAX / mask(size)).to_le_bytes();
+            const REPEAT: [u64; 4] = [0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x0001_0000_0001, 1];
+            let repeat = REPEAT[size.trailing_zeros() as usize & 3];
+            let pattern = (cpu.gpr[RAX] & mask(size)).wrapping_mul(repeat).to_le_bytes();
             bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern[..chunk.len()]));
             mem.write_last(to, bytes, &write)?;
             Ok(Some(Advance { elements: n, flags: None }))

@@ -363,7 +363,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("xadd", M0f, 0xc1, &[RW(Ev), RW(Gv)]).lock().flags(ADD).does(Xadd),
         legacy("movnti", M0f, 0xc3, &[W(My), R(Gy)]).pp(NP).cpuid(Sse2).does(Mov),
         legacy("cmpxchg16b", M0f, 0xc7, &[RCW(Mdq)]).digit(1).only64().w1().lock().cpuid(Cx16).flags(ZFONLY).does(CmpxchgPair),
-        legacy("cmpxchg8b", M0f, 0xc7, &[RCW(Mq)]).digit(1).lock().cpuid(Cx8).flags(ZFONLY).does(CmpxchgPair),
+        legacy("cmpxchg8b", M0f, 0xc7, &[RCW(Mq)]).digit(1).w0().lock().cpuid(Cx8).flags(ZFONLY).does(CmpxchgPair),
         legacy("bswap", M0f, 0xc8, &[RW(Zv)]).does(Bswap),
     ],
 ];

@@ -141,7 +141,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         match spec.loc {
             GprVvvv | VecVvvv | MaskVvvv => attrs |= attr::VVVV,
             GprOpcode => attrs |= attr::PLUS_R,
-            Mem | Vsib => select.mask |= sel::REGISTER,
+            Vsib => {
+                attrs |= attr::VSIB;
+                select.mask |= sel::REGISTER;
+            }
+            Mem => select.mask |= sel::REGISTER,
             GprRm | VecRm | MaskRm | MmxRm | StRm => {
                 select.mask |= sel::REGISTER;
                 select.value |= sel::REGISTER;
@@ -170,6 +174,11 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         exec: Exec::Missing,
         replayed_as: opcode,
     }
+}
+
+impl Row {
+    /// No row: what an instruction that is not decoded yet points to.
+    pub(crate) const NONE: Row = row("", Space::Legacy, Map::Primary, 0, &[]);
 }
 
 /// A row without a prefix of its own space.
@@ -449,7 +458,7 @@ pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
         } else {
             1
         };
-        assert!(r.opcode as usize % span == 0, "a row that spans opcodes begins at a multiple of its span");
+        assert!((r.opcode as usize).is_multiple_of(span), "a row that spans opcodes begins at a multiple of its span");
         if i > 0 {
             assert!(rows[i - 1].opcode <= r.opcode, "rows stand in the order of their opcodes");
             assert!(rows[i - 1].map as u8 == r.map as u8, "a table holds one opcode map");

@@ -113,6 +113,51 @@ pub enum Loc {
     FixedVec,
 }
 
+impl Loc {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Loc::ALL.len();
+
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: &[Loc] = &[
+        Loc::Nothing,
+        Loc::GprOrMem,
+        Loc::Mem,
+        Loc::GprRm,
+        Loc::GprReg,
+        Loc::GprVvvv,
+        Loc::GprOpcode,
+        Loc::VecReg,
+        Loc::VecOrMem,
+        Loc::VecRm,
+        Loc::VecVvvv,
+        Loc::VecIs4,
+        Loc::MaskReg,
+        Loc::MaskRm,
+        Loc::MaskOrMem,
+        Loc::MaskVvvv,
+        Loc::MmxReg,
+        Loc::MmxOrMem,
+        Loc::MmxRm,
+        Loc::Vsib,
+        Loc::Seg,
+        Loc::Control,
+        Loc::Debug,
+        Loc::Imm,
+        Loc::ImmSigned,
+        Loc::Rel,
+        Loc::Moffs,
+        Loc::FarPointer,
+        Loc::StringSrc,
+        Loc::StringDst,
+        Loc::FixedGpr,
+        Loc::FixedSeg,
+        Loc::One,
+        Loc::FixedSt,
+        Loc::StRm,
+        Loc::FixedVec,
+    ];
+}
+
 /// An operand's width: the manual's second letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -165,6 +210,38 @@ pub enum Width {
     Fx,
     /// The stack width: 2, 4 or 8 bytes.
     Stack,
+}
+
+impl Width {
+    /// The width in bytes, where nothing else decides it.
+    #[inline]
+    pub(crate) const fn fixed(self) -> Option<u16> {
+        const NONE: u16 = u16::MAX;
+        const FIXED: [u16; 32] = {
+            let mut sizes = [NONE; 32];
+            sizes[Width::Zero as usize] = 0;
+            sizes[Width::B as usize] = 1;
+            sizes[Width::W as usize] = 2;
+            sizes[Width::D as usize] = 4;
+            sizes[Width::Q as usize] = 8;
+            sizes[Width::T as usize] = 10;
+            sizes[Width::Dq as usize] = 16;
+            sizes[Width::Qq as usize] = 32;
+            sizes[Width::Oq as usize] = 64;
+            sizes[Width::Fx as usize] = 512;
+            sizes
+        };
+        match FIXED[self as usize & 31] {
+            NONE => None,
+            size => Some(size),
+        }
+    }
+}
+
+/// All ones in the low `size` bytes, 0 to 8.
+#[inline]
+pub(crate) const fn low_bytes(size: usize) -> u64 {
+    if size >= 8 { u64::MAX } else { (1 << (size * 8)) - 1 }
 }
 
 /// An operand as a row has it.
@@ -762,6 +839,8 @@ pub mod attr {
     pub const LIG: u32 = 1 << 15;
     /// Waits for pending x87 exceptions.
     pub const WAITING: u32 = 1 << 16;
+    /// Has memory at a vector of addresses.
+    pub const VSIB: u32 = 1 << 19;
     /// The 256-bit form needs AVX2.
     pub const AVX2_256: u32 = 1 << 17;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.

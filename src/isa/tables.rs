@@ -43,22 +43,24 @@ static EVEX_M0F3A: Table = Table::new(super::evex::M0F3A);
 /// x87 escapes (D8 to DF), apart from the other one-byte opcodes because their ModRM byte selects the line.
 pub static X87: Table = Table::new(super::x87::ESCAPES);
 
-/// The table of an opcode map in an encoding space.
-#[inline]
-pub fn table(space: Space, map: Map) -> &'static Table {
-    match (space, map) {
-        (Space::Legacy, Map::Primary) => &PRIMARY,
-        (Space::Legacy, Map::M0f) => &M0F,
-        (Space::Legacy, Map::M0f38) => &M0F38,
-        (Space::Legacy, Map::M0f3a) => &M0F3A,
-        (Space::Vex, Map::M0f) => &VEX_M0F,
-        (Space::Vex, Map::M0f38) => &VEX_M0F38,
-        (Space::Vex, Map::M0f3a) => &VEX_M0F3A,
-        (Space::Evex, Map::M0f) => &EVEX_M0F,
-        (Space::Evex, Map::M0f38) => &EVEX_M0F38,
-        (Space::Evex, Map::M0f3a) => &EVEX_M0F3A,
-        _ => &EMPTY,
+/// Tables by encoding space and map.
+static BY_SPACE: [[&Table; 8]; 4] = {
+    let e = &EMPTY;
+    [
+        [&PRIMARY, &M0F, &M0F38, &M0F3A, e, e, e, e],
+        [e, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, e, e, e, e],
+        [e, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A, e, e, e, e],
+        [e; 8],
+    ]
+};
+
+/// The table of an opcode in its map and encoding space.
+#[inline(always)]
+pub fn table(space: Space, map: Map, opcode: u8) -> &'static Table {
+    if (space as u8 | map as u8) == 0 && opcode & 0xf8 == 0xd8 {
+        return &X87;
     }
+    BY_SPACE[space as usize][map as usize]
 }
 
 /// All tables, for those who count or check rows.

@@ -74,7 +74,7 @@ impl Format {
 
     fn quotient_rounds(self, a: Finite, b: Finite) -> bool {
         let odd = b.significand >> b.significand.trailing_zeros().min(63);
-        odd != 0 && a.significand % odd != 0
+        odd != 0 && !a.significand.is_multiple_of(odd)
     }
 }
 

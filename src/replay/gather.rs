@@ -5,9 +5,9 @@
 
 use super::run::sign_bits;
 use super::{mark_dirty, vector};
-use crate::access::{Halt, Mem};
+use crate::access::{Halt, Kind, Mem, crosses};
 use crate::address::{self, Intent, string_offset};
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
 use crate::cpu::{Cpu, Zmm};
@@ -35,6 +35,7 @@ impl Vsib {
     }
 
     /// The linear address of element `i`.
+    #[inline]
     fn address(&self, cpu: &Cpu, insn: &Insn, i: usize, intent: Intent) -> Result<u64, Halt> {
         let at = i * self.index_width;
         let index = if self.index_width == 4 {
@@ -66,14 +67,44 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     } else {
         cpu.vector.k[insn.aaa as usize & 7] & low_bits(vsib.count)
     };
+    let wanted = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
     let (mut result, mut failed) = (Ok(()), None);
+    // While all goes well nothing is remembered; when an element has to wait, those before it are.
+    let mut remember = !mem.journal.is_idle();
     for i in 0..vsib.count {
         if bits >> i & 1 == 0 {
             continue;
         }
-        let element = &mut dst.0[i * vsib.width..(i + 1) * vsib.width];
-        result = vsib.address(cpu, insn, i, Intent::Read).and_then(|at| mem.read(at, element, &access));
+        let at = match vsib.address(cpu, insn, i, Intent::Read) {
+            Ok(at) => at,
+            Err(halt) => {
+                (result, failed) = (Err(halt), Some(i));
+                break;
+            }
+        };
+        let element = i * vsib.width..(i + 1) * vsib.width;
+        if !remember && !crosses(at, vsib.width) {
+            match read_element(mem, at, &mut dst.0[element.clone()], &access) {
+                Ok(()) => {
+                    bits &= !(1 << i);
+                    continue;
+                }
+                Err(Stop::TooWide(_)) => {}
+                Err(stop) => {
+                    if stop == Stop::Retry {
+                        remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
+                    }
+                    (result, failed) = (Err(stop.into()), Some(i));
+                    break;
+                }
+            }
+        }
+        if !remember {
+            remember = true;
+            remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
+        }
+        result = mem.read(at, &mut dst.0[element], &access);
         if result.is_err() {
             failed = Some(i);
             break;
@@ -94,6 +125,30 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         }
     }
     result
+}
+
+/// One element, of a fixed length so that the copy is one move.
+#[inline(always)]
+fn read_element<V: Vmm + ?Sized>(
+    mem: &mut Mem<'_, V>,
+    at: u64,
+    element: &mut [u8],
+    access: &Access,
+) -> Result<(), Stop> {
+    if let Some(four) = element.as_mut_array::<4>() {
+        return mem.vmm.read(at, four, access);
+    }
+    mem.vmm.read(at, element, access)
+}
+
+/// Enters the elements of `bits`, which have been read, into the journal.
+#[cold]
+fn remember_elements<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>, vsib: &Vsib, bits: u64, dst: &Zmm) {
+    for i in (0..vsib.count).filter(|i| bits >> i & 1 != 0) {
+        if let Ok(at) = vsib.address(cpu, insn, i, Intent::Read) {
+            mem.journal.record(Kind::Read, at, &dst.0[i * vsib.width..(i + 1) * vsib.width]);
+        }
+    }
 }
 
 /// The mask register of a VEX gather: zero in the end; after a fault, zero below the element that failed and else as it
@@ -154,9 +209,11 @@ pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut M
     integer::aligned(cpu, at, 8)?;
     mem.probe(at, 8, &access)?;
     let rest = address::truncate(offset.wrapping_add(8), insn.asize);
-    mem.probe(address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?, 8, &access)?;
+    let upper = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
+    mem.probe(upper, 8, &access)?;
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        mem.write(address::advance(cpu, at, i), &data.0[i as usize..=i as usize], &access)?;
+        let to = if i < 8 { address::advance(cpu, at, i) } else { address::advance(cpu, upper, i - 8) };
+        mem.write(to, &data.0[i as usize..=i as usize], &access)?;
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ impl Replayer {
     }
 
     /// The instruction's stub: the one the decode cache holds, one of the cache, or a new one.
-    #[inline]
+    #[inline(always)]
     fn stub(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) -> Result<StubRef, Unsupported> {
         if let (Some(stub), Some(stubs)) = (*held, &self.stubs)
             && stubs.is_current(stub)
@@ -91,7 +91,7 @@ impl Replayer {
     }
 
     /// Calls a stub on the guest's state and the local operand.
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, stub: StubRef, cpu: &mut Cpu) -> Result<Exit, Unsupported> {
         let Some(stubs) = &self.stubs else {
             return Err(Unsupported::Stubs("the host denied executable memory"));

@@ -87,28 +87,45 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        let stub = self.stub(insn, held, profile)?;
         if insn.aaa != 0 && insn.row.class != Class::NoSuppress {
+            let stub = self.stub(insn, held, profile)?;
             let active = active_elements(Shape::Plain, cpu, insn);
             return self.masked(cpu, insn, mem, stub, active, false);
         }
-        let (slot, uses) = (insn.slots[insn.mem as usize], insn.row.operands[insn.mem as usize].uses);
-        let size = slot.size;
+        let uses = insn.row.operands[insn.mem as usize].uses;
+        let size = u64::from(insn.slots[insn.mem as usize].size);
         let intent = if uses.writes() { Intent::Write } else { Intent::Read };
-        let linear = operand_address(cpu, insn, u64::from(size), intent, profile)?;
+        let linear = operand_address(cpu, insn, size, intent, profile)?;
+        self.whole(cpu, insn, mem, linear, profile, held)
+    }
+
+    /// The whole memory operand at `linear`, which has been checked.
+    ///
+    /// # Errors
+    /// As for [`Replayer::replay`].
+    #[inline(always)]
+    pub(crate) fn whole<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, V>,
+        linear: u64,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        let stub = self.stub(insn, held, profile)?;
+        let size = insn.slots[insn.mem as usize].size;
+        let uses = insn.row.operands[insn.mem as usize].uses;
         if uses.reads() {
             let access = mem.access(AccessKind::Read, size);
             let operand = &mut self.scratch.1.0;
-            // A fixed length each, so that the copy is one move.
+            // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
+            // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
             match size {
-                64 => mem.read_last(linear, &mut operand[..], &access)?,
-                32 => mem.read_last(linear, &mut operand[..32], &access)?,
                 16 if insn.row.is(attr::LOW_HALF) => {
                     mem.read_last(linear, &mut operand[..8], &mem.access(AccessKind::Read, 8))?;
                 }
                 16 => mem.read_last(linear, &mut operand[..16], &access)?,
-                8 => mem.read_last(linear, &mut operand[..8], &access)?,
-                4 => mem.read_last(linear, &mut operand[..4], &access)?,
                 _ => mem.read_last(linear, &mut operand[..usize::from(size).min(64)], &access)?,
             }
         }
@@ -120,8 +137,6 @@ impl Replayer {
                 64 => mem.write_last(linear, &operand[..], &access)?,
                 32 => mem.write_last(linear, &operand[..32], &access)?,
                 16 => mem.write_last(linear, &operand[..16], &access)?,
-                8 => mem.write_last(linear, &operand[..8], &access)?,
-                4 => mem.write_last(linear, &operand[..4], &access)?,
                 _ => mem.write_last(linear, &operand[..usize::from(size).min(64)], &access)?,
             }
         }
@@ -149,7 +164,7 @@ impl Replayer {
         if uses.writes() {
             self.execute(cpu, insn, stub)?;
             let access = mem.access(AccessKind::Write, active.width as u16);
-            for place in places.iter() {
+            for place in places.to_probe() {
                 let linear = element_address(cpu, insn, place, active.width, Intent::Write)?;
                 mem.probe(linear, active.width, &access)?;
             }
@@ -162,7 +177,7 @@ impl Replayer {
         self.scratch.1.0.fill(0);
         let access = mem.access(AccessKind::Read, active.width as u16);
         // No device is read before every element is known to answer.
-        for place in places.iter() {
+        for place in places.to_probe() {
             let linear = element_address(cpu, insn, place, active.width, Intent::Read)?;
             mem.probe(linear, active.width, &access)?;
         }
@@ -264,7 +279,7 @@ fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<()
 }
 
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
-    if size != 0 && linear % u64::from(size) != 0 {
+    if size != 0 && !linear.is_multiple_of(u64::from(size)) {
         return Err(Event::gp0("the operand is not aligned to its size"));
     }
     Ok(())
@@ -316,6 +331,12 @@ struct Places {
 }
 
 impl Places {
+    /// What must be known to answer before anything is accessed: nothing, if it is a single element.
+    fn to_probe(self) -> impl Iterator<Item = usize> {
+        let single = self.broadcast || self.active.bits.count_ones() < 2;
+        self.iter().take(if single { 0 } else { usize::MAX })
+    }
+
     fn iter(self) -> impl Iterator<Item = usize> {
         let Active { bits, width, count } = self.active;
         let packed = if self.packed { bits.count_ones() as usize } else { 0 };

@@ -22,7 +22,7 @@ fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: 
     let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
     let (seg, offset) = (insn.segment(), address::effective(cpu, insn));
     let at = linear(cpu, seg, offset, 1, intent)?;
-    if at % 16 != 0 {
+    if !at.is_multiple_of(16) {
         integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes").into());
     }

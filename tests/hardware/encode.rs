@@ -587,8 +587,7 @@ impl Encoder<'_> {
             _ => 0,
         };
         word |= osize << sel::OSIZE_SHIFT | (asize.trailing_zeros() - 1) << sel::ASIZE_SHIFT;
-        let escape = self.row.space == Space::Legacy && self.row.map == Map::Primary && d.opcode & 0xf8 == 0xd8;
-        let table = if escape { &tables::X87 } else { tables::table(self.row.space, self.row.map) };
+        let table = tables::table(self.row.space, self.row.map, d.opcode);
         let matching = |row: &&Row| {
             word & row.select.mask == row.select.value && row.features.into_iter().all(|f| features.has(f))
         };

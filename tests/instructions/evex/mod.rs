@@ -1,0 +1,4 @@
+//! The EVEX encoding.
+
+mod gate;
+mod gather;

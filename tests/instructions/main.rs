@@ -1,0 +1,12 @@
+//! Instructions by opcode map, as tables of what goes in and what must come out. Expected values are worked out by hand
+//! from the manual's operation sections.
+
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+
+mod evex;
+mod map_0f;
+mod one_byte;
+mod vex;
+mod x87;

@@ -1,0 +1,5 @@
+//! Opcode map 0F.
+
+mod bits;
+mod compare_exchange;
+mod sse;

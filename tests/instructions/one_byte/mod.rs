@@ -1,0 +1,10 @@
+//! One-byte opcodes.
+
+mod arithmetic;
+mod branch;
+mod mov;
+mod ports;
+mod segments;
+mod stack;
+mod string;
+mod system;

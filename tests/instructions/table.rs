@@ -1,0 +1,271 @@
+//! Runs tables of instructions. One case a line:
+//!
+//! `mode | bytes | before | after | remark`
+//!
+//! Modes are `real`, `v86`, `p16`, `p32`, `c16`, `c32`, `64`. What `before` does not set is as `support::machine::cpu` has
+//! it; what `after` does not name must not change, but for RIP, which moves past the instruction. Words:
+//!
+//! - `rax=1f` a register (hexadecimal), `k1=5`, `mxcsr=1f80`, `fcw`, `fsw`, `ftw`, `fop`, `fip`, `fdp`, `fcs`, `fds`; `xmm1=0011…` bytes in memory order,
+//!   the rest of the register zero (before) or unchanged (after); `st0=` ten bytes, `mode` words below
+//! - `f=CZ` exactly these of C P A Z S O D are set; `u=AO` (after) these may be anything
+//! - `@21000=0102` memory bytes at a linear address
+//! - before: `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
+//!   `ds.null`, `absent=22` (page number), `readonly=22`, `interrupt`
+//! - after: `#GP(0)`, `#UD`, `#PF(2)@22000`, `hlt`, `unfinished`, `lacks:avx512f`; accesses in order `R4@21000 W4@21000`,
+//!   `I1@70`, `O1@70` for ports: when one is named, there are no others
+
+use crate::support::machine::{cpu, differences, set_cpl};
+use crate::support::vm::{Done, Vm};
+use encore86::cpu::registers::{cr0, cr4, rflags};
+use encore86::cpu::segment::{Seg, rights};
+use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor};
+
+const GPRS: [&str; 16] =
+    ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+const FLAGS: [(char, u64); 7] = [
+    ('C', rflags::CF),
+    ('P', rflags::PF),
+    ('A', rflags::AF),
+    ('Z', rflags::ZF),
+    ('S', rflags::SF),
+    ('O', rflags::OF),
+    ('D', rflags::DF),
+];
+
+fn mode(name: &str) -> Mode {
+    match name {
+        "real" => Mode::Real16,
+        "v86" => Mode::V86,
+        "p16" => Mode::Prot16,
+        "p32" => Mode::Prot32,
+        "c16" => Mode::Compat16,
+        "c32" => Mode::Compat32,
+        "64" => Mode::Long64,
+        other => panic!("no such mode: {other}"),
+    }
+}
+
+fn hex(text: &str) -> u64 {
+    u64::from_str_radix(text, 16).unwrap_or_else(|_| panic!("no number: {text}"))
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
+    assert!(digits.len().is_multiple_of(2), "half a byte: {text}");
+    digits.chunks(2).map(|d| hex(&d.iter().collect::<String>()) as u8).collect()
+}
+
+fn flags(text: &str) -> u64 {
+    text.chars().map(|c| FLAGS.iter().find(|f| f.0 == c).unwrap_or_else(|| panic!("no flag: {c}")).1).sum()
+}
+
+/// Sets a register that both columns can name.
+fn set(cpu: &mut Cpu, name: &str, value: &str, clear: bool) -> bool {
+    if let Some(r) = GPRS.iter().position(|g| *g == name) {
+        cpu.gpr[r] = hex(value);
+    } else if let Some(n) = name.strip_prefix("xmm") {
+        let zmm = &mut cpu.vector.zmm[n.parse::<usize>().unwrap()].0;
+        if clear {
+            zmm.fill(0);
+        }
+        let new = bytes(value);
+        zmm[..new.len()].copy_from_slice(&new);
+    } else if let Some(n) = name.strip_prefix("st") {
+        let p = cpu.x87.physical(n.parse().unwrap());
+        cpu.x87.regs[p].copy_from_slice(&bytes(value));
+    } else if let Some(n) = name.strip_prefix('k') {
+        cpu.vector.k[n.parse::<usize>().unwrap()] = hex(value);
+    } else {
+        match name {
+            "rip" => cpu.rip = hex(value),
+            "mxcsr" => cpu.vector.mxcsr = hex(value) as u32,
+            "fcw" => cpu.x87.fcw = hex(value) as u16,
+            "fsw" => cpu.x87.fsw = hex(value) as u16,
+            "ftw" => cpu.x87.ftw = hex(value) as u8,
+            "fop" => cpu.x87.fop = hex(value) as u16,
+            "fip" => cpu.x87.fip = hex(value),
+            "fdp" => cpu.x87.fdp = hex(value),
+            "fcs" => cpu.x87.fcs = hex(value) as u16,
+            "fds" => cpu.x87.fds = hex(value) as u16,
+            "cr2" => cpu.update(|s| s.cr2 = hex(value)),
+            "rflags" => cpu.set_rflags(hex(value)),
+            "f" => {
+                let all: u64 = FLAGS.iter().map(|f| f.1).sum();
+                cpu.set_rflags(cpu.rflags() & !all | flags(value));
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Bits by the names of the manual.
+fn switch(cpu: &mut Cpu, name: &str, on: bool) {
+    let put = |word: &mut u64, bit: u64| *word = *word & !bit | if on { bit } else { 0 };
+    cpu.update(|s| match name {
+        "ts" => put(&mut s.cr0, cr0::TS),
+        "em" => put(&mut s.cr0, cr0::EM),
+        "mp" => put(&mut s.cr0, cr0::MP),
+        "am" => put(&mut s.cr0, cr0::AM),
+        "osfxsr" => put(&mut s.cr4, cr4::OSFXSR),
+        "osxsave" => put(&mut s.cr4, cr4::OSXSAVE),
+        "osxmmexcpt" => put(&mut s.cr4, cr4::OSXMMEXCPT),
+        "tsd" => put(&mut s.cr4, cr4::TSD),
+        _ => {}
+    });
+    let mut f = cpu.rflags();
+    match name {
+        "ac" => put(&mut f, rflags::AC),
+        "if" => put(&mut f, rflags::IF),
+        "tf" => put(&mut f, rflags::TF),
+        "iopl" => put(&mut f, rflags::IOPL),
+        _ => {}
+    }
+    cpu.set_rflags(f);
+}
+
+fn before(cpu: &mut Cpu, vm: &mut Vm, word: &str) {
+    if let Some(name) = word.strip_prefix(['+', '-']) {
+        return switch(cpu, name, word.starts_with('+'));
+    }
+    if word == "interrupt" {
+        vm.interrupt = true;
+        return;
+    }
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    if let Some(at) = name.strip_prefix('@') {
+        return vm.put(hex(at), &bytes(value));
+    }
+    if let Some((seg, field)) = name.split_once('.') {
+        let seg = Seg::ALL.into_iter().find(|s| s.name() == seg).unwrap_or_else(|| panic!("no segment: {seg}"));
+        return cpu.update(|s| {
+            let seg = &mut s.seg[seg as usize];
+            match field {
+                "limit" => seg.limit = hex(value) as u32,
+                "attr" => seg.attr = hex(value) as u32,
+                "base" => seg.base = hex(value),
+                "null" => (seg.selector, seg.attr) = (0, rights::UNUSABLE),
+                other => panic!("no field: {other}"),
+            }
+        });
+    }
+    match name {
+        "cpl" => set_cpl(cpu, hex(value) as u32),
+        "xcr0" => cpu.update(|s| s.xcr0 = hex(value)),
+        "absent" => vm.absent.push(hex(value)),
+        "readonly" => vm.readonly.push(hex(value)),
+        _ => assert!(set(cpu, name, value, true), "no such word: {word}"),
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Completed(r) => match (r.hlt, r.rep_unfinished) {
+            (true, _) => "hlt".into(),
+            (_, true) => "unfinished".into(),
+            _ => String::new(),
+        },
+        Outcome::Exception(e) => {
+            let code = e.error_code.map_or(String::new(), |c| format!("({c:x})"));
+            let cr2 = e.cr2.map_or(String::new(), |a| format!("@{a:x}"));
+            let name = if e.name() == "INT" { format!("INT{:x}", e.vector) } else { e.name().to_string() };
+            format!("{}{name}{code}{cr2}", if name.starts_with('#') { "" } else { "#" })
+        }
+        Outcome::Unsupported(Unsupported::HostLacks(feature)) => format!("lacks:{feature}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn access(done: &Done) -> String {
+    match done {
+        Done::Read(at, d) => format!("R{}@{at:x}", d.len()),
+        Done::Write(at, d) => format!("W{}@{at:x}", d.len()),
+        Done::Rmw(at, d, _) => format!("M{}@{at:x}", d.len()),
+        Done::In(port, d) => format!("I{}@{port:x}", d.len()),
+        Done::Out(port, d) => format!("O{}@{port:x}", d.len()),
+    }
+}
+
+fn is_access(word: &str) -> bool {
+    word.starts_with(['R', 'W', 'M', 'I', 'O']) && word.contains('@')
+}
+
+/// What is wrong with one case.
+fn case(engine: &mut Engine, columns: &[&str]) -> Vec<String> {
+    let code = bytes(columns[1]);
+    let mut start = cpu(mode(columns[0]));
+    let mut vm = Vm::default();
+    columns[2].split_whitespace().for_each(|word| before(&mut start, &mut vm, word));
+    let code_at = crate::support::machine::code_address(&start);
+    vm.put_code(code_at, &code);
+    let mut expected = start.clone();
+    let mut memory = vm.memory.clone();
+    let (mut outcome, mut accesses, mut ignored) = (String::new(), Vec::new(), 0);
+    let fault = columns[3].split_whitespace().any(|w| w.starts_with('#') && !w.starts_with("#INT") || w.contains(':'));
+    let stays = fault || columns[3].split_whitespace().any(|w| w == "unfinished");
+    if !stays {
+        let width = u64::MAX >> (64 - u32::from(start.mode().bits()));
+        expected.rip = expected.rip.wrapping_add(code.len() as u64) & width;
+    }
+    for word in columns[3].split_whitespace() {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        if word.starts_with('#') || word.contains(':') || matches!(word, "hlt" | "unfinished") {
+            outcome = word.to_string();
+            if let Some((_, cr2)) = word.strip_prefix("#PF").and_then(|w| w.split_once('@')) {
+                expected.update(|s| s.cr2 = hex(cr2));
+            }
+        } else if is_access(word) {
+            accesses.push(word.to_string());
+        } else if let Some(at) = name.strip_prefix('@') {
+            bytes(value).into_iter().enumerate().for_each(|(i, b)| {
+                memory.insert(hex(at) + i as u64, b);
+            });
+        } else if name == "u" {
+            ignored = flags(value);
+        } else if let Some(bit) = word.strip_prefix(['+', '-']) {
+            switch(&mut expected, bit, word.starts_with('+'));
+        } else {
+            assert!(set(&mut expected, name, value, false), "no such word: {word}");
+        }
+    }
+    let mut got = start.clone();
+    let end = engine.step(&mut got, &mut vm);
+    engine.abandon();
+    expected.set_rflags(expected.rflags() & !ignored | got.rflags() & ignored);
+    let mut wrong = differences(&got, &expected);
+    if describe(&end) != outcome {
+        wrong.push(format!("ends in {:?} against {outcome:?}: {end:?}", describe(&end)));
+    }
+    let mut memory: Vec<_> = memory.into_iter().collect();
+    memory.sort_unstable();
+    if vm.written() != memory {
+        wrong.push(format!("memory {:02x?} against {memory:02x?}", vm.written()));
+    }
+    let log: Vec<String> = vm.log.iter().map(access).collect();
+    if !accesses.is_empty() && log != accesses {
+        wrong.push(format!("accesses {log:?} against {accesses:?}"));
+    }
+    wrong
+}
+
+/// Runs a table with all features and AMD's behaviour where vendors differ.
+pub fn run(table: &str) {
+    run_with(Profile::all().with_vendor(Vendor::Amd), table);
+}
+
+/// Runs a table with the features and the vendor of `profile`.
+pub fn run_with(profile: Profile, table: &str) {
+    let mut engine = Engine::new(profile).unwrap();
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for line in table.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")) {
+        let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        assert!(columns.len() >= 4, "four columns are needed: {line}");
+        cases += 1;
+        let found = case(&mut engine, &columns);
+        if !found.is_empty() {
+            wrong.push(format!("{line}\n    {}", found.join("\n    ")));
+        }
+    }
+    println!("{cases} cases");
+    assert!(wrong.is_empty() && cases != 0, "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+}

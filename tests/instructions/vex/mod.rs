@@ -1,0 +1,5 @@
+//! The VEX encoding.
+
+mod gather;
+mod masked;
+mod moves;

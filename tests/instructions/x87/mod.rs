@@ -1,0 +1,3 @@
+//! Escapes D8 to DF.
+
+mod load_store;
