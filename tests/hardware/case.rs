@@ -6,7 +6,7 @@ use crate::sites::Sites;
 use encore86::isa::row::{Exec, IntOp, Loc, SeqOp, Shape, StrOp, SysOp, Width, X87Op, attr};
 use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
-use encore86_oracle::{Mode, Oracle, Random, State};
+use encore86_oracle::{Features, Mode, Oracle, Random, State};
 
 const RBP: usize = 5;
 
@@ -120,7 +120,7 @@ impl Maker<'_> {
             1 => mxcsr &= !0x1f80,
             _ => {}
         }
-        if r.one_in(8) { mxcsr | MISALIGNED } else { mxcsr }
+        if r.one_in(8) && Features.has("misalignsse") { mxcsr | MISALIGNED } else { mxcsr }
     }
 
     /// x87 with exceptions masked or not, sticky or pending, the stack full or empty.
