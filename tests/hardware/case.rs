@@ -178,11 +178,9 @@ impl Maker<'_> {
             Exec::Value(IntOp::Jmp) | Exec::Seq(SeqOp::Call) if e.address.is_none() && r.one_in(2) => {
                 state.gpr[e.rm as usize & 15] = (self.sites.code + r.below(0x3000)) & self.full();
             }
-            Exec::System(SysOp::Xgetbv) => {
-                // XINUSE (1) is the process's, not the instruction's.
-                if state.gpr[RCX] as u32 == 1 || r.one_in(2) {
-                    state.gpr[RCX] &= !0xffff_ffff;
-                }
+            // XINUSE (1) is the process's, not the instruction's.
+            Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
+                state.gpr[RCX] &= !0xffff_ffff;
             }
             Exec::Replay(Shape::ByteMask) => {
                 let at = self.sites.pick(r, 16, 16);
