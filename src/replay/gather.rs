@@ -120,7 +120,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         if vex {
             commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
-            commit_opmask(cpu, insn, &vsib, bits, done);
+            commit_opmask(cpu, insn, &vsib, bits, failed.is_none());
         }
     }
     result
