@@ -18,6 +18,8 @@ mod encode;
 mod excluded;
 #[path = "hardware/machine.rs"]
 mod machine;
+#[path = "hardware/refuse.rs"]
+mod refuse;
 #[path = "hardware/sites.rs"]
 mod sites;
 
@@ -26,7 +28,7 @@ use compare::{Side, Verdict};
 use encode::Encoding;
 use encore86::isa::row::{Row, Space, attr};
 use encore86::isa::{FeatureSet, tables};
-use encore86::{Cpu, Engine, Outcome, Profile, decode};
+use encore86::{Cpu, DecodeError, Engine, Outcome, Profile, decode};
 use encore86_oracle::{Ended, Mode, Oracle, Random, Setup, Skips, State};
 use machine::{Habits, Memory};
 use sites::Sites;
@@ -244,7 +246,7 @@ fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, rand
         for _ in 0..cases {
             let Bench { oracle, sites, memory, .. } = bench;
             let mut maker = Maker { encoding: &encoding, sites, random, memory, oracle };
-            let state = maker.state();
+            let Some(state) = maker.state() else { continue };
             let habits = maker.habits();
             let (host, engine) = bench.run(&encoding, &state, habits);
             tally.cases += 1;
@@ -309,6 +311,129 @@ fn compat32() {
 #[test]
 fn compat16() {
     compare_mode(Mode::Compat16, 16.0);
+}
+
+/// Bytes that are no instruction, or not all of one: what the library calls invalid, the host refuses in the same way.
+#[test]
+fn refused_bytes() {
+    let mut skips = Skips::new("refused bytes");
+    let mut random = Random::from_env("refused bytes", 0x0ff);
+    let (mut cases, mut failures) = (0, Vec::new());
+    for mode in [Mode::Long64, Mode::Compat32] {
+        let mut bench = Bench::new(mode);
+        let (vendor, features) = (bench.profile.vendor(), *bench.profile.features());
+        for row in tables::rows() {
+            let has = row.features.into_iter().all(|f| features.has(f));
+            if !encode::in_mode(row, mode, vendor) || excluded::reason(row).is_some() || !has {
+                continue;
+            }
+            let wishes = encode::wishes(row, mode);
+            for _ in 0..4 {
+                let wish = random.pick(&wishes);
+                let made = encode::encode(row, mode, &wish, &bench.sites, &mut random, vendor, &features);
+                let Some(encoding) = made else { continue };
+                for (setup, bytes, mapped) in refuse::variants(&encoding) {
+                    let verdict = decode(&bytes, engine_mode(mode), &bench.profile);
+                    if matches!(verdict, Ok(_) | Err(DecodeError::Unknown)) {
+                        // Another instruction, or one that no row covers: nothing to refuse.
+                        skips.skip("changed bytes", "they are another instruction, or one that no row covers", 1);
+                        continue;
+                    }
+                    let mut state = random.state();
+                    state.gpr = state.gpr.map(|value| value & 0xffff_ffff);
+                    state.gpr[4] = bench.sites.data + 0x800;
+                    let (host, engine) = bench.run_with(&setup, &bytes, mapped, &state, Habits::default());
+                    cases += 1;
+                    let same = match &engine {
+                        Err(outcome) => Err(outcome.clone()),
+                        Ok(engine) => match compare::compare(&encoding, &host, engine, vendor) {
+                            Verdict::Same { .. } => Ok(()),
+                            Verdict::Different(lines) => Err(lines),
+                        },
+                    };
+                    if let Err(why) = same {
+                        failures.push(format!("{} {bytes:02x?} (from {}): {why}", name(mode), row.form()));
+                    }
+                }
+            }
+        }
+    }
+    skips.ran(cases);
+    say(&format!("refused bytes: {cases} cases, {} mismatches", failures.len()));
+    assert!(failures.is_empty(), "{} of them:\n{}", failures.len(), failures[..failures.len().min(30)].join("\n"));
+}
+
+/// CPUID gives a guest of the host's profile what the host gives, in the leaves that are the same on all its cores.
+#[test]
+fn cpuid_leaves() {
+    const LEAVES: [(u32, u32); 8] = [
+        (0, 0),
+        (7, 0),
+        (7, 1),
+        (0x8000_0000, 0),
+        (0x8000_0001, 0),
+        (0x8000_0002, 0),
+        (0x8000_0003, 0),
+        (0x8000_0004, 0),
+    ];
+    let mut bench = Bench::new(Mode::Long64);
+    for (leaf, subleaf) in LEAVES {
+        let mut state = State::default();
+        (state.gpr[0], state.gpr[1]) = (leaf.into(), subleaf.into());
+        let (host, engine) = bench.run_with(&Setup::default(), &[0x0f, 0xa2], 16, &state, Habits::default());
+        let engine = engine.expect("CPUID is executed");
+        assert_eq!(host.state.diff(&engine.state), "", "leaf {leaf:#x}, {subleaf}");
+    }
+}
+
+/// The comparison reports a result that is wrong in any part, and nothing else.
+#[test]
+fn a_wrong_result_is_reported() {
+    let mut bench = Bench::new(Mode::Long64);
+    let (vendor, features) = (bench.profile.vendor(), *bench.profile.features());
+    let row = tables::rows().find(|row| row.form().to_string() == "and Ev,Gv").expect("a row of AND");
+    let wish = encode::Wish { form: encode::Form::Register, p66: false, w: true, rep: 0, lock: false, ll: 0 };
+    let mut random = Random::new(1);
+    let encoding = encode::encode(row, Mode::Long64, &wish, &bench.sites, &mut random, vendor, &features);
+    let encoding = encoding.expect("an encoding of AND");
+    let state = random.state();
+    let (host, engine) = bench.run(&encoding, &state, Habits::default());
+    let engine = engine.expect("AND is executed");
+    assert_eq!(compare::compare(&encoding, &host, &engine, vendor), Verdict::Same { undefined: 0 });
+
+    let wrong: &[(&str, fn(&mut Side))] = &[
+        ("rax", |side| side.state.gpr[0] ^= 1 << 63),
+        ("rip", |side| side.state.rip += 1),
+        ("rflags", |side| side.state.rflags ^= encore86_oracle::state::ZF),
+        ("zmm15", |side| side.state.zmm[15][31] ^= 1),
+        ("k7", |side| side.state.k[7] ^= 1),
+        ("mxcsr", |side| side.state.mxcsr ^= 0x20),
+        ("fcw", |side| side.state.x87.fcw ^= 1),
+        ("fsw", |side| side.state.x87.fsw ^= 0x4000),
+        ("ftw", |side| side.state.x87.ftw ^= 0x80),
+        ("st7", |side| side.state.x87.st[7][9] ^= 1),
+        ("ended", |side| side.ended = Ended::Signal { trap: 14, error: 4, cr2: 0 }),
+    ];
+    for (what, change) in wrong {
+        let mut side = engine.clone();
+        change(&mut side);
+        match compare::compare(&encoding, &host, &side, vendor) {
+            Verdict::Different(lines) => assert!(lines.starts_with(what), "{what}: {lines}"),
+            Verdict::Same { .. } => panic!("a wrong {what} was not reported"),
+        }
+    }
+    // AF is undefined after AND, by the row.
+    let mut side = engine.clone();
+    side.state.rflags ^= encore86_oracle::state::AF;
+    let expected = Verdict::Same { undefined: encore86_oracle::state::AF };
+    assert_eq!(compare::compare(&encoding, &host, &side, vendor), expected);
+
+    assert_eq!(bench.memory.difference(&mut bench.oracle), None);
+    for at in [bench.sites.data + 5, bench.sites.edge + 4095, bench.sites.read_only] {
+        bench.memory.spoil(at);
+        assert_eq!(bench.memory.difference(&mut bench.oracle).map(|(first, ..)| first), Some(at));
+        bench.memory.spoil(at);
+    }
 }
 
 /// Every row can be encoded in some mode, decodes to itself and has the length that iced-x86 finds, whether the host has

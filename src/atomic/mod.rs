@@ -105,7 +105,7 @@ fn may_issue(linear: u64, len: usize, split: SplitLock) -> Result<bool, Halt> {
 /// CMPXCHG8B and CMPXCHG16B: compares with rDX:rAX, stores rCX:rBX. Returns the flags to commit after rAX and rDX.
 ///
 /// # Errors
-/// #GP(0) for a misaligned CMPXCHG16B; what the bus answers. Nothing is changed.
+/// What the bus answers; nothing is changed. `linear` is aligned for CMPXCHG16B.
 pub(crate) fn compare_exchange_pair<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
@@ -115,9 +115,6 @@ pub(crate) fn compare_exchange_pair<V: Vmm + ?Sized>(
 ) -> Result<(), Halt> {
     let len = usize::from(insn.slots[0].size);
     let half = len as u32 * 4;
-    if len == 16 && !linear.is_multiple_of(16) {
-        return Err(Event::gp0("CMPXCHG16B on a misaligned address").into());
-    }
     let part = |register: usize| u128::from(cpu.gpr[register] & alu::mask(len as u16 / 2));
     let expected = part(RAX) | part(RDX) << half;
     let new = part(RBX) | part(RCX) << half;

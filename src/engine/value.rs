@@ -10,6 +10,7 @@ use crate::cpu::Cpu;
 use crate::cpu::registers::gpr::RAX;
 use crate::cpu::registers::rflags::{ARITH, CF, DF, ZF};
 use crate::decode::{Insn, Slot, SlotKind};
+use crate::event::Event;
 use crate::host::Locked;
 use crate::integer::{self, Effects, execute, read_slot, write_slot};
 use crate::isa::row::{IntOp, Use, attr};
@@ -111,9 +112,12 @@ fn run_effects<V: Vmm + ?Sized>(
     let size = insn.slots[at].size;
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
     let offset = offset(op, cpu, insn);
+    if size == 16 && !address::unchecked(cpu, insn.seg, offset).is_multiple_of(16) {
+        // It comes before all else that may be wrong with the address.
+        return Err(Event::gp0("CMPXCHG16B on a misaligned address").into());
+    }
     let linear = address::linear(cpu, insn.seg, offset, u64::from(size), intent)?;
-    // CMPXCHG16B has a #GP of its own for what is not aligned.
-    integer::aligned(cpu, linear, if size == 16 { 1 } else { size })?;
+    integer::aligned(cpu, linear, size)?;
     if !uses.writes() {
         let value = load(mem, linear, size)?;
         let effects = execute(op, cpu, insn, values(cpu, insn, at, value))?;

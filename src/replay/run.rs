@@ -295,20 +295,21 @@ fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
 #[inline]
 fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &Profile) -> Result<u64, Event> {
     let offset = address::effective(cpu, insn);
-    let linear = address::linear(cpu, insn.seg, offset, size, intent);
-    let at = linear.unwrap_or_else(|_| address::unchecked(cpu, insn.seg, offset));
-    if at & (size - 1) != 0 { misaligned(cpu, insn, size, profile, linear) } else { linear }
+    match address::linear(cpu, insn.seg, offset, size, intent) {
+        Ok(at) if at & (size - 1) == 0 || insn.row.class == Class::Free && !cpu.word().alignment_check => Ok(at),
+        linear => misaligned(cpu, insn, size, profile, linear),
+    }
 }
 
-/// An operand that is not aligned to its size. The #GP of instructions that want alignment comes before that of an
-/// address which is not canonical.
+/// An operand that is refused or not aligned to its size. The #GP of instructions that want alignment comes before that of
+/// a limit or of an address which is not canonical.
 #[cold]
 fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Result<u64, Event>) -> Result<u64, Event> {
     let legacy = insn.row.class == Class::AlignedLegacy && size == 16 && insn.row.space == Space::Legacy;
     // MXCSR.MM, on AMD, turns the #GP into an alignment check.
     let allowed = cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse);
     if insn.row.class == Class::Aligned || legacy && !allowed {
-        return Err(Event::gp0("the operand is not aligned to its size"));
+        check_alignment(address::unchecked(cpu, insn.seg, address::effective(cpu, insn)), size as u16)?;
     }
     let linear = linear?;
     integer::aligned(cpu, linear, size.min(16) as u16)?;

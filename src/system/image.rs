@@ -5,7 +5,6 @@ use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
-use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, X87};
 use crate::decode::{Insn, prefix};
 use crate::event::Event;
@@ -17,26 +16,20 @@ fn length(insn: &Insn) -> usize {
     if insn.mode() == Mode::Long64 { 416 } else { 288 }
 }
 
-/// Where the image begins. Processors check the limit at its beginning, then its alignment, its last byte, and the others
-/// as they come.
+/// Where the image begins. Processors check its first byte's address, then its alignment, its last byte, and the others as
+/// they come.
 fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
     let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
     let (seg, offset) = (insn.segment(), address::effective(cpu, insn));
-    let first = linear(cpu, seg, offset, 1, intent);
-    let before_base = matches!(seg, Seg::Fs | Seg::Gs) && !address::canonical(cpu, offset);
-    if !cpu.word().flat || before_base {
-        first?;
-    }
-    let at = address::unchecked(cpu, seg, offset);
+    let at = linear(cpu, seg, offset, 1, intent)?;
     if !at.is_multiple_of(16) {
         integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes").into());
     }
-    let first = first?;
     let last = linear(cpu, seg, address::truncate(offset.wrapping_add(511), insn.asize), 1, intent)?;
     let access = mem.access(kind, 512);
     mem.probe(last, 1, &Access { offset: 511, ..access })?;
-    Ok(first)
+    Ok(at)
 }
 
 /// Writes the image.

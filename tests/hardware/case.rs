@@ -60,8 +60,15 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// A random state that suits the encoding.
-    pub fn state(&mut self) -> State {
+    /// A random state that suits the encoding; `None` if the encoding wants RSP where it must not be.
+    pub fn state(&mut self) -> Option<State> {
+        (0..8).find_map(|_| {
+            let state = self.draw();
+            (!self.sites.is_taken(state.gpr[RSP])).then_some(state)
+        })
+    }
+
+    fn draw(&mut self) -> State {
         let e = self.encoding;
         let mut state = self.random.state();
         if e.mode != Mode::Long64 {
@@ -171,11 +178,9 @@ impl Maker<'_> {
             Exec::Value(IntOp::Jmp) | Exec::Seq(SeqOp::Call) if e.address.is_none() && r.one_in(2) => {
                 state.gpr[e.rm as usize & 15] = (self.sites.code + r.below(0x3000)) & self.full();
             }
-            Exec::System(SysOp::Xgetbv) => {
-                // XINUSE (1) is the process's, not the instruction's.
-                if state.gpr[RCX] as u32 == 1 || r.one_in(2) {
-                    state.gpr[RCX] &= !0xffff_ffff;
-                }
+            // XINUSE (1) is the process's, not the instruction's.
+            Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
+                state.gpr[RCX] &= !0xffff_ffff;
             }
             Exec::Replay(Shape::ByteMask) => {
                 let at = self.sites.pick(r, 16, 16);

@@ -2,7 +2,7 @@
 
 use crate::sites::Sites;
 use encore86::Vendor;
-use encore86::isa::row::{Loc, Map, Masking, Rounding, Row, Space, Tuple, Width, attr, sel};
+use encore86::isa::row::{Exec, IntOp, Loc, Map, Masking, Rounding, Row, Space, Tuple, Width, attr, sel};
 use encore86::isa::{FeatureSet, tables};
 use encore86_oracle::{Mode, Random};
 
@@ -341,6 +341,9 @@ impl Encoder<'_> {
             // A stepped run does not load the upper half of ESP there.
             return None;
         }
+        if !self.is_tame(&d, address.as_ref()) {
+            return None;
+        }
         let osize = self.operand_size(&d);
         self.immediates(&mut d, osize, asize, &mut address);
         let bytes = self.assemble(&d);
@@ -361,6 +364,17 @@ impl Encoder<'_> {
             broadcast: evex && memory && d.b,
             wide: d.w,
         })
+    }
+
+    /// Can the state of a case keep the operand within the oracle's memory?
+    fn is_tame(&self, d: &Draft, address: Option<&Address>) -> bool {
+        let Some(address) = address else { return true };
+        let bits = matches!(self.row.exec, Exec::Value(IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc));
+        let offset = bits && self.row.opcode != 0xba;
+        let stack = matches!(self.row.exec, Exec::Seq(_));
+        // A bit offset in a register of the address, far from RSP where that has to be at the stack.
+        !(offset && (address.base == Some(d.reg) || address.index == Some(d.reg)))
+            && !(stack && address.base == Some(4) && (d.mode == Some(2) || address.index.is_some()))
     }
 
     /// EVEX.aaa, z and b.

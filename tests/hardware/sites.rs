@@ -62,6 +62,11 @@ impl Sites {
         if bits == 16 { at.wrapping_sub(self.data) & 0xffff } else { at }
     }
 
+    /// Is the address between the code and the data, where the oracle takes signals? RSP must not point there.
+    pub fn is_taken(&self, at: u64) -> bool {
+        (self.code + 0x8000..self.data - 0x8000).contains(&at)
+    }
+
     /// A linear address for an operand of `size` bytes.
     pub fn pick(&self, random: &mut Random, size: u64, align: u64) -> u64 {
         let size = size.max(1);
