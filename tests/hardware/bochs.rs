@@ -3,7 +3,7 @@
 
 use crate::compare::Side;
 use crate::encode::{Address, Encoding};
-use encore86::isa::row::{Exec, Shape, Space, Tuple, Width, attr, sel};
+use encore86::isa::row::{Exec, Shape, Tuple, Width, attr, sel};
 use encore86_oracle::Mode;
 
 const UD: u8 = 6;
@@ -29,25 +29,38 @@ pub fn fault(encoding: &Encoding, host: &Side, engine: &Side, memory: bool) -> O
     if encoding.mode != Mode::Long64 && w && row.is(attr::W_GPR) {
         return (theirs == Some(UD)).then_some("#UD from W1 on a general-purpose register outside 64-bit mode");
     }
-    if row.space != Space::Evex || encoding.address.is_none() {
+    // FTZ set, UM clear.
+    if encoding.rounding && host.state.mxcsr & 0x8800 == 0x8000 && theirs.is_none() && ours.is_none() {
+        return Some("{sae} does not count as masking underflow where FTZ is looked at");
+    }
+    if encoding.address.is_none() {
         return None;
     }
+    if ours == Some(AC) && theirs != ours {
+        return Some("operands of 16 bytes and more are not checked for alignment");
+    }
     let masked = encoding.aaa != 0;
-    if shape == Shape::Compress && (memory || theirs != ours) && encoding.vl / usize::from(row.element) >= 32 {
-        return Some("a compressing store of 32 or 64 elements stores none");
+    let elements = encoding.vl / usize::from(row.element).max(1);
+    let opmask = if masked { host.state.k[encoding.aaa as usize & 7] } else { u64::MAX };
+    let active = (opmask & u64::MAX >> (64 - elements.min(64))).count_ones();
+    if shape == Shape::Compress && active >= 32 && ours != Some(AC) {
+        return Some("a compressing store of 32 elements and more stores none, or too few");
     }
     let address = |trap| matches!(trap, Some(SS | GP | PF | AC));
-    if shape == Shape::Expand && !memory && address(theirs) {
-        return Some("an expanding load reads more than the elements that it needs");
+    if shape == Shape::Expand && !memory && theirs != ours && (address(theirs) || address(ours)) {
+        return Some("an expanding load at the edge of memory reads the mask's places, not the first elements");
     }
     let partial = matches!(row.tuple, Tuple::HalfMem | Tuple::QuarterMem | Tuple::EighthMem);
     if masked && !memory && partial && address(theirs) {
         return Some("VPMOVSX and VPMOVZX under a mask read all of their operand");
     }
-    if shape == Shape::Gather && encoding.vl == 64 && theirs == ours && row.operands[0].width == Width::Xh {
-        return Some("a gather by 512 bits of quadword indices leaves the upper half of its destination");
+    if shape == Shape::Gather && encoding.vl == 64 && row.operands[0].width == Width::Xh && theirs == ours {
+        let mut cleared = host.state;
+        cleared.zmm[encoding.reg as usize & 31][32..].fill(0);
+        let only = cleared == engine.state && !memory;
+        return only.then_some("a gather by 512 bits of quadword indices leaves the upper half of its destination");
     }
-    if masked && row.tuple == Tuple::Scalar && row.element == 1 && encoding.vl == 64 && !memory {
+    if masked && row.tuple == Tuple::Scalar && row.element == 1 && elements == 64 && !memory {
         return Some("VPBROADCASTB of a byte in memory to 64 elements under a mask finds none active");
     }
     if masked && encoding.asize == 2 && theirs != ours && address(theirs) {

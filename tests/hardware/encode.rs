@@ -88,6 +88,8 @@ pub struct Encoding {
     pub string_seg: usize,
     /// EVEX.aaa.
     pub aaa: u8,
+    /// EVEX.b in register form: embedded rounding or {sae}.
+    pub rounding: bool,
     /// EVEX.b in memory form.
     pub broadcast: bool,
     pub wide: bool,
@@ -361,6 +363,7 @@ impl Encoder<'_> {
             rm: d.rm,
             string_seg: d.seg.filter(|&seg| !long || seg >= 4).unwrap_or(3),
             aaa: d.aaa,
+            rounding: evex && !memory && d.b,
             broadcast: evex && memory && d.b,
             wide: d.w,
         })
