@@ -120,8 +120,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         if vex {
             commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
-            cpu.vector.k[insn.aaa as usize & 7] = bits;
-            cpu.dirty |= component::OPMASK;
+            commit_opmask(cpu, insn, &vsib, bits, done);
         }
     }
     result
@@ -163,6 +162,13 @@ fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usiz
     mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
 }
 
+/// The opmask of an EVEX gather or scatter: remaining elements. Its bits beyond them are cleared only at the end.
+fn commit_opmask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, bits: u64, done: bool) {
+    let k = &mut cpu.vector.k[insn.aaa as usize & 7];
+    *k = if done { 0 } else { *k & !low_bits(vsib.count) | bits };
+    cpu.dirty |= component::OPMASK;
+}
+
 fn low_bits(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
 }
@@ -190,8 +196,7 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
         bits &= !(1 << i);
     }
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
-        cpu.vector.k[k] = bits;
-        cpu.dirty |= component::OPMASK;
+        commit_opmask(cpu, insn, &vsib, bits, result.is_ok());
     }
     result
 }

@@ -11,7 +11,7 @@ use crate::decode::{Insn, NO_REG, SlotKind};
 use crate::event::Event;
 use crate::integer::{self, next_rip};
 use crate::isa::Feature;
-use crate::isa::row::{Class, Shape, Space, attr};
+use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
 use crate::profile::Profile;
 use encore86_stubs::StubRef;
 
@@ -155,11 +155,16 @@ impl Replayer {
     ) -> Result<(), Halt> {
         let at = insn.mem as usize;
         let uses = insn.row.operands[at].uses;
-        let broadcast = insn.broadcast().is_some();
+        let broadcast = broadcast(insn).is_some();
         let places = Places { active, packed, broadcast };
         if insn.row.class == Class::Aligned {
             let linear = address::unchecked(cpu, insn.seg, address::effective(cpu, insn));
             check_alignment(linear, insn.slots[at].size)?;
+        }
+        if usize::from(insn.slots[at].size) == active.width && active.bits != 0 {
+            // A scalar or broadcast element is one access, which is checked as if there were no mask.
+            let intent = if uses.writes() { Intent::Write } else { Intent::Read };
+            integer::aligned(cpu, element_address(cpu, insn, 0, active.width, intent)?, active.width as u16)?;
         }
         if uses.writes() {
             self.execute(cpu, insn, stub)?;
@@ -206,7 +211,8 @@ impl Replayer {
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
     fn execute_float(&mut self, cpu: &mut Cpu, insn: &Insn, stub: StubRef) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
-        let unmasked = !(mxcsr >> 7) & 0x3f;
+        // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
+        let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
         let run = mxcsr & CONTROL | ALL_MASKED;
         let mut tiny = false;
         let exit = if unmasked & UE == 0 {
@@ -318,7 +324,8 @@ pub(super) fn element_address(
     width: usize,
     intent: Intent,
 ) -> Result<u64, Event> {
-    let offset = address::truncate(address::effective(cpu, insn).wrapping_add(place as u64), insn.asize);
+    // The operand goes on beyond the address size, as it does without a mask.
+    let offset = address::effective(cpu, insn).wrapping_add(place as u64);
     address::linear(cpu, insn.seg, offset, width as u64, intent)
 }
 
@@ -353,12 +360,22 @@ impl Places {
     }
 }
 
+/// How many elements of the result come from the one in memory: embedded broadcast, VBROADCASTSS and its like.
+fn broadcast(insn: &Insn) -> Option<usize> {
+    let row = insn.row;
+    let whole = row.exec == Exec::Replay(Shape::Plain)
+        && row.tuple == Tuple::Scalar
+        && row.masking != Masking::None
+        && !row.is(attr::LIG);
+    if whole { Some(usize::from(insn.vl / row.element)) } else { insn.broadcast().map(usize::from) }
+}
+
 /// Which elements of the memory operand the instruction touches.
 fn active_elements(shape: Shape, cpu: &Cpu, insn: &Insn) -> Active {
     let width = usize::from(insn.row.element).max(1);
     let size = usize::from(insn.slots[insn.mem as usize].size);
-    let count = match insn.broadcast() {
-        Some(n) => usize::from(n),
+    let count = match broadcast(insn) {
+        Some(count) => count,
         None => size / width,
     };
     let all = if count >= 64 { u64::MAX } else { (1 << count) - 1 };

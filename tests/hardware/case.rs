@@ -6,7 +6,7 @@ use crate::sites::Sites;
 use encore86::isa::row::{Exec, IntOp, Loc, SeqOp, Shape, StrOp, SysOp, Width, X87Op, attr};
 use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
-use encore86_oracle::{Mode, Oracle, Random, State};
+use encore86_oracle::{Features, Mode, Oracle, Random, State};
 
 const RBP: usize = 5;
 
@@ -120,7 +120,7 @@ impl Maker<'_> {
             1 => mxcsr &= !0x1f80,
             _ => {}
         }
-        if r.one_in(8) { mxcsr | MISALIGNED } else { mxcsr }
+        if r.one_in(8) && Features.has("misalignsse") { mxcsr | MISALIGNED } else { mxcsr }
     }
 
     /// x87 with exceptions masked or not, sticky or pending, the stack full or empty.
@@ -178,11 +178,9 @@ impl Maker<'_> {
             Exec::Value(IntOp::Jmp) | Exec::Seq(SeqOp::Call) if e.address.is_none() && r.one_in(2) => {
                 state.gpr[e.rm as usize & 15] = (self.sites.code + r.below(0x3000)) & self.full();
             }
-            Exec::System(SysOp::Xgetbv) => {
-                // XINUSE (1) is the process's, not the instruction's.
-                if state.gpr[RCX] as u32 == 1 || r.one_in(2) {
-                    state.gpr[RCX] &= !0xffff_ffff;
-                }
+            // XINUSE (1) is the process's, not the instruction's.
+            Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
+                state.gpr[RCX] &= !0xffff_ffff;
             }
             Exec::Replay(Shape::ByteMask) => {
                 let at = self.sites.pick(r, 16, 16);

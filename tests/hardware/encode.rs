@@ -86,6 +86,8 @@ pub struct Encoding {
     pub rm: u8,
     /// Segment of a string source.
     pub string_seg: usize,
+    /// EVEX.aaa.
+    pub aaa: u8,
     /// EVEX.b in memory form.
     pub broadcast: bool,
     pub wide: bool,
@@ -358,6 +360,7 @@ impl Encoder<'_> {
             reg: d.reg,
             rm: d.rm,
             string_seg: d.seg.filter(|&seg| !long || seg >= 4).unwrap_or(3),
+            aaa: d.aaa,
             broadcast: evex && memory && d.b,
             wide: d.w,
         })

@@ -22,7 +22,7 @@ const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 struct Pages([u8; LEN]);
 
 /// How the bus answers what memory leaves to it. None of this may show in a result.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Habits {
     /// Grants host addresses.
     pub ram: bool,
@@ -36,12 +36,6 @@ pub struct Habits {
     pub later: bool,
     /// An interrupt always waits.
     pub interrupt: bool,
-}
-
-impl Default for Habits {
-    fn default() -> Habits {
-        Habits { ram: false, blocks: false, atomic: false, width: None, later: false, interrupt: false }
-    }
 }
 
 /// The oracle's memory once more.

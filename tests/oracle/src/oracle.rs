@@ -102,7 +102,8 @@ pub struct Oracle {
     laid: Option<Laid>,
     vector: Vector,
     mxcsr_mask: u32,
-    has_ldt: bool,
+    /// The mode whose segments the LDT holds; those of 16-bit mode include the other's.
+    has_ldt: Option<Mode>,
 }
 
 /// What the code area holds now.
@@ -157,7 +158,7 @@ impl Oracle {
         context.vector = vector as u32;
         // Processors before SSE2's DAZ leave the mask 0, which means this one.
         let mxcsr_mask = if mxcsr_mask == 0 { 0xffbf } else { mxcsr_mask };
-        Ok(Oracle { slot, laid: None, vector, mxcsr_mask, has_ldt: false })
+        Ok(Oracle { slot, laid: None, vector, mxcsr_mask, has_ldt: None })
     }
 
     /// The features of the host.
@@ -236,9 +237,10 @@ impl Oracle {
         signals::use_stack(self.slot.signal_stack()).expect("the thread takes a signal stack");
         self.lay(setup, code);
         let segments = self.segments(setup.mode);
-        if segments.is_some() && !self.has_ldt {
-            segments::install(&self.slot).expect("the kernel takes segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL)");
-            self.has_ldt = true;
+        if segments.is_some() && ![Some(setup.mode), Some(Mode::Compat16)].contains(&self.has_ldt) {
+            segments::install(&self.slot, setup.mode)
+                .expect("the kernel takes segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL, CONFIG_X86_16BIT)");
+            self.has_ldt = Some(setup.mode);
         }
 
         let start = self.start(setup);

@@ -66,8 +66,9 @@ fn local(slot: &Slot) -> [Segment; 4] {
     ]
 }
 
-/// Writes the slot's entries of the LDT.
-pub fn install(slot: &Slot) -> io::Result<()> {
+/// Writes the slot's entries of the LDT. Those of 16-bit segments, which not every kernel takes, only where the mode
+/// needs them.
+pub fn install(slot: &Slot, mode: Mode) -> io::Result<()> {
     /// `struct user_desc`.
     #[repr(C)]
     struct Descriptor {
@@ -78,6 +79,9 @@ pub fn install(slot: &Slot) -> io::Result<()> {
     }
     const WRITE: i32 = 0x11;
     for segment in local(slot) {
+        if !segment.big && mode != Mode::Compat16 {
+            continue;
+        }
         let in_pages = segment.limit > 0xf_ffff;
         let contents = if segment.code { 2 } else { 0 };
         let descriptor = Descriptor {

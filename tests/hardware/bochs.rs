@@ -1,0 +1,63 @@
+//! What Bochs does otherwise than the manual says or leaves open, where it plays the host (`ENCORE86_HOST=bochs`).
+//! Nothing here excuses a difference on a processor.
+
+use crate::compare::Side;
+use crate::encode::{Address, Encoding};
+use encore86::isa::row::{Exec, Shape, Space, Tuple, Width, attr, sel};
+use encore86_oracle::{Mode, State};
+
+const UD: u8 = 6;
+const SS: u8 = 12;
+const GP: u8 = 13;
+const PF: u8 = 14;
+const AC: u8 = 17;
+const XM: u8 = 19;
+
+/// Which of Bochs's faults explains the difference, if one does. `memory`: there is a difference in memory.
+pub fn fault(encoding: &Encoding, host: &Side, engine: &Side, memory: bool) -> Option<&'static str> {
+    if std::env::var("ENCORE86_HOST").as_deref() != Ok("bochs") {
+        return None;
+    }
+    let row = encoding.row;
+    let (theirs, ours) = (host.ended.trap(), engine.ended.trap());
+    let Exec::Replay(shape) = row.exec else { return None };
+    if matches!(shape, Shape::Gather | Shape::Scatter)
+        && matches!(encoding.address, Some(Address { index: Some(16..), .. }))
+    {
+        return (theirs == Some(UD)).then_some("#UD from a gather or scatter whose index register is above 15");
+    }
+    let w = encoding.wide && row.select.mask & sel::W == 0;
+    if encoding.mode != Mode::Long64 && w && row.is(attr::W_GPR) {
+        return (theirs == Some(UD)).then_some("#UD from W1 on a general-purpose register outside 64-bit mode");
+    }
+    const OE_PE: u32 = 0x28;
+    if (theirs, ours) == (Some(XM), Some(XM)) && engine.state.mxcsr & OE_PE == OE_PE {
+        let without_pe = State { mxcsr: engine.state.mxcsr & !0x20, ..engine.state };
+        return (host.state == without_pe).then_some("an unmasked overflow does not set MXCSR.PE");
+    }
+    if row.space != Space::Evex || encoding.address.is_none() {
+        return None;
+    }
+    let masked = encoding.aaa != 0;
+    if shape == Shape::Compress && (memory || theirs != ours) && encoding.vl / usize::from(row.element) >= 32 {
+        return Some("a compressing store of 32 or 64 elements stores none");
+    }
+    let address = |trap| matches!(trap, Some(SS | GP | PF | AC));
+    if shape == Shape::Expand && !memory && address(theirs) {
+        return Some("an expanding load reads more than the elements that it needs");
+    }
+    let partial = matches!(row.tuple, Tuple::HalfMem | Tuple::QuarterMem | Tuple::EighthMem);
+    if masked && !memory && partial && address(theirs) {
+        return Some("VPMOVSX and VPMOVZX under a mask read all of their operand");
+    }
+    if shape == Shape::Gather && encoding.vl == 64 && theirs == ours && row.operands[0].width == Width::Xh {
+        return Some("a gather by 512 bits of quadword indices leaves the upper half of its destination");
+    }
+    if masked && row.tuple == Tuple::Scalar && row.element == 1 && encoding.vl == 64 && !memory {
+        return Some("VPBROADCASTB of a byte in memory to 64 elements under a mask finds none active");
+    }
+    if address(theirs) && address(ours) && !memory && host.state == engine.state {
+        return Some("which of several faulting elements, or of the checks of one, comes first");
+    }
+    None
+}
