@@ -374,7 +374,7 @@ fn accesses_answered_later_are_listed_once() {
     bus.settle(&Outcome::Retry, Some(2));
     bus.inner().answer = Ok(());
     bus.fetch(0x1100, &mut [0; 15], &fetch).unwrap();
-    assert_eq!(bus.fetched(), []);
+    assert!(bus.fetched().is_empty());
     bus.read(0x1002, &mut [0; 2], &piece(READ, 4, 2)).unwrap();
     bus.settle(&done(), Some(2));
     let expected = [entry(0x1100, What::Fetch(vec![0, 1])), entry(0x1000, What::Read(vec![0, 1, 2, 3]))];

@@ -324,8 +324,10 @@ pub(super) fn element_address(
     width: usize,
     intent: Intent,
 ) -> Result<u64, Event> {
-    // The operand goes on beyond the address size, as it does without a mask.
     let offset = address::effective(cpu, insn).wrapping_add(place as u64);
+    // VMASKMOV's elements wrap at the address size; an operand under an opmask goes on beyond it, as it does without one.
+    let wraps = insn.row.exec == Exec::Replay(Shape::SignMask);
+    let offset = if wraps { address::truncate(offset, insn.asize) } else { offset };
     address::linear(cpu, insn.seg, offset, width as u64, intent)
 }
 
