@@ -324,10 +324,7 @@ pub(super) fn element_address(
     width: usize,
     intent: Intent,
 ) -> Result<u64, Event> {
-    let offset = address::effective(cpu, insn).wrapping_add(place as u64);
-    // VMASKMOV's elements wrap at the address size; an operand under an opmask goes on beyond it, as it does without one.
-    let wraps = insn.row.exec == Exec::Replay(Shape::SignMask);
-    let offset = if wraps { address::truncate(offset, insn.asize) } else { offset };
+    let offset = address::truncate(address::effective(cpu, insn).wrapping_add(place as u64), insn.asize);
     address::linear(cpu, insn.seg, offset, width as u64, intent)
 }
 
