@@ -95,7 +95,7 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == EventKind::Software || self.name() == "INT" {
+        if self.kind == EventKind::Software && !matches!(self.vector, 3 | 4) || self.name() == "INT" {
             write!(f, "INT {:#x}", self.vector)?;
         } else {
             f.write_str(self.name())?;

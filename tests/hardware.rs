@@ -401,7 +401,8 @@ fn a_wrong_result_is_reported() {
     let engine = engine.expect("AND is executed");
     assert_eq!(compare::compare(&encoding, &host, &engine, vendor), Verdict::Same { undefined: 0 });
 
-    let wrong: &[(&str, fn(&mut Side))] = &[
+    type Change = fn(&mut Side);
+    let wrong: &[(&str, Change)] = &[
         ("rax", |side| side.state.gpr[0] ^= 1 << 63),
         ("rip", |side| side.state.rip += 1),
         ("rflags", |side| side.state.rflags ^= encore86_oracle::state::ZF),

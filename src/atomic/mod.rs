@@ -8,10 +8,23 @@ use crate::cpu::Cpu;
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
 use crate::cpu::registers::rflags::{CF, ZF};
 use crate::decode::{Insn, Slot, SlotKind};
-use crate::engine::SplitLock;
 use crate::event::{Event, Stop, Unsupported};
 use crate::host::{HostRam, Locked, LockedOp};
 use crate::isa::row::IntOp;
+
+/// What to do with a locked operation that crosses a cache line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SplitLock {
+    /// Read and write, marked `locked`, without a bus lock.
+    #[default]
+    Emulate,
+    /// Issue it: about a microsecond, and some hosts kill the process for it.
+    Native,
+    /// The platform stops the other virtual processors around it.
+    Exclusive,
+    /// #AC(0), as split-lock detection would.
+    Fault,
+}
 
 /// The locked instruction that does `op`, if it is lockable.
 fn locked_op(op: IntOp) -> Option<LockedOp> {

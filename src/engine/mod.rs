@@ -6,6 +6,7 @@ mod lane;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
+pub use crate::atomic::SplitLock;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::rflags;
 use crate::cpu::segment::Seg;
@@ -21,20 +22,6 @@ use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
-
-/// What to do with a locked operation that crosses a cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SplitLock {
-    /// Read and write, marked `locked`, without a bus lock.
-    #[default]
-    Emulate,
-    /// Issue it: about a microsecond, and some hosts kill the process for it.
-    Native,
-    /// The platform stops the other virtual processors around it.
-    Exclusive,
-    /// #AC(0), as split-lock detection would.
-    Fault,
-}
 
 /// Memory for stubs that an engine maps for itself, in bytes.
 const STUB_MEMORY: usize = 64 * 1024;

@@ -210,15 +210,16 @@ pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut M
     let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
     let access = mem.access(AccessKind::Write, 1);
     let offset = string_offset(cpu, insn, RDI);
-    let at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
-    integer::aligned(cpu, at, 8)?;
-    mem.probe(at, 8, &access)?;
+    // In two halves, each of which may wrap to the segment's beginning.
+    let first = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
+    integer::aligned(cpu, first, 8)?;
+    mem.probe(first, 8, &access)?;
     let rest = address::truncate(offset.wrapping_add(8), insn.asize);
-    let upper = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
-    mem.probe(upper, 8, &access)?;
+    let second = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
+    mem.probe(second, 8, &access)?;
     for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        let to = if i < 8 { address::advance(cpu, at, i) } else { address::advance(cpu, upper, i - 8) };
-        mem.write(to, &data.0[i as usize..=i as usize], &access)?;
+        let half = if i < 8 { first } else { second };
+        mem.write(address::advance(cpu, half, i % 8), &data.0[i as usize..=i as usize], &access)?;
     }
     Ok(())
 }
