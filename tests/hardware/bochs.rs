@@ -33,9 +33,7 @@ pub fn fault(encoding: &Encoding, host: &Side, engine: &Side, memory: bool) -> O
     if encoding.rounding && host.state.mxcsr & 0x8800 == 0x8000 && theirs.is_none() && ours.is_none() {
         return Some("{sae} does not count as masking underflow where FTZ is looked at");
     }
-    if encoding.address.is_none() {
-        return None;
-    }
+    encoding.address?;
     if ours == Some(AC) && theirs != ours {
         return Some("operands of 16 bytes and more are not checked for alignment");
     }
