@@ -300,17 +300,17 @@ fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, rand
 
 #[test]
 fn long64() {
-    compare_mode(Mode::Long64, 60.0);
+    compare_mode(Mode::Long64, 150.0);
 }
 
 #[test]
 fn compat32() {
-    compare_mode(Mode::Compat32, 16.0);
+    compare_mode(Mode::Compat32, 40.0);
 }
 
 #[test]
 fn compat16() {
-    compare_mode(Mode::Compat16, 16.0);
+    compare_mode(Mode::Compat16, 40.0);
 }
 
 /// Bytes that are no instruction, or not all of one: what the library calls invalid, the host refuses in the same way.

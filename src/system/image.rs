@@ -9,6 +9,7 @@ use crate::cpu::{Cpu, Mode, X87};
 use crate::decode::{Insn, prefix};
 use crate::event::Event;
 use crate::integer;
+use crate::isa::Feature;
 use crate::profile::{Profile, Vendor};
 
 /// Bytes that the processor transfers: up to XMM7, or XMM15 in 64-bit mode. What lies behind in the 512 bytes stays.
@@ -16,12 +17,12 @@ fn length(insn: &Insn) -> usize {
     if insn.mode() == Mode::Long64 { 416 } else { 288 }
 }
 
-/// Where the image begins. Processors check its first byte's address, then its alignment, its last byte, and the others as
-/// they come.
+/// Where the image begins. Processors check its first four bytes' address, then its alignment, then whether the segment can be
+/// written, its last byte, and the others as they come.
 fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
     let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
     let (seg, offset) = (insn.segment(), address::effective(cpu, insn));
-    let at = linear(cpu, seg, offset, 1, intent)?;
+    let at = linear(cpu, seg, offset, 4, Intent::Read)?;
     if !at.is_multiple_of(16) {
         integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes").into());
@@ -95,6 +96,9 @@ pub(super) fn fxrstor(
     if mxcsr & !mxcsr_mask(profile) != 0 {
         return Err(Event::gp0("a reserved bit of MXCSR is set in the image").into());
     }
+    // Only the bits of a linear address are kept.
+    let linear_bits = if profile.has(Feature::La57) { 57 } else { 48 };
+    let pointer_at = |i: usize| (((u64_at(i) << (64 - linear_bits)) as i64) >> (64 - linear_bits)) as u64;
     let wide = insn.has(prefix::W);
     let mut x87 = X87 {
         // Bit 6 always reads as 1, the reserved upper bits as 0.
@@ -102,9 +106,9 @@ pub(super) fn fxrstor(
         fsw: u16_at(2),
         ftw: image[4],
         fop: u16_at(6) & 0x7ff,
-        fip: if wide { u64_at(8) } else { u64::from(u32_at(8)) },
+        fip: if wide { pointer_at(8) } else { u64::from(u32_at(8)) },
         fcs: if wide { 0 } else { u16_at(12) },
-        fdp: if wide { u64_at(16) } else { u64::from(u32_at(16)) },
+        fdp: if wide { pointer_at(16) } else { u64::from(u32_at(16)) },
         fds: if wide { 0 } else { u16_at(20) },
         ..X87::default()
     };

@@ -1,4 +1,4 @@
-//! FXSAVE looks at the last byte of its image first.
+//! FXSAVE looks at the last byte of its image first; FXRSTOR keeps of a pointer what a linear address has.
 
 use super::Bench;
 use encore86::Vendor;
@@ -14,4 +14,20 @@ fn the_last_byte_faults_first() {
     assert_eq!(bench.fault(&[0x0f, 0xae, 0x03]).vector, 13);
     bench.cpu.gpr[3] = at + 2;
     assert_eq!(bench.fault(&[0x0f, 0xae, 0x03]).vector, 17);
+}
+
+#[test]
+fn pointers_are_cut_to_linear_addresses() {
+    let mut bench = Bench::new(Vendor::Intel);
+    let at = bench.cpu.gpr[3];
+    let mut image = [0; 512];
+    image[8..16].copy_from_slice(&0x1234_8000_0000_0001u64.to_le_bytes());
+    image[16..24].copy_from_slice(&0xff00_7000_0000_0002u64.to_le_bytes());
+    image[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
+    bench.vm.put(at, &image);
+    bench.run(&[0x48, 0x0f, 0xae, 0x0b]); // fxrstor64 [rbx]
+    let wide = encore86::Profile::host().has(encore86::isa::Feature::La57);
+    let expected =
+        if wide { (0x0034_8000_0000_0001, 0xff00_7000_0000_0002) } else { (0xffff_8000_0000_0001, 0x7000_0000_0002) };
+    assert_eq!((bench.cpu.x87.fip, bench.cpu.x87.fdp), expected);
 }
