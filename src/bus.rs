@@ -223,10 +223,11 @@ pub trait Platform {
         Err(Stop::NotProvided("lazily loaded state"))
     }
 
-    /// Called before host vector or x87 registers are used, for callers such as kernels that must save theirs.
+    /// Called before each stub, which uses host vector or x87 registers, for callers such as kernels that must save theirs.
+    /// No other callback comes before [`Platform::host_fpu_end`].
     fn host_fpu_begin(&mut self) {}
 
-    /// Called when host vector and x87 registers are no longer used.
+    /// Called after each stub.
     fn host_fpu_end(&mut self) {}
 }
 

@@ -149,8 +149,7 @@ pub struct Cpu {
     word: ModeWord,
     /// x87 state.
     pub x87: X87,
-    /// What blocks events.
-    pub blocking: Blocking,
+    blocking: Blocking,
     /// State components (as in XCR0) whose values here are the guest's. The engine asks
     /// [`Platform::load_state`](crate::bus::Platform::load_state) for others before it touches them.
     pub valid: u64,
@@ -276,6 +275,12 @@ impl Cpu {
     /// Is paging on?
     pub fn paging(&self) -> bool {
         self.system.cr0 & cr0::PG != 0
+    }
+
+    /// What blocks events.
+    #[inline]
+    pub fn blocking(&self) -> Blocking {
+        self.blocking
     }
 
     /// Sets what blocks events.

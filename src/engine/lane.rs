@@ -17,7 +17,7 @@ use crate::integer;
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Shape, Use, attr};
 use crate::profile::Profile;
-use crate::replay::Replayer;
+use crate::replay::{self, Replayer};
 
 /// Which short line an instruction takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) fn run<V: Vmm>(
         }
         Lane::Vector => {
             let aligned = matches!(insn.row.class, Class::Aligned | Class::AlignedLegacy);
-            if aligned && linear & (u64::from(size) - 1) != 0 || cpu.valid != u64::MAX {
+            if aligned && linear & (u64::from(size) - 1) != 0 || !replay::has_state(cpu) {
                 return None;
             }
             replayer.whole(cpu, insn, mem, linear, profile, &mut entry.stub)

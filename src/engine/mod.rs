@@ -17,7 +17,7 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
-use crate::replay::Replayer;
+use crate::replay::{Replayer, need_state};
 use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
@@ -204,7 +204,7 @@ impl Line<'_> {
         match cold(cpu, insn, mem, self.replayer, self.profile, stub) {
             Ok(retired) => {
                 if retired.mov_ss || retired.sti {
-                    cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking });
+                    cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
                 completed(self.journal, retired)
             }
@@ -239,7 +239,7 @@ impl Line<'_> {
         };
         match result {
             Ok(retired) => {
-                cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking });
+                cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 completed(self.journal, Retired { singlestep: trap, ..retired })
             }
             Err(halt) => ended(self.journal, halt, cpu, bytes),
@@ -297,6 +297,9 @@ fn cold(
     let mut retired = Retired::default();
     if insn.row.gate == Gate::Port {
         system::port_allowed(cpu, insn)?;
+    }
+    if matches!(insn.row.gate, Gate::X87 | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512) {
+        need_state(cpu, mem)?;
     }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,

@@ -502,8 +502,6 @@ pub enum Gate {
     Avx,
     /// EVEX and opmask instructions: like AVX with XCR0's three AVX-512 bits.
     Avx512,
-    /// VEX instructions on general-purpose registers: #UD in real and virtual-8086 mode only.
-    VexGpr,
     /// XSAVE family: #UD by CR4.OSXSAVE, #NM by CR0.TS.
     Xsave,
     /// XGETBV: #UD by CR4.OSXSAVE.
@@ -636,12 +634,6 @@ pub enum IntOp {
     Nop,
     /// MOVBE.
     Movbe,
-    /// ANDN.
-    Andn,
-    /// SHLX, SHRX, SARX, by prefix.
-    ShiftX,
-    /// RORX.
-    Rorx,
 }
 
 impl IntOp {

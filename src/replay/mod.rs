@@ -10,6 +10,8 @@ mod rewrite;
 mod run;
 mod x87;
 
+use crate::access::{Halt, Mem};
+use crate::bus::Vmm;
 use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Zmm};
 use crate::decode::Insn;
@@ -92,17 +94,19 @@ impl Replayer {
 
     /// Calls a stub on the guest's state and the local operand.
     #[inline(always)]
-    fn call(&mut self, stub: StubRef, cpu: &mut Cpu) -> Result<Exit, Unsupported> {
+    fn call<V: Vmm + ?Sized>(&mut self, stub: StubRef, cpu: &mut Cpu, vmm: &mut V) -> Result<Exit, Unsupported> {
         let Some(stubs) = &self.stubs else {
             return Err(Unsupported::Stubs("the host denied executable memory"));
         };
         let (scratch, operand) = &mut *self.scratch;
         let state = core::ptr::from_mut(cpu).cast::<u8>();
+        vmm.host_fpu_begin();
         // SAFETY: the recipe's offsets are those of `Cpu`'s fields (`recipe`), and `cpu` is borrowed for the call; the
         // memory operand of the rewritten instruction is `[rsi]` and nothing else (`rewrite::verify`), at most 64 bytes,
         // which `operand` has, aligned to 64; the host has the instruction (`host_lacks`); all exceptions are masked in
         // `scratch`; the body uses stand-ins for general-purpose registers; no MMX or x87 state is in use here.
         let exit = unsafe { stubs.call(stub, state, operand.0.as_mut_ptr(), scratch) };
+        vmm.host_fpu_end();
         exit.map_err(stub_error)
     }
 }
@@ -135,6 +139,30 @@ impl From<StubError> for Unsupported {
     fn from(error: StubError) -> Unsupported {
         stub_error(error)
     }
+}
+
+/// State components that come from the monitor before an instruction touches any of them: one call for all, since that is
+/// what fetching an XSAVE image costs.
+const STATE: u64 = component::AVX512 | component::X87;
+
+/// Is all of the vector and x87 state the guest's?
+#[inline(always)]
+pub(crate) fn has_state(cpu: &Cpu) -> bool {
+    cpu.valid & STATE == STATE
+}
+
+/// Asks the monitor for the vector and x87 state that is not the guest's yet.
+///
+/// # Errors
+/// What [`Platform::load_state`](crate::bus::Platform::load_state) answers.
+#[inline]
+pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    if !has_state(cpu) {
+        let wanted = STATE & !cpu.valid;
+        mem.vmm.load_state(cpu, wanted)?;
+        cpu.valid |= wanted;
+    }
+    Ok(())
 }
 
 /// Marks the components that an instruction on vector registers of `bytes` has changed.

@@ -1,6 +1,6 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::{Replayer, mark_dirty, vector};
+use super::{Replayer, mark_dirty, need_state, vector};
 use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
@@ -50,18 +50,16 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        if cpu.valid != u64::MAX {
-            load_state(cpu, mem)?;
-        }
+        need_state(cpu, mem)?;
         match shape {
             Shape::Plain if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub)?;
             }
             Shape::Plain => self.plain(cpu, insn, mem, profile, held)?,
             Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub)?;
             }
             Shape::Compress | Shape::Expand | Shape::SignMask => {
                 let stub = self.stub(insn, held, profile)?;
@@ -129,7 +127,7 @@ impl Replayer {
                 _ => mem.read_last(linear, &mut operand[..usize::from(size).min(64)], &access)?,
             }
         }
-        self.execute(cpu, insn, stub)?;
+        self.execute(cpu, insn, mem.vmm, stub)?;
         if uses.writes() {
             let access = mem.access(AccessKind::Write, size);
             let operand = &self.scratch.1.0;
@@ -167,7 +165,7 @@ impl Replayer {
             integer::aligned(cpu, element_address(cpu, insn, 0, active.width, intent)?, active.width as u16)?;
         }
         if uses.writes() {
-            self.execute(cpu, insn, stub)?;
+            self.execute(cpu, insn, mem.vmm, stub)?;
             let access = mem.access(AccessKind::Write, active.width as u16);
             for place in places.to_probe() {
                 let linear = element_address(cpu, insn, place, active.width, Intent::Write)?;
@@ -190,16 +188,16 @@ impl Replayer {
             let linear = element_address(cpu, insn, place, active.width, Intent::Read)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
-        self.execute(cpu, insn, stub)
+        self.execute(cpu, insn, mem.vmm, stub)
     }
 
     /// Calls the stub and commits flags; the stub has stored the registers.
     #[inline]
-    fn execute(&mut self, cpu: &mut Cpu, insn: &Insn, stub: StubRef) -> Result<(), Halt> {
+    fn execute<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, insn: &Insn, vmm: &mut V, stub: StubRef) -> Result<(), Halt> {
         if insn.row.is(attr::MXCSR) {
-            return self.execute_float(cpu, insn, stub);
+            return self.execute_float(cpu, insn, vmm, stub);
         }
-        let exit = self.call(stub, cpu)?;
+        let exit = self.call(stub, cpu, vmm)?;
         let written = u64::from(insn.row.flags.written);
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
@@ -209,7 +207,13 @@ impl Replayer {
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
-    fn execute_float(&mut self, cpu: &mut Cpu, insn: &Insn, stub: StubRef) -> Result<(), Halt> {
+    fn execute_float<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+    ) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
@@ -218,13 +222,13 @@ impl Replayer {
         let exit = if unmasked & UE == 0 {
             self.scratch.0.mxcsr_run = run;
             self.scratch.0.mxcsr_fatal = unmasked;
-            self.call(stub, cpu)?
+            self.call(stub, cpu, vmm)?
         } else {
             // FTZ acts only while underflow is masked. A tiny exact result faults although the masked run does not flag
             // it: a trial with FTZ on shows it.
             self.scratch.0.mxcsr_run = run | FTZ;
             self.scratch.0.mxcsr_fatal = 0x3f;
-            let trial = self.call(stub, cpu)?;
+            let trial = self.call(stub, cpu, vmm)?;
             if !trial.is_fault() {
                 trial
             } else {
@@ -232,7 +236,7 @@ impl Replayer {
                 let saved = *vector(cpu, slot.reg);
                 self.scratch.0.mxcsr_run = run & !FTZ;
                 self.scratch.0.mxcsr_fatal = unmasked;
-                let exit = self.call(stub, cpu)?;
+                let exit = self.call(stub, cpu, vmm)?;
                 tiny = trial.mxcsr_flags() & UE != 0;
                 if tiny && slot.kind == SlotKind::Vector {
                     cpu.vector.zmm[slot.reg as usize & 31] = saved;
@@ -272,16 +276,6 @@ fn destination_dirty(cpu: &mut Cpu, insn: &Insn) {
         SlotKind::Mask => cpu.dirty |= component::OPMASK,
         _ => {}
     }
-}
-
-#[cold]
-fn load_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    let wanted = (component::AVX512 | component::X87) & !cpu.valid;
-    if wanted != 0 {
-        mem.vmm.load_state(cpu, wanted)?;
-        cpu.valid |= wanted;
-    }
-    Ok(())
 }
 
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {

@@ -62,7 +62,7 @@ impl Replayer {
             }
             X87Op::StoreStatus => write(cpu, insn, mem, &cpu.x87.fsw.to_le_bytes())?,
             X87Op::Load => self.load(cpu, insn, mem, profile, held)?,
-            X87Op::Const => self.constant(cpu, insn, profile, held)?,
+            X87Op::Const => self.constant(cpu, insn, mem, profile, held)?,
             X87Op::LoadSt => {
                 let value = cpu.x87.st(insn.rm as usize & 7);
                 let (value, flags) = value.map_or((INDEFINITE, IE | SF), |v| (v, 0));
@@ -88,6 +88,7 @@ impl Replayer {
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
+        vmm: &mut dyn Vmm,
         profile: &Profile,
         held: &mut Option<StubRef>,
         stack: Stack,
@@ -115,7 +116,7 @@ impl Replayer {
         *held = Some(stub);
         // Rounding and precision are the guest's, exceptions are masked.
         self.scratch.0.fcw = cpu.x87.fcw | 0x3f;
-        Ok(self.call(stub, cpu)?.fsw())
+        Ok(self.call(stub, cpu, vmm)?.fsw())
     }
 
     fn load(
@@ -130,7 +131,7 @@ impl Replayer {
         let mut buf = [0; 10];
         read(cpu, insn, mem, &mut buf[..size])?;
         self.scratch.1.0[..10].copy_from_slice(&buf);
-        let status = self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
+        let status = self.run(cpu, insn, mem.vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
         let value = self.result();
         push(&mut cpu.x87, value, status & (IE | DE), profile.vendor());
         Ok(())
@@ -140,10 +141,11 @@ impl Replayer {
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        self.run(cpu, insn, profile, held, Stack { pushes: 0, pops: 1 })?;
+        self.run(cpu, insn, mem.vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
         let value = self.result();
         push(&mut cpu.x87, value, 0, profile.vendor());
         Ok(())
@@ -169,7 +171,7 @@ impl Replayer {
         let value = cpu.x87.st(0);
         self.scratch.0.st[0][..10].copy_from_slice(&value.unwrap_or(INDEFINITE));
         let stack = Stack { pushes: 1, pops: u8::from(!pops) };
-        let status = self.run(cpu, insn, profile, held, stack)?;
+        let status = self.run(cpu, insn, mem.vmm, profile, held, stack)?;
         // Storing the default NaN is what a masked stack underflow stores.
         let raised = if value.is_none() { IE | SF } else { status & 0x3f };
         let unmasked = raised & !cpu.x87.fcw & 0x3f;

@@ -109,7 +109,7 @@ pub fn differences(a: &Cpu, b: &Cpu) -> Vec<String> {
     check("k", a.vector.k == b.vector.k, format!("{:x?} against {:x?}", a.vector.k, b.vector.k));
     check("mxcsr", a.vector.mxcsr == b.vector.mxcsr, format!("{:#x} against {:#x}", a.vector.mxcsr, b.vector.mxcsr));
     check("x87", a.x87 == b.x87, format!("{:x?} against {:x?}", a.x87, b.x87));
-    check("blocking", a.blocking == b.blocking, format!("{:?} against {:?}", a.blocking, b.blocking));
+    check("blocking", a.blocking() == b.blocking(), format!("{:?} against {:?}", a.blocking(), b.blocking()));
     check("system", a.system() == b.system(), format!("{:x?} against {:x?}", a.system(), b.system()));
     out
 }
