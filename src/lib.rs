@@ -3,6 +3,8 @@
 //! caller.
 
 mod access;
+#[cfg(feature = "kvm")]
+pub mod adapt;
 mod address;
 mod alu;
 mod atomic;
