@@ -245,3 +245,97 @@ fn words<'a>(image: &[u8], to: impl Iterator<Item = &'a mut u32>) {
         *word = u32::from_le_bytes(chunk);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A structure whose fields all differ, from bytes that count up by an odd step.
+    fn segment(seed: u8) -> kvm_segment {
+        let bit = |n: u8| seed >> n & 1;
+        kvm_segment {
+            base: 0x0102_0304_0506_0708 * u64::from(seed),
+            limit: 0x0101_0101 * u32::from(seed),
+            selector: 0x101 * u16::from(seed),
+            type_: seed & 0xf,
+            present: bit(1),
+            dpl: seed >> 2 & 3,
+            db: bit(4),
+            s: bit(5),
+            l: bit(6),
+            g: bit(0),
+            avl: bit(3),
+            unusable: bit(2),
+            padding: 0,
+        }
+    }
+
+    #[test]
+    fn every_register_goes_both_ways() {
+        let mut r = kvm_regs { rip: 17, rflags: 0x246, ..kvm_regs::default() };
+        let names = [
+            &mut r.rax, &mut r.rcx, &mut r.rdx, &mut r.rbx, &mut r.rsp, &mut r.rbp, &mut r.rsi, &mut r.rdi, &mut r.r8,
+            &mut r.r9, &mut r.r10, &mut r.r11, &mut r.r12, &mut r.r13, &mut r.r14, &mut r.r15,
+        ];
+        names.into_iter().enumerate().for_each(|(i, name)| *name = 0x100 + i as u64);
+        let mut cpu = Cpu::new();
+        load_regs(&mut cpu, &r);
+        assert_eq!(
+            cpu.gpr[..16],
+            core::array::from_fn::<u64, 16, _>(|i| 0x100 + i as u64),
+            "in the order of encodings"
+        );
+        assert_eq!((cpu.rip, cpu.rflags()), (17, 0x246));
+        assert_eq!(regs(&cpu), r);
+
+        let mut s =
+            kvm_sregs { cr0: 0x8000_0011, cr2: 2, cr3: 3, cr4: 0x20, cr8: 8, efer: 0x500, ..kvm_sregs::default() };
+        [s.es, s.cs, s.ss, s.ds, s.fs, s.gs, s.ldt, s.tr] = [3, 0x7a, 0x2d, 0xc5, 0x96, 0x5b, 0xe1, 0x1f].map(segment);
+        s.gdt = kvm_dtable { base: 0x1111, limit: 0x22, padding: [0; 3] };
+        s.idt = kvm_dtable { base: 0x3333, limit: 0x44, padding: [0; 3] };
+        load_sregs(&mut cpu, &s);
+        let mut back = kvm_sregs { apic_base: 0xfee0_0900, interrupt_bitmap: [1, 2, 3, 4], ..kvm_sregs::default() };
+        store_sregs(&cpu, &mut back);
+        assert_eq!((back.apic_base, back.interrupt_bitmap), (0xfee0_0900, [1, 2, 3, 4]), "what Cpu has not stays");
+        (back.apic_base, back.interrupt_bitmap) = (0, [0; 4]);
+        assert_eq!(back, s);
+    }
+
+    #[test]
+    fn access_rights_have_the_layout_of_vmx() {
+        // A 64-bit code segment of the user's, G, L, present, DPL 3, code, readable, accessed.
+        let code = kvm_segment { type_: 11, present: 1, dpl: 3, s: 1, l: 1, g: 1, ..kvm_segment::default() };
+        assert_eq!(load_segment(code).attr, 0xa0fb);
+        let none = kvm_segment { unusable: 1, ..kvm_segment::default() };
+        assert_eq!(load_segment(none).attr, 0x1_0000);
+        let stack = kvm_segment { type_: 3, present: 1, s: 1, db: 1, g: 1, avl: 1, ..kvm_segment::default() };
+        assert_eq!(load_segment(stack).attr, 0xd093);
+    }
+
+    #[test]
+    fn the_other_structures_go_both_ways() {
+        let mut cpu = Cpu::new();
+        let d = kvm_debugregs { db: [1, 2, 3, 4], dr6: 0xffff_0ff1, dr7: 0x403, ..kvm_debugregs::default() };
+        load_debug_regs(&mut cpu, &d);
+        assert_eq!(debug_regs(&cpu), d);
+
+        let mut x = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
+        x.xcrs[0].value = 0xe7;
+        assert!(load_xcrs(&mut cpu, &x));
+        let mut empty = kvm_xcrs::default();
+        assert!(!load_xcrs(&mut Cpu::new(), &empty), "no XCR0 in it");
+        store_xcrs(&cpu, &mut empty);
+        assert_eq!(empty, x);
+        let mut other = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
+        (other.xcrs[0].xcr, other.xcrs[0].value) = (1, 5);
+        store_xcrs(&cpu, &mut other);
+        assert_eq!((other.nr_xcrs, other.xcrs[0].value, other.xcrs[1].value), (2, 5, 0xe7));
+
+        let values = [0xd01, 0x1000, 0x2000, 0x3000, 0x800];
+        let list: [kvm_msr_entry; 5] =
+            core::array::from_fn(|i| kvm_msr_entry { index: MSRS[i], data: values[i], ..kvm_msr_entry::default() });
+        load_msrs(&mut cpu, &list);
+        assert_eq!(cpu.system().kernel_gs_base, 0x3000);
+        assert_eq!(msrs(&cpu).map(|entry| entry.data), values);
+    }
+}
