@@ -2,22 +2,26 @@
 //!
 //! A lane is chosen when an instruction is decoded. It stands for conditions that would be tested at each step: 64-bit
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
-//! operand without an opmask. Everything that is not so, and everything that does not go well, takes the general line.
+//! operand. Everything that is not so, and everything that does not go well, takes the general line.
+//!
+//! What bounds a step is the number of its stores: registers saved at entry, values spilled, results handed back through
+//! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
+//! it needs, and whatever can go wrong is out of line.
 
 use super::cache::Entry;
-use super::{SplitLock, value};
+use super::{Works, ended, value};
 use crate::access::{Halt, Mem, crosses};
 use crate::alu::mask;
 use crate::atomic;
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::segment::Seg;
-use crate::cpu::{Cpu, Mode};
+use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, SlotKind};
+use crate::event::{Outcome, Retired, Stop};
 use crate::integer;
 use crate::isa::Exec;
-use crate::isa::row::{Class, IntOp, Shape, Use, attr};
-use crate::profile::Profile;
-use crate::replay::{self, Replayer};
+use crate::isa::row::{Class, IntOp, Masking, Shape, Use, attr};
+use crate::replay;
 
 /// Which short line an instruction takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,30 +32,71 @@ pub(super) enum Lane {
     Store,
     /// MOV from memory to a register.
     Load,
-    /// An arithmetic instruction on a register with a source in memory.
-    LoadOperate(IntOp),
+    /// An arithmetic instruction that reads memory and writes a register or flags only.
+    LoadOperate,
     /// An unlocked arithmetic read-modify-write of memory.
-    Modify(IntOp),
+    Modify,
     /// A locked read-modify-write of memory.
-    Locked(IntOp),
-    /// A replayed instruction with one whole operand in memory.
-    Vector,
+    Locked,
+    /// A replayed instruction that reads its memory operand.
+    VectorLoad,
+    /// A replayed instruction that writes it.
+    VectorStore,
+}
+
+/// What a lane needs to know of an instruction, beyond the instruction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) lane: Lane,
+    /// The operation of an integer lane.
+    op: IntOp,
+    /// Low bits of the address that must be clear.
+    aligned: u8,
+    /// Elements that an opmask has a bit for: 0 without an opmask.
+    masked: u64,
+    /// Bits of the mode word that keep the instruction from its lane.
+    pub(super) obstacles: u32,
+    /// State components that it changes.
+    dirty: u32,
+    /// Flags that it writes.
+    flags: u32,
+    /// Operand 0 is written.
+    writes: bool,
+    /// Bytes of a vector's memory operand that are read.
+    reads: u8,
+}
+
+impl Way {
+    pub(super) fn of(insn: &Insn) -> Way {
+        let row = insn.row;
+        let slot = insn.slots.get(insn.mem as usize).copied();
+        let size = slot.map_or(0, |slot| slot.size);
+        let aligned = matches!(row.class, Class::Aligned | Class::AlignedLegacy) && slot.is_some();
+        let elements = insn.broadcast().unwrap_or(0);
+        Way {
+            lane: Lane::of(insn),
+            op: if let Exec::Value(op) = row.exec { op } else { IntOp::Nop },
+            aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
+            masked: if insn.aaa == 0 { 0 } else { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) },
+            obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
+            dirty: replay::components(insn) as u32,
+            flags: u32::from(row.flags.written),
+            writes: row.operands[0].uses.writes(),
+            reads: if row.is(attr::LOW_HALF) && size == 16 { 8 } else { size.min(64) as u8 },
+        }
+    }
 }
 
 impl Lane {
     /// The lane of a decoded instruction.
-    pub(super) fn of(insn: &Insn) -> Lane {
+    fn of(insn: &Insn) -> Lane {
         let addressed = insn.mode == Mode::Long64
             && insn.asize == 8
             && !matches!(insn.seg, Seg::Fs | Seg::Gs)
             && insn.base < RIP
             && insn.mem != NO_REG;
-        if addressed && insn.row.exec == Exec::Replay(Shape::Plain) && insn.aaa == 0 {
-            return if insn.mem < 4 && insn.slots[insn.mem as usize].size.is_power_of_two() {
-                Lane::Vector
-            } else {
-                Lane::General
-            };
+        if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
+            return Lane::of_vector(insn);
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
         let [dst, src, ..] = insn.slots;
@@ -62,93 +107,51 @@ impl Lane {
         }
         let locked = insn.mem == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
         if locked && (op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg)) {
-            return Lane::Locked(op);
+            return Lane::Locked;
         }
         if locked || !op.is_plain() {
             return Lane::General;
         }
         match (insn.mem, insn.row.operands[0].uses) {
             (0, Use::Write) => Lane::Store,
-            (0, Use::ReadWrite) => Lane::Modify(op),
+            (0, Use::ReadWrite) => Lane::Modify,
             (1, Use::Write) if op == IntOp::Mov => Lane::Load,
-            (1, Use::ReadWrite | Use::Read) => Lane::LoadOperate(op),
+            (1, Use::ReadWrite | Use::Read) | (0, Use::Read) => Lane::LoadOperate,
+            _ => Lane::General,
+        }
+    }
+
+    /// One memory operand that is accessed whole: without an opmask, or a broadcast under one.
+    fn of_vector(insn: &Insn) -> Lane {
+        let Some(slot) = insn.slots.get(insn.mem as usize) else { return Lane::General };
+        let uses = insn.row.operands[insn.mem as usize & 3].uses;
+        let whole = insn.aaa == 0 || insn.broadcast().is_some() && insn.row.masking != Masking::None;
+        if !whole || insn.mem > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
+            return Lane::General;
+        }
+        match uses {
+            Use::Read => Lane::VectorLoad,
+            Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
             _ => Lane::General,
         }
     }
 }
 
-/// Runs the short line. `None`: nothing was done, take the general line.
-///
-/// # Errors
-/// What the bus answers; nothing is changed.
+/// The linear address of the memory operand. `None`: it is not canonical or leaves its page, take the general line.
 #[inline(always)]
-pub(super) fn run<V: Vmm>(
-    entry: &mut Entry,
-    cpu: &mut Cpu,
-    mem: &mut Mem<'_, V>,
-    replayer: &mut Replayer,
-    profile: &Profile,
-    split: SplitLock,
-) -> Option<Result<(), Halt>> {
-    let (lane, insn) = (entry.lane, &entry.insn);
+pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
     let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let dst = insn.slots[0];
-    let word = cpu.word();
-    let canonical = linear.wrapping_add(word.canonical_half) < 2 * word.canonical_half;
     let size = insn.slots[insn.mem as usize & 3].size;
-    if !canonical || crosses(linear, usize::from(size)) || word.alignment_check {
-        return None;
-    }
-    let wide = dst.size == 8;
-    let done = match lane {
-        Lane::Store => put(mem, linear, wide, source(cpu, insn)),
-        Lane::Load => get(mem, linear, wide, AccessKind::Read).map(|value| cpu.gpr[dst.reg as usize & 31] = value),
-        Lane::LoadOperate(op) => get(mem, linear, wide, AccessKind::Read).map(|b| {
-            let a = cpu.gpr[dst.reg as usize & 31] & mask(dst.size);
-            let r = integer::plain(op, a, b, dst.size, cpu.rflags());
-            if insn.row.operands[0].uses == Use::ReadWrite {
-                cpu.gpr[dst.reg as usize & 31] = r.value;
-            }
-            cpu.merge_flags(u64::from(insn.row.flags.written), r.flags);
-        }),
-        Lane::Modify(op) => match get(mem, linear, wide, AccessKind::ReadForWrite) {
-            Ok(old) => {
-                let r = integer::plain(op, old, source(cpu, insn), dst.size, cpu.rflags());
-                let stored = put(mem, linear, wide, r.value);
-                match stored {
-                    Ok(()) => cpu.merge_flags(u64::from(insn.row.flags.written), r.flags),
-                    Err(_) => mem.remember(linear, &old.to_le_bytes()[..usize::from(dst.size)]),
-                }
-                stored
-            }
-            Err(halt) => Err(halt),
-        },
-        Lane::Locked(op) => {
-            let issued = atomic::issue(op, cpu, insn, mem, linear, source(cpu, insn), split);
-            match issued {
-                Ok(Some(done)) => {
-                    // Commits RIP too.
-                    value::commit_locked(op, cpu, insn, &done);
-                    return Some(Ok(()));
-                }
-                Ok(None) => return None,
-                Err(halt) => Err(halt),
-            }
-        }
-        Lane::Vector => {
-            let aligned = matches!(insn.row.class, Class::Aligned | Class::AlignedLegacy);
-            if aligned && linear & (u64::from(size) - 1) != 0 || !replay::has_state(cpu) {
-                return None;
-            }
-            replayer.whole(cpu, insn, mem, linear, profile, &mut entry.stub)
-        }
-        Lane::General => return None,
-    };
-    if done.is_ok() {
-        cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len));
-    }
-    Some(done)
+    let half = cpu.word().canonical_half;
+    let canonical = linear.wrapping_add(half) < 2 * half;
+    (canonical && !crosses(linear, usize::from(size))).then_some(linear)
+}
+
+#[inline(always)]
+fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
+    cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len));
+    Outcome::Completed(Retired::default())
 }
 
 /// The value of operand 1.
@@ -160,27 +163,246 @@ fn source(cpu: &Cpu, insn: &Insn) -> u64 {
 }
 
 #[inline(always)]
-fn get<V: Vmm>(mem: &mut Mem<'_, V>, linear: u64, wide: bool, kind: AccessKind) -> Result<u64, Halt> {
-    if wide {
+fn get<V: Vmm>(vmm: &mut V, linear: u64, size: u16, access: &Access) -> Result<u64, Stop> {
+    if size == 8 {
         let mut b = [0; 8];
-        let access = mem.access(kind, 8);
-        mem.read_within(linear, &mut b, &access)?;
+        vmm.read(linear, &mut b, access)?;
         Ok(u64::from_le_bytes(b))
     } else {
         let mut b = [0; 4];
-        let access = mem.access(kind, 4);
-        mem.read_within(linear, &mut b, &access)?;
+        vmm.read(linear, &mut b, access)?;
         Ok(u64::from(u32::from_le_bytes(b)))
     }
 }
 
 #[inline(always)]
-fn put<V: Vmm>(mem: &mut Mem<'_, V>, linear: u64, wide: bool, value: u64) -> Result<(), Halt> {
-    if wide {
-        let access = mem.access(AccessKind::Write, 8);
-        mem.write_within(linear, &value.to_le_bytes(), &access)
+fn put<V: Vmm>(vmm: &mut V, linear: u64, size: u16, value: u64, access: &Access) -> Result<(), Stop> {
+    if size == 8 {
+        vmm.write(linear, &value.to_le_bytes(), access)
     } else {
-        let access = mem.access(AccessKind::Write, 4);
-        mem.write_within(linear, &(value as u32).to_le_bytes(), &access)
+        vmm.write(linear, &(value as u32).to_le_bytes(), access)
+    }
+}
+
+/// Each lane is called when nothing is in the way and the journal is idle.
+impl Works {
+    #[inline(always)]
+    pub(super) fn store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let insn = &entry.insn;
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, source(cpu, insn), &access) {
+            Ok(()) => done(cpu, insn),
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let insn = &entry.insn;
+        let dst = insn.slots[0];
+        let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
+        match get(vmm, linear, dst.size, &access) {
+            Ok(value) => {
+                cpu.gpr[dst.reg as usize & 31] = value;
+                done(cpu, insn)
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn load_operate<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let dst = insn.slots[0];
+        let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
+        match get(vmm, linear, dst.size, &access) {
+            Ok(read) => {
+                let (a, b) = if insn.mem == 0 {
+                    (read, source(cpu, insn))
+                } else {
+                    (cpu.gpr[dst.reg as usize & 31] & mask(dst.size), read)
+                };
+                let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+                if entry.way.writes {
+                    cpu.gpr[dst.reg as usize & 31] = r.value;
+                }
+                cpu.merge_flags(u64::from(entry.way.flags), r.flags);
+                done(cpu, insn)
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn modify<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::ReadForWrite, size, cpu.cpl());
+        let old = match get(vmm, linear, size, &access) {
+            Ok(old) => old,
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        let r = integer::plain(op, old, source(cpu, insn), size, cpu.rflags());
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, r.value, &access) {
+            Ok(()) => {}
+            Err(stop) => {
+                let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
+                let len = usize::from(size & 15);
+                let again = self.write_again(stop, cpu, vmm, linear, &value[..len], Some(&old[..len]));
+                if let Err(halt) = again {
+                    return ended(&mut self.journal, halt, cpu, entry.bytes());
+                }
+            }
+        }
+        cpu.merge_flags(u64::from(entry.way.flags), r.flags);
+        done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn locked<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
+        match atomic::issue(op, cpu, insn, mem, linear, source(cpu, insn), self.split_lock) {
+            Ok(Some(issued)) => {
+                value::commit_locked(op, cpu, insn, &issued);
+                Outcome::Completed(Retired::default())
+            }
+            Ok(None) => self.general(entry, cpu, vmm),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn vector_load<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let Entry { insn, stub, way, .. } = entry;
+        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let stub = match self.replayer.stub(insn, stub, &self.profile) {
+            Ok(stub) => stub,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        // A broadcast of which no element is active is not read.
+        if way.masked == 0 || cpu.vector.k[insn.aaa as usize & 7] & way.masked != 0 {
+            let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
+            let operand = self.replayer.operand();
+            // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
+            // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
+            let read = match way.reads {
+                16 => vmm.read(linear, &mut operand[..16], &access),
+                8 => vmm.read(linear, &mut operand[..8], &access),
+                4 => vmm.read(linear, &mut operand[..4], &access),
+                reads => vmm.read(linear, &mut operand[..usize::from(reads).min(64)], &access),
+            };
+            if let Err(stop) = read {
+                return self.stopped(stop, entry, cpu, vmm);
+            }
+        }
+        match self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+            Ok(()) => done(cpu, insn),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn vector_store<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let Entry { insn, stub, way, .. } = entry;
+        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let stub = match self.replayer.stub(insn, stub, &self.profile) {
+            Ok(stub) => stub,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        if let Err(halt) = self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+            return ended(&mut self.journal, halt, cpu, entry.bytes());
+        }
+        let size = insn.slots[insn.mem as usize & 3].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        let operand = &*self.replayer.operand();
+        let written = match size {
+            64 => vmm.write(linear, &operand[..], &access),
+            32 => vmm.write(linear, &operand[..32], &access),
+            16 => vmm.write(linear, &operand[..16], &access),
+            8 => vmm.write(linear, &operand[..8], &access),
+            _ => vmm.write(linear, &operand[..usize::from(size).min(64)], &access),
+        };
+        if let Err(stop) = written {
+            let bytes = *operand;
+            let again = self.write_again(stop, cpu, vmm, linear, &bytes[..usize::from(size).min(64)], None);
+            if let Err(halt) = again {
+                return ended(&mut self.journal, halt, cpu, entry.bytes());
+            }
+        }
+        done(cpu, insn)
+    }
+
+    /// The first access was refused, nothing has been done: in pieces by the general line if that is what the device wants.
+    #[cold]
+    #[inline(never)]
+    fn stopped<V: Vmm>(&mut self, stop: Stop, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        match stop {
+            Stop::TooWide(_) => self.general(entry, cpu, vmm),
+            stop => ended(&mut self.journal, stop.into(), cpu, entry.bytes()),
+        }
+    }
+
+    /// The store was refused: in pieces if that is what the device wants. A read of `old` came before it.
+    #[cold]
+    #[inline(never)]
+    fn write_again<V: Vmm>(
+        &mut self,
+        stop: Stop,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+        value: &[u8],
+        old: Option<&[u8]>,
+    ) -> Result<(), Halt> {
+        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
+        let access = mem.access(AccessKind::Write, value.len() as u16);
+        let written = match stop {
+            Stop::TooWide(_) => mem.write(linear, value, &access),
+            stop => Err(stop.into()),
+        };
+        if let (Err(_), Some(old)) = (&written, old) {
+            mem.remember(linear, old);
+        }
+        if written.is_ok() {
+            self.journal.clear();
+        }
+        written
     }
 }
