@@ -9,11 +9,13 @@
 //! it needs, and whatever can go wrong is out of line.
 
 use super::cache::Entry;
-use super::{Works, ended, value};
+use super::{Works, ended};
 use crate::access::{Halt, Mem, crosses};
 use crate::alu::mask;
 use crate::atomic;
 use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::registers::gpr::RAX;
+use crate::cpu::registers::rflags::{CF, ZF};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, SlotKind};
@@ -106,7 +108,8 @@ impl Lane {
             return Lane::General;
         }
         let locked = insn.mem == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
-        if locked && (op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg)) {
+        let word = op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg);
+        if locked && word && atomic::locked_op(op).is_some() {
             return Lane::Locked;
         }
         if locked || !op.is_plain() {
@@ -137,7 +140,8 @@ impl Lane {
     }
 }
 
-/// The linear address of the memory operand. `None`: it is not canonical or leaves its page, take the general line.
+/// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
+/// page, take the general line.
 #[inline(always)]
 pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
@@ -281,15 +285,27 @@ impl Works {
         linear: u64,
     ) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
-        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
-        match atomic::issue(op, cpu, insn, mem, linear, source(cpu, insn), self.split_lock) {
-            Ok(Some(issued)) => {
-                value::commit_locked(op, cpu, insn, &issued);
-                Outcome::Completed(Retired::default())
-            }
-            Ok(None) => self.general(entry, cpu, vmm),
-            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        let size = insn.slots[0].size;
+        let len = usize::from(size);
+        let Some(locked) = atomic::locked_op(op).filter(|_| !atomic::splits(linear, len)) else {
+            return self.general(entry, cpu, vmm);
+        };
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        let source = source(cpu, insn);
+        let done = ram.locked_word(locked, source, cpu.gpr[RAX] & mask(size), cpu.rflags() & CF != 0);
+        let old = done.old & mask(size);
+        match op {
+            IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slots[1].reg as usize & 31] = old,
+            IntOp::Cmpxchg if done.flags & ZF == 0 => cpu.gpr[RAX] = old,
+            _ => {}
         }
+        cpu.merge_flags(u64::from(entry.way.flags), done.flags);
+        self::done(cpu, insn)
     }
 
     #[inline(never)]

@@ -100,43 +100,82 @@ impl Engine {
     }
 
     /// Runs the instruction at CS:RIP.
+    ///
+    /// What is not the straight way ends in a call that does the rest, so that the straight way saves no registers.
     pub fn step<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let mut bytes = [0; 16];
+        if !cpu.word().flat || !address::canonical(cpu, cpu.rip) {
+            return self.step_segmented(cpu, vmm);
+        }
+        let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
+        let fetched = match bytes.first_chunk_mut::<LIMIT>() {
+            Some(buf) => vmm.fetch(cpu.rip, buf, &access),
+            None => Ok(0),
+        };
+        let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
+        let works = &mut self.works;
+        let entry = match self.cache.at(cpu.rip) {
+            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            _ => return self.step_first(cpu, vmm, bytes, LIMIT),
+        };
+        if cpu.word().bits & entry.way.obstacles == 0
+            && works.journal.is_idle()
+            && let Some(linear) = lane::address(&entry.insn, cpu)
+        {
+            return match entry.way.lane {
+                Lane::Store => works.store(entry, cpu, vmm, linear),
+                Lane::Load => works.load(entry, cpu, vmm, linear),
+                Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
+                Lane::Modify => works.modify(entry, cpu, vmm, linear),
+                Lane::Locked => works.locked(entry, cpu, vmm, linear),
+                Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
+                Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
+                Lane::General => works.general(entry, cpu, vmm),
+            };
+        }
+        works.general(entry, cpu, vmm)
+    }
+
+    /// [`Engine::step`] outside 64-bit mode.
+    #[inline(never)]
+    fn step_segmented<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let mut bytes = [0; 16];
         let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
             Ok(count) => count,
             Err(halt) => return self.not_decoded(halt, cpu),
         };
-        let works = &mut self.works;
-        let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
-            _ => return self.step_first(cpu, vmm, &mut bytes, count),
-        };
-        if cpu.word().bits & entry.way.obstacles == 0 && works.journal.is_idle() {
-            let lane = entry.way.lane;
-            if lane != Lane::General
-                && let Some(linear) = lane::address(&entry.insn, cpu)
-            {
-                return match lane {
-                    Lane::Store => works.store(entry, cpu, vmm, linear),
-                    Lane::Load => works.load(entry, cpu, vmm, linear),
-                    Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
-                    Lane::Modify => works.modify(entry, cpu, vmm, linear),
-                    Lane::Locked => works.locked(entry, cpu, vmm, linear),
-                    Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
-                    Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
-                    Lane::General => works.general(entry, cpu, vmm),
-                };
-            }
+        self.step_fetched(cpu, vmm, bytes, count)
+    }
+
+    /// [`Engine::step`] where fewer than 15 bytes, or none, could be fetched.
+    #[cold]
+    #[inline(never)]
+    fn step_short<V: Vmm>(
+        &mut self,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        bytes: &mut [u8; 16],
+        fetched: Result<usize, Stop>,
+    ) -> Outcome {
+        match fetched.map_err(Halt::from).and_then(|count| blank(bytes, count, LIMIT)) {
+            Ok(count) => self.step_fetched(cpu, vmm, *bytes, count),
+            Err(halt) => self.not_decoded(halt, cpu),
         }
-        works.general(entry, cpu, vmm)
+    }
+
+    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
+        match self.cache.at(cpu.rip) {
+            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            _ => self.step_first(cpu, vmm, bytes, count),
+        }
     }
 
     /// [`Engine::step`] for an instruction that the decode cache does not hold.
     #[cold]
     #[inline(never)]
-    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &mut [u8; 16], count: usize) -> Outcome {
-        match decode_more(cpu, vmm, &self.works.profile, bytes, count) {
-            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(bytes, insn)), cpu, vmm),
+    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
+        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
+            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(&bytes, insn)), cpu, vmm),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
@@ -324,43 +363,29 @@ fn cold(
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.
-#[inline(always)]
 fn fetch_at<V: Vmm>(cpu: &Cpu, vmm: &mut V, offset: u64, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
-    if cpu.word().flat && address::canonical(cpu, offset) {
-        return fetch(cpu, vmm, offset, LIMIT, bytes);
-    }
-    let (linear, room) = code_segment(cpu, offset)?;
-    fetch(cpu, vmm, linear, room, bytes)
-}
-
-/// Where `offset` in CS is, and how many bytes of an instruction there may be.
-#[cold]
-fn code_segment(cpu: &Cpu, offset: u64) -> Result<(u64, usize), Halt> {
-    if cpu.word().flat {
-        return Err(Event::gp0("RIP is not canonical").into());
-    }
-    let cs = cpu.seg(Seg::Cs);
-    if offset > u64::from(cs.limit) {
-        return Err(Event::gp0("RIP lies beyond the limit of CS").into());
-    }
-    let room = (u64::from(cs.limit) - offset + 1).min(LIMIT as u64);
-    Ok((cs.base.wrapping_add(offset) & 0xffff_ffff, room as usize))
-}
-
-#[inline(always)]
-fn fetch<V: Vmm>(cpu: &Cpu, vmm: &mut V, linear: u64, room: usize, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
+    let (linear, room) = if cpu.word().flat {
+        if !address::canonical(cpu, offset) {
+            return Err(Event::gp0("RIP is not canonical").into());
+        }
+        (offset, LIMIT)
+    } else {
+        let cs = cpu.seg(Seg::Cs);
+        if offset > u64::from(cs.limit) {
+            return Err(Event::gp0("RIP lies beyond the limit of CS").into());
+        }
+        let room = (u64::from(cs.limit) - offset + 1).min(LIMIT as u64);
+        (cs.base.wrapping_add(offset) & 0xffff_ffff, room as usize)
+    };
     let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
     let Some(buf) = bytes.first_chunk_mut::<LIMIT>() else { return Ok(0) };
-    let count = vmm.fetch(linear, buf, &access)?.min(room);
-    if count < LIMIT {
-        return fewer(count, bytes);
-    }
-    Ok(count)
+    let count = vmm.fetch(linear, buf, &access)?;
+    blank(bytes, count, room)
 }
 
-/// Bytes beyond those fetched must not decide anything.
-#[cold]
-fn fewer(count: usize, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
+/// Clears what lies behind the bytes that were fetched, so that it decides nothing; says how many count.
+fn blank(bytes: &mut [u8; 16], count: usize, room: usize) -> Result<usize, Halt> {
+    let count = count.min(room);
     if count == 0 {
         return Err(Unsupported::Platform("at least one instruction byte").into());
     }
