@@ -4,6 +4,7 @@
 //! the manual leaves undefined are given as current processors give them where those agree.
 
 mod divide;
+pub(crate) mod real;
 mod shift;
 
 pub(crate) use divide::{divide, multiply};
@@ -38,6 +39,13 @@ pub(crate) fn mask(size: u16) -> u64 {
 pub(crate) fn sign_extend(value: u64, size: u16) -> u64 {
     let shift = 64 - u32::from(size) * 8;
     ((value << shift) as i64 >> shift) as u64
+}
+
+/// A value of `size` bytes, repeated to eight.
+#[inline]
+pub(crate) fn repeat(value: u64, size: u16) -> u64 {
+    const BY_WIDTH: [u64; 4] = [0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x0001_0000_0001, 1];
+    value.wrapping_mul(BY_WIDTH[size.trailing_zeros() as usize & 3])
 }
 
 /// SF, ZF and PF of a result.

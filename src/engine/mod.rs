@@ -42,6 +42,7 @@ struct Works {
     split_lock: SplitLock,
     journal: Journal,
     replayer: Replayer,
+    block: lane::Block,
 }
 
 impl Engine {
@@ -69,7 +70,8 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        let works = Works { profile, split_lock: SplitLock::default(), journal: Journal::new(), replayer };
+        let (journal, block) = (Journal::new(), lane::Block::new());
+        let works = Works { profile, split_lock: SplitLock::default(), journal, replayer, block };
         Engine { cache: Cache::new(), works }
     }
 
@@ -130,6 +132,9 @@ impl Engine {
                 Lane::Locked => works.locked(entry, cpu, vmm, linear),
                 Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
                 Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
+                Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
+                Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
+                Lane::String(op) => works.string(entry, cpu, vmm, op),
                 Lane::General => works.general(entry, cpu, vmm),
             };
         }

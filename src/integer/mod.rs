@@ -8,7 +8,7 @@ mod string;
 mod value;
 
 pub(crate) use sequence::sequence;
-pub(crate) use string::{Progress, string};
+pub(crate) use string::{BLOCK, Progress, string};
 pub(crate) use value::{Effects, execute, plain};
 
 use crate::alu;

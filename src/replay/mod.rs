@@ -10,6 +10,8 @@ mod rewrite;
 mod run;
 mod x87;
 
+pub(crate) use x87::{exact_real, real_stored};
+
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::registers::component;

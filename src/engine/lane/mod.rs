@@ -8,9 +8,11 @@
 //! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
+mod string;
+
 use super::cache::Entry;
 use super::{Works, ended};
-use crate::access::{Halt, Mem, crosses};
+use crate::access::{Halt, Journal, Mem, crosses};
 use crate::alu::mask;
 use crate::atomic;
 use crate::bus::{Access, AccessKind, Vmm};
@@ -22,8 +24,9 @@ use crate::decode::{Insn, NO_REG, RIP, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
 use crate::integer;
 use crate::isa::Exec;
-use crate::isa::row::{Class, IntOp, Masking, Shape, Use, attr};
+use crate::isa::row::{Class, IntOp, Masking, Shape, StrOp, Use, X87Op, attr};
 use crate::replay;
+pub(super) use string::Block;
 
 /// Which short line an instruction takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,12 @@ pub(super) enum Lane {
     VectorLoad,
     /// A replayed instruction that writes it.
     VectorStore,
+    /// FLD of 4 or 8 bytes.
+    RealLoad,
+    /// FST and FSTP of 4 or 8 bytes.
+    RealStore(X87Op),
+    /// REP MOVS and REP STOS of a block.
+    String(StrOp),
 }
 
 /// What a lane needs to know of an instruction, beyond the instruction.
@@ -64,7 +73,7 @@ pub(super) struct Way {
     flags: u32,
     /// Operand 0 is written.
     writes: bool,
-    /// Bytes of a vector's memory operand that are read.
+    /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
 }
 
@@ -84,7 +93,11 @@ impl Way {
             dirty: replay::components(insn) as u32,
             flags: u32::from(row.flags.written),
             writes: row.operands[0].uses.writes(),
-            reads: if row.is(attr::LOW_HALF) && size == 16 { 8 } else { size.min(64) as u8 },
+            reads: match row.exec {
+                Exec::Str(_) => string::element(insn),
+                _ if row.is(attr::LOW_HALF) && size == 16 => 8,
+                _ => size.min(64) as u8,
+            },
         }
     }
 }
@@ -94,11 +107,19 @@ impl Lane {
     fn of(insn: &Insn) -> Lane {
         let addressed = insn.mode == Mode::Long64
             && insn.asize == 8
-            && !matches!(insn.seg, Seg::Fs | Seg::Gs)
+            && !based(insn)
             && insn.base < RIP
             && insn.mem != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
             return Lane::of_vector(insn);
+        }
+        if let Some(op) = string::of(insn) {
+            return Lane::String(op);
+        }
+        match insn.row.exec {
+            Exec::X87(X87Op::LoadReal) if addressed => return Lane::RealLoad,
+            Exec::X87(op @ (X87Op::StoreReal | X87Op::StoreRealPop)) if addressed => return Lane::RealStore(op),
+            _ => {}
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
         let [dst, src, ..] = insn.slots;
@@ -138,6 +159,11 @@ impl Lane {
             _ => Lane::General,
         }
     }
+}
+
+/// Does the segment have a base in 64-bit mode?
+fn based(insn: &Insn) -> bool {
+    matches!(insn.seg, Seg::Fs | Seg::Gs)
 }
 
 /// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
@@ -266,7 +292,7 @@ impl Works {
             Err(stop) => {
                 let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
                 let len = usize::from(size & 15);
-                let again = self.write_again(stop, cpu, vmm, linear, &value[..len], Some(&old[..len]));
+                let again = write_again(&mut self.journal, stop, cpu, vmm, linear, &value[..len], &access, Some((linear, &old[..len])));
                 if let Err(halt) = again {
                     return ended(&mut self.journal, halt, cpu, entry.bytes());
                 }
@@ -376,13 +402,61 @@ impl Works {
             _ => vmm.write(linear, &operand[..usize::from(size).min(64)], &access),
         };
         if let Err(stop) = written {
-            let bytes = *operand;
-            let again = self.write_again(stop, cpu, vmm, linear, &bytes[..usize::from(size).min(64)], None);
+            let bytes = &operand[..usize::from(size).min(64)];
+            let again = write_again(&mut self.journal, stop, cpu, vmm, linear, bytes, &access, None);
             if let Err(halt) = again {
                 return ended(&mut self.journal, halt, cpu, entry.bytes());
             }
         }
         done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn real_load<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        if cpu.x87.pending() || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Read, size, cpu.cpl());
+        match get(vmm, linear, size, &access) {
+            Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
+                Ok(()) => Outcome::Completed(Retired::default()),
+                Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+            },
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn real_store<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+        op: X87Op,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        if cpu.x87.pending() || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let Some(bits) = replay::exact_real(cpu, insn) else { return self.general(entry, cpu, vmm) };
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, bits, &access) {
+            Ok(()) => {
+                replay::real_stored(op, cpu, insn, &self.profile);
+                Outcome::Completed(Retired::default())
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
     }
 
     /// The first access was refused, nothing has been done: in pieces by the general line if that is what the device wants.
@@ -394,31 +468,31 @@ impl Works {
             stop => ended(&mut self.journal, stop.into(), cpu, entry.bytes()),
         }
     }
+}
 
-    /// The store was refused: in pieces if that is what the device wants. A read of `old` came before it.
-    #[cold]
-    #[inline(never)]
-    fn write_again<V: Vmm>(
-        &mut self,
-        stop: Stop,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        value: &[u8],
-        old: Option<&[u8]>,
-    ) -> Result<(), Halt> {
-        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
-        let access = mem.access(AccessKind::Write, value.len() as u16);
-        let written = match stop {
-            Stop::TooWide(_) => mem.write(linear, value, &access),
-            stop => Err(stop.into()),
-        };
-        if let (Err(_), Some(old)) = (&written, old) {
-            mem.remember(linear, old);
-        }
-        if written.is_ok() {
-            self.journal.clear();
-        }
-        written
+/// The store was refused: in pieces if that is what the device wants. A read of `old` at its address came before it.
+#[cold]
+#[inline(never)]
+#[allow(clippy::too_many_arguments)] // one call's worth of context, out of line
+fn write_again<V: Vmm>(
+    journal: &mut Journal,
+    stop: Stop,
+    cpu: &mut Cpu,
+    vmm: &mut V,
+    linear: u64,
+    value: &[u8],
+    access: &Access,
+    old: Option<(u64, &[u8])>,
+) -> Result<(), Halt> {
+    let mem = &mut Mem::new(vmm, journal, cpu);
+    let written = match stop {
+        Stop::TooWide(_) => mem.write(linear, value, access),
+        stop => Err(stop.into()),
+    };
+    match (&written, old) {
+        (Ok(()), _) => journal.clear(),
+        (Err(_), Some((at, old))) => mem.remember(at, old),
+        (Err(_), None) => {}
     }
+    written
 }
