@@ -1,6 +1,6 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::{Replayer, mark_dirty, need_state, vector};
+use super::{Replayer, components, need_state, vector};
 use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
@@ -54,12 +54,12 @@ impl Replayer {
         match shape {
             Shape::Plain if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, mem.vmm, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
             Shape::Plain => self.plain(cpu, insn, mem, profile, held)?,
             Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, mem.vmm, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
             Shape::Compress | Shape::Expand | Shape::SignMask => {
                 let stub = self.stub(insn, held, profile)?;
@@ -94,49 +94,17 @@ impl Replayer {
         let size = u64::from(insn.slots[insn.mem as usize].size);
         let intent = if uses.writes() { Intent::Write } else { Intent::Read };
         let linear = operand_address(cpu, insn, size, intent, profile)?;
-        self.whole(cpu, insn, mem, linear, profile, held)
-    }
-
-    /// The whole memory operand at `linear`, which has been checked.
-    ///
-    /// # Errors
-    /// As for [`Replayer::replay`].
-    #[inline(always)]
-    pub(crate) fn whole<V: Vmm + ?Sized>(
-        &mut self,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        mem: &mut Mem<'_, V>,
-        linear: u64,
-        profile: &Profile,
-        held: &mut Option<StubRef>,
-    ) -> Result<(), Halt> {
         let stub = self.stub(insn, held, profile)?;
-        let size = insn.slots[insn.mem as usize].size;
-        let uses = insn.row.operands[insn.mem as usize].uses;
+        let size = size.min(64) as usize;
         if uses.reads() {
-            let access = mem.access(AccessKind::Read, size);
-            let operand = &mut self.scratch.1.0;
-            // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
-            // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
-            match size {
-                16 if insn.row.is(attr::LOW_HALF) => {
-                    mem.read_last(linear, &mut operand[..8], &mem.access(AccessKind::Read, 8))?;
-                }
-                16 => mem.read_last(linear, &mut operand[..16], &access)?,
-                _ => mem.read_last(linear, &mut operand[..usize::from(size).min(64)], &access)?,
-            }
+            let size = if insn.row.is(attr::LOW_HALF) && size == 16 { 8 } else { size };
+            let access = mem.access(AccessKind::Read, size as u16);
+            mem.read_last(linear, &mut self.scratch.1.0[..size], &access)?;
         }
-        self.execute(cpu, insn, mem.vmm, stub)?;
+        self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
         if uses.writes() {
-            let access = mem.access(AccessKind::Write, size);
-            let operand = &self.scratch.1.0;
-            match size {
-                64 => mem.write_last(linear, &operand[..], &access)?,
-                32 => mem.write_last(linear, &operand[..32], &access)?,
-                16 => mem.write_last(linear, &operand[..16], &access)?,
-                _ => mem.write_last(linear, &operand[..usize::from(size).min(64)], &access)?,
-            }
+            let access = mem.access(AccessKind::Write, size as u16);
+            mem.write_last(linear, &self.scratch.1.0[..size], &access)?;
         }
         Ok(())
     }
@@ -165,7 +133,7 @@ impl Replayer {
             integer::aligned(cpu, element_address(cpu, insn, 0, active.width, intent)?, active.width as u16)?;
         }
         if uses.writes() {
-            self.execute(cpu, insn, mem.vmm, stub)?;
+            self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             let access = mem.access(AccessKind::Write, active.width as u16);
             for place in places.to_probe() {
                 let linear = element_address(cpu, insn, place, active.width, Intent::Write)?;
@@ -188,31 +156,40 @@ impl Replayer {
             let linear = element_address(cpu, insn, place, active.width, Intent::Read)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
-        self.execute(cpu, insn, mem.vmm, stub)
+        self.execute(cpu, insn, mem.vmm, stub, components(insn))
     }
 
-    /// Calls the stub and commits flags; the stub has stored the registers.
-    #[inline]
-    fn execute<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, insn: &Insn, vmm: &mut V, stub: StubRef) -> Result<(), Halt> {
+    /// Calls the stub and commits flags; the stub has stored the registers, which lie in the components `dirty`.
+    #[inline(always)]
+    pub(crate) fn execute<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        dirty: u32,
+    ) -> Result<(), Halt> {
         if insn.row.is(attr::MXCSR) {
-            return self.execute_float(cpu, insn, vmm, stub);
+            return self.execute_float(cpu, insn, vmm, stub, dirty);
         }
         let exit = self.call(stub, cpu, vmm)?;
         let written = u64::from(insn.row.flags.written);
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        destination_dirty(cpu, insn);
+        cpu.dirty |= u64::from(dirty);
         Ok(())
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
+    #[inline(never)]
     fn execute_float<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
         vmm: &mut V,
         stub: StubRef,
+        dirty: u32,
     ) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
@@ -263,18 +240,8 @@ impl Replayer {
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        destination_dirty(cpu, insn);
+        cpu.dirty |= u64::from(dirty);
         Ok(())
-    }
-}
-
-#[inline]
-fn destination_dirty(cpu: &mut Cpu, insn: &Insn) {
-    let slot = insn.slots[0];
-    match slot.kind {
-        SlotKind::Vector => mark_dirty(cpu, slot.reg, usize::from(insn.vl)),
-        SlotKind::Mask => cpu.dirty |= component::OPMASK,
-        _ => {}
     }
 }
 
@@ -290,7 +257,7 @@ fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
 fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &Profile) -> Result<u64, Event> {
     let offset = address::effective(cpu, insn);
     match address::linear(cpu, insn.seg, offset, size, intent) {
-        Ok(at) if at & (size - 1) == 0 || insn.row.class == Class::Free && !cpu.word().alignment_check => Ok(at),
+        Ok(at) if at & (size - 1) == 0 || insn.row.class == Class::Free && !cpu.word().alignment_check() => Ok(at),
         linear => misaligned(cpu, insn, size, profile, linear),
     }
 }
