@@ -77,6 +77,8 @@ pub struct System {
     pub xss: u64,
     /// PKRU.
     pub pkru: u32,
+    /// IA32_PKRS.
+    pub pkrs: u32,
     /// Shadow stack pointer.
     pub ssp: u64,
     /// DR0 to DR7; 4 and 5 are unused.
@@ -209,6 +211,7 @@ impl Cpu {
                 xcr0: component::X87 | component::AVX512,
                 xss: 0,
                 pkru: 0,
+                pkrs: 0,
                 ssp: 0,
                 dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
                 kernel_gs_base: 0,
