@@ -263,7 +263,7 @@ impl<B: Bus> Paging<B> {
         }
         let want = Want::new(access, self.ac);
         let page = self.tables.walk(&mut self.inner, linear, Some(&want), Touch::Mark)?;
-        self.tlb.fill(linear, &page, &self.tables);
+        self.tlb.fill(linear, class, &page, &self.tables);
         Ok(page.physical | linear & (PAGE as u64 - 1))
     }
 

@@ -25,8 +25,7 @@ pub enum Invpcid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class(u32);
 
-/// Who accesses, in steps of four for what is done: read, write, fetch, shadow stack.
-const WHO: [u8; 4] = [USER, SUPERVISOR, SUPERVISOR_AC, IMPLICIT];
+// Who accesses, in steps of four for what is done: read, write, fetch, shadow stack.
 const USER: u8 = 0;
 pub(super) const SUPERVISOR: u8 = 4;
 pub(super) const SUPERVISOR_AC: u8 = 8;
@@ -49,32 +48,22 @@ impl Class {
         };
         Class(u32::from(who) + what)
     }
-}
 
-/// Bits of all classes that the page lets through without another walk.
-fn allowed(page: &Page, tables: &Tables) -> u16 {
-    if tables.format == Format::Off {
-        return u16::MAX;
+    /// Does the page let the class through without another walk?
+    fn is_free(self, page: &Page, tables: &Tables) -> bool {
+        let (who, what) = (self.0 as u8 & 12, self.0 & 3);
+        let want = Want {
+            // Shadow-stack reads and writes are one class, so the stricter of both.
+            write: matches!(what, 1 | 3),
+            fetch: what == 2,
+            shadow_stack: what == 3,
+            user: who == USER,
+            ac: who == SUPERVISOR_AC,
+        };
+        // The first write of a clean page has to walk, to set D.
+        let clean = want.write && !page.dirty;
+        tables.format == Format::Off || !clean && page.denies(&want, &tables.rights).is_none()
     }
-    let mut bits = 0;
-    for who in WHO {
-        for what in 0..4u8 {
-            let want = Want {
-                // A shadow-stack slot is for both, so that one bit is enough.
-                write: matches!(what, 1 | 3),
-                fetch: what == 2,
-                shadow_stack: what == 3,
-                user: who == USER,
-                ac: who == SUPERVISOR_AC,
-            };
-            // The first write of a clean page has to walk, to set D.
-            let clean = want.write && !page.dirty;
-            if !clean && page.denies(&want, &tables.rights).is_none() {
-                bits |= 1 << (who + what);
-            }
-        }
-    }
-    bits
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +71,22 @@ struct Slot {
     /// Linear page, with the PCID in its low 12 bits.
     tag: u64,
     page: Page,
-    /// Classes of accesses that need not walk; 0 when rights have to be worked out again.
+    /// Classes of accesses that are known not to need a walk.
     allowed: u16,
     full: bool,
+}
+
+impl Slot {
+    fn clear(&mut self) {
+        (self.allowed, self.full) = (0, false);
+    }
+
+    /// Notes that accesses of the class need no walk, if that is so.
+    fn allow(&mut self, class: Class, tables: &Tables) {
+        if class.is_free(&self.page, tables) {
+            self.allowed |= 1 << class.0;
+        }
+    }
 }
 
 const EMPTY: Slot = Slot {
@@ -111,11 +113,13 @@ pub(super) struct Tlb {
     slots: Box<[Slot; SLOTS]>,
     /// Added to a linear page to make a tag.
     pcid: u64,
+    /// There may be pieces of pages larger than 4 KiB.
+    large: bool,
 }
 
 impl Tlb {
     pub(super) fn new() -> Tlb {
-        Tlb { slots: Box::new([EMPTY; SLOTS]), pcid: 0 }
+        Tlb { slots: Box::new([EMPTY; SLOTS]), pcid: 0, large: false }
     }
 
     #[inline(always)]
@@ -131,42 +135,49 @@ impl Tlb {
         hit.then_some(slot.page.physical | linear & OFFSET)
     }
 
-    /// The same after a change of registers that decide rights: they are worked out again.
+    /// The same for a class that the page has not been asked for yet, or not since registers that decide rights changed.
     pub(super) fn hit_anew(&mut self, linear: u64, class: Class, tables: &Tables) -> Option<u64> {
         let slot = &mut self.slots[Tlb::index(linear)];
-        if slot.full && slot.allowed == 0 && slot.tag == linear & !OFFSET | self.pcid {
-            slot.allowed = allowed(&slot.page, tables);
+        if slot.full && slot.tag == linear & !OFFSET | self.pcid {
+            slot.allow(class, tables);
         }
         self.hit(linear, class)
     }
 
-    pub(super) fn fill(&mut self, linear: u64, page: &Page, tables: &Tables) {
-        let tag = linear & !OFFSET | self.pcid;
-        self.slots[Tlb::index(linear)] = Slot { tag, page: *page, allowed: allowed(page, tables), full: true };
-    }
-
-    /// Drops what `which` says of each slot.
-    fn drop_if(&mut self, which: impl Fn(&Slot) -> bool) {
-        for slot in self.slots.iter_mut().filter(|slot| which(slot)) {
-            *slot = EMPTY;
-        }
+    /// Keeps what a walk for an access of `class` has found.
+    pub(super) fn fill(&mut self, linear: u64, class: Class, page: &Page, tables: &Tables) {
+        let mut slot = Slot { tag: linear & !OFFSET | self.pcid, page: *page, allowed: 0, full: true };
+        slot.allow(class, tables);
+        self.large |= page.shift > 12;
+        self.slots[Tlb::index(linear)] = slot;
     }
 
     pub(super) fn flush(&mut self) {
-        self.drop_if(|_| true);
+        for slot in self.slots.iter_mut() {
+            slot.clear();
+        }
+        self.large = false;
     }
 
     /// Drops what is not global: of one PCID, or of all.
     pub(super) fn flush_context(&mut self, pcid: Option<u16>) {
-        self.drop_if(|slot| !slot.page.global && pcid.is_none_or(|pcid| slot.tag & OFFSET == u64::from(pcid)));
+        for slot in self.slots.iter_mut() {
+            if !slot.page.global && pcid.is_none_or(|pcid| slot.tag & OFFSET == u64::from(pcid)) {
+                slot.clear();
+            }
+        }
     }
 
     /// Drops a linear address of one PCID, with all pieces of a larger page; `global` pages too, whatever their PCID.
     pub(super) fn drop_address(&mut self, linear: u64, pcid: u16, global: bool) {
-        self.drop_if(|slot| {
+        let index = Tlb::index(linear);
+        let slots = if self.large { &mut self.slots[..] } else { &mut self.slots[index..=index] };
+        for slot in slots {
             let same = (slot.tag ^ linear) >> slot.page.shift == 0;
-            same && if slot.page.global { global } else { slot.tag & OFFSET == u64::from(pcid) }
-        });
+            if same && if slot.page.global { global } else { slot.tag & OFFSET == u64::from(pcid) } {
+                slot.clear();
+            }
+        }
     }
 
     /// Rights have to be worked out again.
