@@ -21,6 +21,7 @@ pub mod profile;
 mod replay;
 mod system;
 
+pub use address::paging;
 pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
 pub use cpu::{Cpu, Mode};
 pub use decode::{DecodeError, Insn, decode};

@@ -1,5 +1,7 @@
 //! From effective to linear addresses: segmentation, limits, canonical form.
 
+pub mod paging;
+
 use crate::alu::mask;
 use crate::cpu::registers::gpr::{RSI, RSP};
 use crate::cpu::segment::{Seg, rights};

@@ -78,6 +78,8 @@ pub struct System {
     pub xss: u64,
     /// PKRU.
     pub pkru: u32,
+    /// IA32_PKRS.
+    pub pkrs: u32,
     /// Shadow stack pointer.
     pub ssp: u64,
     /// DR0 to DR7; 4 and 5 are unused.
@@ -183,14 +185,7 @@ impl Cpu {
             gpr: [0; 32],
             rip: 0,
             rflags: rflags::FIXED,
-            word: ModeWord {
-                bits: 0,
-                mode: Mode::Long64,
-                cpl: 0,
-                flat: true,
-                canonical_half: 1 << 47,
-                wrap: u64::MAX,
-            },
+            word: ModeWord { bits: 0, mode: Mode::Long64, cpl: 0, flat: true, canonical_half: 1 << 47, wrap: u64::MAX },
             x87: X87::default(),
             blocking: Blocking::default(),
             valid: u64::MAX,
@@ -217,6 +212,7 @@ impl Cpu {
                 xcr0: component::X87 | component::AVX512,
                 xss: 0,
                 pkru: 0,
+                pkrs: 0,
                 ssp: 0,
                 dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
                 kernel_gs_base: 0,

@@ -7,7 +7,7 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{component, cr0, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::decode;
-use crate::event::{Event, EventKind, Outcome, Retired, Unsupported};
+use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::isa::row::{Exec, Gate, SysOp};
 use crate::{Cpu, Engine, Insn, Mode};
 use core::fmt;
@@ -39,7 +39,7 @@ pub enum End {
     Completed(Retired),
     /// The guest takes this event when it is entered.
     Injected(Event),
-    /// The bus answered [`Stop::Retry`](crate::Stop::Retry): call again, without entering the guest, when it has the answer.
+    /// The bus answered [`Stop::Retry`]: call again, without entering the guest, when it has the answer.
     Retry,
     /// A callback ended the step with this code; the instruction has not run.
     Stopped(u64),
@@ -174,11 +174,13 @@ impl Finisher {
     /// # Errors
     /// [`Error`], when an ioctl fails. What cannot be finished is no error but [`End::Refused`].
     pub fn finish<V: Vmm>(&mut self, vcpu: &mut VcpuFd, vmm: &mut V) -> Result<Finished, Error> {
-        self.finish_with(vcpu, vmm, |_, _| {})
+        self.finish_with(vcpu, vmm, |_, _| Ok(()))
     }
 
     /// As [`Finisher::finish`]; `before` gets the monitor and the processor before anything is stepped: a page walker takes
-    /// its registers there.
+    /// its registers there, and forgets translations, which the guest may have changed since:
+    /// `|vmm, cpu| { vmm.flush(); vmm.load(cpu) }` for a [`Paging`](crate::paging::Paging). What it answers counts as the
+    /// bus's answer to the instruction's first access.
     ///
     /// # Errors
     /// As [`Finisher::finish`].
@@ -186,7 +188,7 @@ impl Finisher {
         &mut self,
         vcpu: &mut VcpuFd,
         vmm: &mut V,
-        before: impl FnOnce(&mut V, &Cpu),
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
         self.link.begin();
         if let Some(waiting) = self.waiting.take()
@@ -237,7 +239,7 @@ impl Finisher {
         &mut self,
         vcpu: &mut VcpuFd,
         vmm: &mut V,
-        before: impl FnOnce(&mut V, &Cpu),
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
         self.link.begin();
         if self.waiting.take().is_none() {
@@ -357,7 +359,7 @@ impl Finisher {
         &mut self,
         vcpu: &mut VcpuFd,
         vmm: &mut V,
-        before_step: impl FnOnce(&mut V, &Cpu),
+        before_step: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
         given: &[u8],
         retract: bool,
     ) -> Result<Finished, Error> {
@@ -378,8 +380,8 @@ impl Finisher {
         if cpu.system().cr4 & CR4_PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
             self.link.get_xsave(vcpu, cpu, component::PKRU)?;
         }
-        before_step(vmm, cpu);
-        let insn = look(cpu, vmm, &self.engine, given);
+        let ready = before_step(vmm, cpu);
+        let insn = ready.ok().and_then(|()| look(cpu, vmm, &self.engine, given));
         let xcr0 = insn.is_some_and(|insn| depends_on_xcr0(&insn));
         if xcr0 {
             self.link.get_xcr0(vcpu, cpu)?;
@@ -388,9 +390,10 @@ impl Finisher {
 
         let whole = insn.filter(|insn| insn.length() <= given.len());
         let linked = &mut Linked { vmm, vcpu, link: &mut self.link };
-        let outcome = match whole {
-            Some(_) => self.engine.step_bytes(cpu, linked, given),
-            None => self.engine.step(cpu, linked),
+        let outcome = match (ready, whole) {
+            (Err(stop), _) => stopped(stop),
+            (Ok(()), Some(_)) => self.engine.step_bytes(cpu, linked, given),
+            (Ok(()), None) => self.engine.step(cpu, linked),
         };
         if let Some(error) = self.link.failure.take() {
             return Err(error);
@@ -531,6 +534,17 @@ enum Gone {
     GaveUp,
     /// Another exit.
     Reason(u32),
+}
+
+/// What a bus's answer means to the whole step.
+fn stopped(stop: Stop) -> Outcome {
+    match stop {
+        Stop::Fault(event) => Outcome::Exception(event),
+        Stop::Retry => Outcome::Retry,
+        Stop::Caller(code) => Outcome::Stopped(code),
+        Stop::NotProvided(what) => Outcome::Unsupported(Unsupported::Platform(what)),
+        Stop::TooWide(_) => Outcome::Unsupported(Unsupported::Platform("page tables of any width")),
+    }
 }
 
 /// The instruction at CS:RIP, if it can be had without trouble.

@@ -105,11 +105,8 @@ impl Way {
 impl Lane {
     /// The lane of a decoded instruction.
     fn of(insn: &Insn) -> Lane {
-        let addressed = insn.mode == Mode::Long64
-            && insn.asize == 8
-            && !based(insn)
-            && insn.base < RIP
-            && insn.mem != NO_REG;
+        let addressed =
+            insn.mode == Mode::Long64 && insn.asize == 8 && !based(insn) && insn.base < RIP && insn.mem != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
             return Lane::of_vector(insn);
         }
@@ -271,13 +268,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn modify<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
         let size = insn.slots[0].size;
         let access = Access::new(AccessKind::ReadForWrite, size, cpu.cpl());
@@ -292,7 +283,16 @@ impl Works {
             Err(stop) => {
                 let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
                 let len = usize::from(size & 15);
-                let again = write_again(&mut self.journal, stop, cpu, vmm, linear, &value[..len], &access, Some((linear, &old[..len])));
+                let again = write_again(
+                    &mut self.journal,
+                    stop,
+                    cpu,
+                    vmm,
+                    linear,
+                    &value[..len],
+                    &access,
+                    Some((linear, &old[..len])),
+                );
                 if let Err(halt) = again {
                     return ended(&mut self.journal, halt, cpu, entry.bytes());
                 }
@@ -303,13 +303,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn locked<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
         let size = insn.slots[0].size;
         let len = usize::from(size);
@@ -412,13 +406,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_load<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn real_load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
