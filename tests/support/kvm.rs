@@ -343,13 +343,9 @@ impl Machine {
 
 /// Answers the device read that stands in `kvm_run`.
 pub fn answer(vcpu: &mut VcpuFd, board: &mut Board) {
-    let run = vcpu.get_kvm_run();
-    assert_eq!(run.exit_reason, kvm_bindings::KVM_EXIT_MMIO);
-    // SAFETY: the exit reason says that this is the part of the union that the kernel has written; all of it is numbers.
-    let mmio = unsafe { &mut run.__bindgen_anon_1.mmio };
-    assert_eq!(mmio.is_write, 0, "a read stands there");
-    let (at, len) = ((mmio.phys_addr - DEVICE) as usize, mmio.len as usize);
-    board.device_read(at, &mut mmio.data[..len]);
+    let access = kvm::mmio(vcpu).expect("an MMIO exit");
+    assert!(!access.write, "a read stands there");
+    board.device_read((access.at - DEVICE) as usize, access.data);
 }
 
 /// A processor whose registers suit the machine: RBX, RSI and RDI into the operands, RSP to the stack.

@@ -44,7 +44,7 @@ pub enum End {
     /// A callback ended the step with this code; the instruction has not run.
     Stopped(u64),
     /// The kernel has come back with another exit for the same instruction, which stands in `kvm_run`: another piece of an
-    /// MMIO access. Answer it as you would one of KVM_RUN.
+    /// MMIO access. Answer it as you would one of KVM_RUN ([`mmio`]) and call again.
     Exit,
     /// This exit can't be brought to an end here: why. Nothing was changed.
     Refused(Refusal),
@@ -273,16 +273,12 @@ impl Finisher {
 
     /// Lets the kernel complete what it has begun, without entering the guest.
     fn go_on(&mut self, vcpu: &mut VcpuFd) -> Result<Gone, Error> {
-        let (rip, rip_ioctl) = self.rip(vcpu)?;
-        let run = vcpu.get_kvm_run();
-        if run.exit_reason == KVM_EXIT_MMIO {
-            // SAFETY: the exit reason says that this is the part of the union that the kernel has written; all of it is
-            // numbers.
-            let mmio = unsafe { run.__bindgen_anon_1.mmio };
-            let len = (mmio.len as usize).min(8);
-            if mmio.is_write == 0 && !self.link.reads.note(rip, mmio.phys_addr, &mmio.data[..len]) {
-                return Ok(Gone::End(End::Refused(Refusal::Reads)));
-            }
+        let (regs, _) = self.regs(vcpu)?;
+        if let Some(access) = mmio(vcpu)
+            && !access.write
+            && !self.link.reads.note(&regs, access.at, access.data)
+        {
+            return Ok(Gone::End(End::Refused(Refusal::Reads)));
         }
         self.link.ioctls.run += 1;
         vcpu.set_kvm_immediate_exit(1);
@@ -295,24 +291,14 @@ impl Finisher {
             }),
             Err(error) if interrupted(error.errno()) => {
                 // Some kernels refuse with #UD what they had begun.
-                let (after, _) = if rip_ioctl { self.rip(vcpu)? } else { (vcpu.sync_regs().regs.rip, false) };
-                if after == rip && self.events(vcpu)?.0.exception.nr == 6 {
-                    let mut events = self.events(vcpu)?.0;
-                    if events::retract_ud(&mut events) {
-                        return Ok(Gone::GaveUp);
-                    }
+                if self.regs(vcpu)?.0.rip == regs.rip && events::retract_ud(&mut self.events(vcpu)?.0) {
+                    return Ok(Gone::GaveUp);
                 }
                 self.link.reads.clear();
                 Ok(Gone::Done)
             }
             Err(error) => Err(Error::ioctl("KVM_RUN")(error)),
         }
-    }
-
-    /// RIP, and whether an ioctl was needed.
-    fn rip(&mut self, vcpu: &mut VcpuFd) -> Result<(u64, bool), Error> {
-        let (regs, synced) = self.regs(vcpu)?;
-        Ok((regs.rip, !synced))
     }
 
     fn synced(vcpu: &mut VcpuFd, bit: u32) -> bool {
@@ -376,7 +362,7 @@ impl Finisher {
         load_sregs(cpu, &before.sregs);
         load_regs(cpu, &before.regs);
         cpu.set_blocking(events::blocking(&events));
-        self.link.reads.keep_for(before.regs.rip);
+        self.link.reads.keep_for(&before.regs);
         if cpu.system().cr4 & CR4_PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
             self.link.get_xsave(vcpu, cpu, component::PKRU)?;
         }
@@ -518,6 +504,29 @@ impl Finisher {
         vcpu.get_kvm_run().kvm_dirty_regs |= dirty & before.synced;
         Ok(())
     }
+}
+
+/// An MMIO access that the guest waits for.
+#[derive(Debug)]
+pub struct Mmio<'a> {
+    /// Guest-physical address.
+    pub at: u64,
+    /// The bytes: what is stored, or the place for what is loaded. At most 8.
+    pub data: &'a mut [u8],
+    /// A store.
+    pub write: bool,
+}
+
+/// The access that stands in `kvm_run`, if the last exit was KVM_EXIT_MMIO.
+pub fn mmio(vcpu: &mut VcpuFd) -> Option<Mmio<'_>> {
+    let run = vcpu.get_kvm_run();
+    if run.exit_reason != KVM_EXIT_MMIO {
+        return None;
+    }
+    // SAFETY: the exit reason says that this is the part of the union that the kernel has written; all of it is numbers.
+    let mmio = unsafe { &mut run.__bindgen_anon_1.mmio };
+    let len = (mmio.len as usize).min(mmio.data.len());
+    Some(Mmio { at: mmio.phys_addr, data: &mut mmio.data[..len], write: mmio.is_write != 0 })
 }
 
 fn interrupted(errno: i32) -> bool {

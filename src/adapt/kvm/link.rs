@@ -6,7 +6,7 @@ use crate::bus::{Access, AccessKind, Bus, Modify, Platform, Vmm, forward_bus, fo
 use crate::cpu::xsave::{COMPONENTS, Layout};
 use crate::host::HostRam;
 use crate::{Cpu, Stop};
-use kvm_bindings::{Msrs, Xsave, kvm_msr_entry, kvm_xsave};
+use kvm_bindings::{Msrs, Xsave, kvm_msr_entry, kvm_regs, kvm_xsave};
 use kvm_ioctls::VcpuFd;
 
 /// Device reads that the kernel makes for one instruction, at most.
@@ -15,8 +15,8 @@ const READS: usize = 64;
 /// Device reads that the kernel has made for an instruction that it has not ended, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    /// The instruction's RIP.
-    rip: u64,
+    /// The instruction's RIP, and RCX, which tells the iterations of a repeated one apart.
+    of: (u64, u64),
     list: Vec<Read>,
     /// How many of the list have answered the engine.
     used: usize,
@@ -32,8 +32,8 @@ struct Read {
 
 impl Reads {
     /// Notes a piece that the kernel was given. False if there are too many.
-    pub(super) fn note(&mut self, rip: u64, at: u64, data: &[u8]) -> bool {
-        self.keep_for(rip);
+    pub(super) fn note(&mut self, regs: &kvm_regs, at: u64, data: &[u8]) -> bool {
+        self.keep_for(regs);
         if self.list.len() == READS {
             return false;
         }
@@ -44,11 +44,12 @@ impl Reads {
         true
     }
 
-    /// Forgets what belongs to another instruction than that at `rip`.
-    pub(super) fn keep_for(&mut self, rip: u64) {
-        if self.rip != rip {
+    /// Forgets what belongs to another instruction or iteration.
+    pub(super) fn keep_for(&mut self, regs: &kvm_regs) {
+        let of = (regs.rip, regs.rcx);
+        if self.of != of {
             self.clear();
-            self.rip = rip;
+            self.of = of;
         }
     }
 
