@@ -4,6 +4,7 @@
 mod support;
 
 mod finish;
+mod forms;
 
 use encore86_oracle::Skips;
 use support::kvm::Machine;

@@ -348,6 +348,13 @@ pub fn answer(vcpu: &mut VcpuFd, board: &mut Board) {
     board.device_read((access.at - DEVICE) as usize, access.data);
 }
 
+/// Makes the device access that stands in `kvm_run`.
+pub fn answer_any(vcpu: &mut VcpuFd, board: &mut Board) {
+    let access = kvm::mmio(vcpu).expect("an MMIO exit");
+    let at = (access.at - DEVICE) as usize;
+    if access.write { board.device_write(at, access.data) } else { board.device_read(at, access.data) }
+}
+
 /// A processor whose registers suit the machine: RBX, RSI and RDI into the operands, RSP to the stack.
 pub fn registers() -> Cpu {
     let mut cpu = Cpu::new();
