@@ -94,6 +94,8 @@ pub struct Finished {
     pub end: End,
     /// Who ran the instruction, as far as it was run.
     pub by: By,
+    /// What the engine's step ended in, where there was one, for adaptors that want to hear of it.
+    pub outcome: Option<Outcome>,
     /// The ioctls that it took.
     pub ioctls: Ioctls,
     /// Device reads that the kernel had made and that answered the engine, in the kernel's pieces.
@@ -108,6 +110,8 @@ pub struct Finisher {
     capabilities: Capabilities,
     link: Link,
     waiting: Option<Waiting>,
+    /// What the step of this exit ended in.
+    outcome: Option<Outcome>,
 }
 
 /// An instruction that waits for its retry, as its exit described it.
@@ -135,7 +139,7 @@ impl Finisher {
     /// [`Error::Image`] on a host whose CPUID does not say where XSAVE's components lie.
     pub fn new(engine: Engine, capabilities: Capabilities) -> Result<Finisher, Error> {
         let link = Link::new(host_layout()?, capabilities.xsave2);
-        Ok(Finisher { engine, cpu: Cpu::new(), capabilities, link, waiting: None })
+        Ok(Finisher { engine, cpu: Cpu::new(), capabilities, link, waiting: None, outcome: None })
     }
 
     /// Has the kernel give registers with each exit, where it can. Without, [`Finisher::finish`] asks for them.
@@ -191,6 +195,7 @@ impl Finisher {
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
         self.link.begin();
+        self.outcome = None;
         if let Some(waiting) = self.waiting.take()
             && waiting.rip == self.regs(vcpu)?.0.rip
         {
@@ -242,6 +247,7 @@ impl Finisher {
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
         self.link.begin();
+        self.outcome = None;
         if self.waiting.take().is_none() {
             self.link.reads.clear();
         }
@@ -268,7 +274,8 @@ impl Finisher {
     }
 
     fn finished(&mut self, end: End, by: By) -> Finished {
-        Finished { end, by, ioctls: self.link.ioctls, reads_kept: self.link.reads.used() }
+        let outcome = self.outcome.take();
+        Finished { end, by, outcome, ioctls: self.link.ioctls, reads_kept: self.link.reads.used() }
     }
 
     /// Lets the kernel complete what it has begun, without entering the guest.
@@ -384,6 +391,7 @@ impl Finisher {
         if let Some(error) = self.link.failure.take() {
             return Err(error);
         }
+        self.outcome = Some(outcome);
         let mut payload = None;
         let mut queued = None;
         let end = match outcome {

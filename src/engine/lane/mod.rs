@@ -90,7 +90,7 @@ impl Way {
             aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
             masked: if insn.aaa == 0 { 0 } else { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
-            dirty: replay::components(insn) as u32,
+            dirty: replay::components(insn),
             flags: u32::from(row.flags.written),
             writes: row.operands[0].uses.writes(),
             reads: match row.exec {
