@@ -125,12 +125,19 @@ struct Prefixes {
 /// [`DecodeError`]: bytes that end early are told apart from instructions that are invalid or too long.
 #[inline]
 pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
-    let mut insn = Insn::EMPTY;
-    decode_into(bytes, mode, profile, &mut insn)?;
-    Ok(insn)
+    // In its place from the start: an instruction that was just written in small pieces is slow to copy.
+    let mut result = Ok(Insn::EMPTY);
+    let done = match &mut result {
+        Ok(insn) => decode_into(bytes, mode, profile, insn),
+        Err(error) => Err(*error),
+    };
+    if let Err(error) = done {
+        result = Err(error);
+    }
+    result
 }
 
-/// [`decode`] in place: an instruction that was just written in small pieces is slow to copy.
+/// [`decode`] in place.
 pub(crate) fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
     let bytes = &bytes[..bytes.len().min(LIMIT)];
     let mut cur = Cursor { bytes, at: 0 };

@@ -13,7 +13,7 @@ use crate::integer::{self, next_rip};
 use crate::isa::Feature;
 use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
 use crate::profile::Profile;
-use encore86_stubs::StubRef;
+use encore86_stubs::{Exit, StubRef};
 
 /// Exception flags that are found before the computation: IE, DE, ZE.
 const PRE_COMPUTATION: u32 = 7;
@@ -182,7 +182,7 @@ impl Replayer {
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
-    #[inline(never)]
+    #[inline(always)]
     fn execute_float<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
@@ -194,34 +194,72 @@ impl Replayer {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
-        let run = mxcsr & CONTROL | ALL_MASKED;
-        let mut tiny = false;
-        let exit = if unmasked & UE == 0 {
-            self.scratch.0.mxcsr_run = run;
+        let (exit, tiny) = if unmasked & UE == 0 {
+            self.scratch.0.mxcsr_run = mxcsr & CONTROL | ALL_MASKED;
             self.scratch.0.mxcsr_fatal = unmasked;
-            self.call(stub, cpu, vmm)?
+            (self.call(stub, cpu, vmm)?, false)
         } else {
-            // FTZ acts only while underflow is masked. A tiny exact result faults although the masked run does not flag
-            // it: a trial with FTZ on shows it.
-            self.scratch.0.mxcsr_run = run | FTZ;
-            self.scratch.0.mxcsr_fatal = 0x3f;
-            let trial = self.call(stub, cpu, vmm)?;
-            if !trial.is_fault() {
-                trial
-            } else {
-                let slot = insn.slots[0];
-                let saved = *vector(cpu, slot.reg);
-                self.scratch.0.mxcsr_run = run & !FTZ;
-                self.scratch.0.mxcsr_fatal = unmasked;
-                let exit = self.call(stub, cpu, vmm)?;
-                tiny = trial.mxcsr_flags() & UE != 0;
-                if tiny && slot.kind == SlotKind::Vector {
-                    cpu.vector.zmm[slot.reg as usize & 31] = saved;
-                }
-                exit
-            }
+            self.run_twice(cpu, insn, vmm, stub, unmasked)?
         };
-        let mut raised = exit.mxcsr_flags() | if tiny { UE } else { 0 };
+        let raised = exit.mxcsr_flags();
+        if tiny || raised & (OE | UE | unmasked) != 0 {
+            self.raise(cpu, insn, raised | if tiny { UE } else { 0 }, unmasked, exit.is_fault() || tiny)?;
+        } else {
+            cpu.vector.mxcsr |= raised;
+        }
+        let written = u64::from(insn.row.flags.written);
+        if written != 0 {
+            cpu.merge_flags(written, exit.rflags());
+        }
+        cpu.dirty |= u64::from(dirty) | component::SSE;
+        Ok(())
+    }
+
+    /// With underflow unmasked: FTZ acts only while it is masked, and a tiny exact result faults although the masked run
+    /// does not flag it. A trial with FTZ on shows it; says so, and leaves the destination as it was.
+    #[cold]
+    #[inline(never)]
+    fn run_twice<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        unmasked: u32,
+    ) -> Result<(Exit, bool), Halt> {
+        let run = cpu.vector.mxcsr & CONTROL | ALL_MASKED;
+        self.scratch.0.mxcsr_run = run | FTZ;
+        self.scratch.0.mxcsr_fatal = 0x3f;
+        let trial = self.call(stub, cpu, vmm)?;
+        if !trial.is_fault() {
+            return Ok((trial, false));
+        }
+        let slot = insn.slots[0];
+        let saved = *vector(cpu, slot.reg);
+        self.scratch.0.mxcsr_run = run & !FTZ;
+        self.scratch.0.mxcsr_fatal = unmasked;
+        let exit = self.call(stub, cpu, vmm)?;
+        let tiny = trial.mxcsr_flags() & UE != 0;
+        if tiny && slot.kind == SlotKind::Vector {
+            cpu.vector.zmm[slot.reg as usize & 31] = saved;
+        }
+        Ok((exit, tiny))
+    }
+
+    /// Makes the flags sticky that the instruction raised.
+    ///
+    /// # Errors
+    /// #XM, or #UD with CR4.OSXMMEXCPT clear, if one of them is `fatal`.
+    #[cold]
+    #[inline(never)]
+    fn raise(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        mut raised: u32,
+        unmasked: u32,
+        fatal: bool,
+    ) -> Result<(), Halt> {
         let extreme = raised & (OE | UE);
         if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
             raised &= !PE;
@@ -229,19 +267,14 @@ impl Replayer {
         let before = raised & unmasked & PRE_COMPUTATION != 0;
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
-        if exit.is_fault() || tiny {
-            return Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
-                Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
-            } else {
-                Event::xm("an unmasked SIMD floating-point exception").into()
-            });
+        if !fatal {
+            return Ok(());
         }
-        let written = u64::from(insn.row.flags.written);
-        if written != 0 {
-            cpu.merge_flags(written, exit.rflags());
-        }
-        cpu.dirty |= u64::from(dirty);
-        Ok(())
+        Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
+            Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
+        } else {
+            Event::xm("an unmasked SIMD floating-point exception").into()
+        })
     }
 }
 
