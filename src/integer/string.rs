@@ -215,7 +215,9 @@ fn run_of<V: Vmm + ?Sized>(
     let limit = (4096 - at % 4096).min(BLOCK as u64) >> size.trailing_zeros();
     let n = elements.min(limit);
     let bytes = n * u64::from(size);
-    if n < 2 || cpu.word().alignment_check() || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
+    if n < 2
+        || cpu.word().alignment_check()
+        || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
     {
         return None;
     }

@@ -67,7 +67,12 @@ impl Replayer {
 
     /// The instruction's stub: the one the decode cache holds, one of the cache, or a new one.
     #[inline(always)]
-    pub(crate) fn stub(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) -> Result<StubRef, Unsupported> {
+    pub(crate) fn stub(
+        &mut self,
+        insn: &Insn,
+        held: &mut Option<StubRef>,
+        profile: &Profile,
+    ) -> Result<StubRef, Unsupported> {
         if let (Some(stub), Some(stubs)) = (*held, &self.stubs)
             && stubs.is_current(stub)
         {

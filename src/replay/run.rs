@@ -255,14 +255,7 @@ impl Replayer {
     /// #XM, or #UD with CR4.OSXMMEXCPT clear, if one of them is `fatal`.
     #[cold]
     #[inline(never)]
-    fn raise(
-        &mut self,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        mut raised: u32,
-        unmasked: u32,
-        fatal: bool,
-    ) -> Result<(), Halt> {
+    fn raise(&mut self, cpu: &mut Cpu, insn: &Insn, mut raised: u32, unmasked: u32, fatal: bool) -> Result<(), Halt> {
         let extreme = raised & (OE | UE);
         if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
             raised &= !PE;

@@ -91,7 +91,7 @@ impl Way {
             aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
             masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
-            dirty: replay::components(insn) as u32,
+            dirty: replay::components(insn),
             flags: u32::from(row.flags.written),
             writes: row.operands[0].uses.writes(),
             reads: match row.exec {
@@ -106,11 +106,8 @@ impl Way {
 impl Lane {
     /// The lane of a decoded instruction.
     fn of(insn: &Insn) -> Lane {
-        let addressed = insn.mode == Mode::Long64
-            && insn.asize == 8
-            && !based(insn)
-            && insn.base < RIP
-            && insn.mem != NO_REG;
+        let addressed =
+            insn.mode == Mode::Long64 && insn.asize == 8 && !based(insn) && insn.base < RIP && insn.mem != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
             return Lane::of_vector(insn);
         }
@@ -272,13 +269,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn modify<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
         let size = insn.slots[0].size;
         let access = Access::new(AccessKind::ReadForWrite, size, cpu.cpl());
@@ -293,7 +284,16 @@ impl Works {
             Err(stop) => {
                 let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
                 let len = usize::from(size & 15);
-                let again = write_again(&mut self.journal, stop, cpu, vmm, linear, &value[..len], &access, Some((linear, &old[..len])));
+                let again = write_again(
+                    &mut self.journal,
+                    stop,
+                    cpu,
+                    vmm,
+                    linear,
+                    &value[..len],
+                    &access,
+                    Some((linear, &old[..len])),
+                );
                 if let Err(halt) = again {
                     return ended(&mut self.journal, halt, cpu, entry.bytes());
                 }
@@ -304,13 +304,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn locked<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
         let size = insn.slots[0].size;
         let len = usize::from(size);
@@ -413,13 +407,7 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_load<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn real_load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);

@@ -72,7 +72,9 @@ impl Works {
             }
         } else {
             let pattern = alu::repeat(cpu.gpr[RAX] & mask(size), size).to_le_bytes();
-            self.block.0[..len.next_multiple_of(8)].chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern));
+            self.block.0[..len.next_multiple_of(8)]
+                .chunks_exact_mut(8)
+                .for_each(|chunk| chunk.copy_from_slice(&pattern));
         }
         let bytes = &self.block.0[..len];
         if let Err(stop) = vmm.write(to, bytes, &write) {
