@@ -95,7 +95,7 @@ pub(super) fn run<V: Vmm>(
     let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
     let dst = insn.slots[0];
     let word = cpu.word();
-    let canonical = linear.wrapping_add(word.canonical_half) < 2 * word.canonical_half;
+    let canonical = linear.wrapping_add(word.data_half) < 2 * word.data_half;
     let size = insn.slots[insn.mem as usize & 3].size;
     if !canonical || crosses(linear, usize::from(size)) || word.alignment_check {
         return None;
