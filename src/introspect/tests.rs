@@ -2,7 +2,8 @@ use super::{Clock, Discard, Overlay, Record, Recorded, What};
 use crate::bus::{Access, AccessKind, Bus, CacheOp, Modify, Platform, Vmm};
 use crate::event::{Event, Outcome, Retired, Stop};
 use crate::host::HostRam;
-use crate::profile::CpuidResult;
+use crate::paging::{Limits, Paging};
+use crate::profile::{CpuidResult, Profile};
 use crate::{Cpu, EventKind};
 use core::ptr::NonNull;
 
@@ -230,6 +231,10 @@ fn no_adaptor_loses_a_method() {
     let mut overlay = Overlay::new(Mock::new(), vec![(0x1000, vec![0xee; 64])]);
     call_everything(&mut overlay);
     assert_eq!(overlay.inner().calls, EVERY_METHOD, "Overlay");
+
+    let mut paging = Paging::new(Mock::new(), Limits::new(&Profile::all()));
+    call_everything(&mut paging);
+    assert_eq!(paging.inner().calls, EVERY_METHOD, "Paging");
 
     let mut record = Record::new(Mock::new());
     call_everything(&mut record);
