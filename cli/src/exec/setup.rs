@@ -226,13 +226,16 @@ fn memory(case: &Case, cpu: &Cpu, code: &[u8], walks: Option<Limits>) -> Result<
     Ok((Memory::new(regions, &placed)?, Some(tables)))
 }
 
+/// Pieces of code, by their address.
+type Pieces<'a> = Vec<(u64, &'a [u8])>;
+
 /// Where pieces of code lie in physical memory, whoever may fetch them there. What no page is present for is nowhere.
 fn translated<'a>(
     regions: &[Region],
     cpu: &Cpu,
-    pieces: &[(u64, &'a [u8])],
+    pieces: &Pieces<'a>,
     limits: Limits,
-) -> Result<(Vec<(u64, &'a [u8])>, Tables), String> {
+) -> Result<(Pieces<'a>, Tables), String> {
     // A look at tables in device memory is not one of the accesses that it answers "later".
     let answering = |r: &Region| Region { retry: r.retry.map(|_| 0), ..r.clone() };
     let fetch_bit = Cell::new(false);
