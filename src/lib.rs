@@ -25,7 +25,7 @@ pub use cpu::{Cpu, Mode};
 pub use decode::{DecodeError, Insn, decode};
 pub use engine::{CodeMemory, Engine, MapError, SplitLock};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
-pub use profile::{CpuidResult, Profile, Vendor};
+pub use profile::{CpuidResult, Profile, Signature, Vendor};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -26,10 +26,40 @@ pub struct CpuidResult {
     pub edx: u32,
 }
 
+/// Family, model and stepping as CPUID leaf 1 gives them in EAX.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signature(pub u32);
+
+impl Signature {
+    /// The signature of a processor whose family is 0xf or above if its model is above 15, or 6.
+    pub const fn new(family: u32, model: u32, stepping: u32) -> Signature {
+        let (base, extended) = if family < 0xf { (family, 0) } else { (0xf, family - 0xf) };
+        Signature(extended << 20 | (model >> 4 & 0xf) << 16 | base << 8 | (model & 0xf) << 4 | stepping & 0xf)
+    }
+
+    /// The displayed family: base and extended.
+    pub const fn family(self) -> u32 {
+        let base = self.0 >> 8 & 0xf;
+        if base == 0xf { base + (self.0 >> 20 & 0xff) } else { base }
+    }
+
+    /// The displayed model: base and, for families 6 and from 15 on, extended.
+    pub const fn model(self) -> u32 {
+        let low = self.0 >> 4 & 0xf;
+        if matches!(self.0 >> 8 & 0xf, 6 | 0xf) { low | self.0 >> 12 & 0xf0 } else { low }
+    }
+
+    /// The stepping.
+    pub const fn stepping(self) -> u32 {
+        self.0 & 0xf
+    }
+}
+
 /// A model of the guest's processor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     vendor: Vendor,
+    signature: Signature,
     features: FeatureSet,
     /// What the profile has and the host lacks: such instructions are valid, but can't be replayed.
     missing: FeatureSet,
@@ -67,7 +97,13 @@ const XSAVE_AREAS: [(u32, u32, u32); 8] = [
 impl Profile {
     /// The host itself: its CPUID, and of vector state what its operating system has enabled in XCR0.
     pub fn host() -> Profile {
-        Profile { vendor: host_vendor(), features: host_features(), missing: FeatureSet::default(), from_host: true }
+        Profile {
+            vendor: host_vendor(),
+            signature: host_signature(),
+            features: host_features(),
+            missing: FeatureSet::default(),
+            from_host: true,
+        }
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.
@@ -77,7 +113,8 @@ impl Profile {
 
     /// A processor with just these features.
     pub fn from_features(vendor: Vendor, features: FeatureSet) -> Profile {
-        let mut profile = Profile { vendor, features, missing: FeatureSet::default(), from_host: false };
+        let signature = Signature::new(6, 0xcf, 2);
+        let mut profile = Profile { vendor, signature, features, missing: FeatureSet::default(), from_host: false };
         profile.missing = features.minus(&host_features());
         profile
     }
@@ -100,6 +137,25 @@ impl Profile {
     pub fn with_vendor(mut self, vendor: Vendor) -> Profile {
         self.vendor = vendor;
         self
+    }
+
+    /// The same profile with another family, model and stepping, which some behaviour follows too.
+    pub fn with_signature(mut self, signature: Signature) -> Profile {
+        self.signature = signature;
+        self
+    }
+
+    /// Family, model and stepping.
+    pub fn signature(&self) -> Signature {
+        self.signature
+    }
+
+    /// Is REPE CMPSB a flow of its own, which reads the source first, where all other comparisons of strings read the
+    /// destination first? So it is from Zen 4 on ("fast short REPE CMPSB"); shows in which of two page faults is raised.
+    pub(crate) fn fast_repe_cmpsb(&self) -> bool {
+        let model = self.signature.model();
+        let zen4 = self.signature.family() == 0x19 && matches!(model, 0x10..=0x1f | 0x60..=0x7f | 0xa0..=0xaf);
+        self.vendor == Vendor::Amd && (zen4 || self.signature.family() > 0x19)
     }
 
     /// Whose behaviour is followed.
@@ -162,6 +218,7 @@ impl Profile {
             *register = *register & !bit | if self.has(feature) { bit } else { 0 };
         }
         if leaf == 1 {
+            out.eax = self.signature.0;
             let osxsave_bit = 1 << 27;
             out.ecx = out.ecx & !osxsave_bit | if osxsave { osxsave_bit } else { 0 };
         }
@@ -181,7 +238,7 @@ impl Profile {
                 };
                 CpuidResult { eax: 0x24, ebx, ecx, edx }
             }
-            1 => CpuidResult { eax: 0x000c_06f2, ebx: 0x0001_0800, ..CpuidResult::default() },
+            1 => CpuidResult { ebx: 0x0001_0800, ..CpuidResult::default() },
             7 => CpuidResult { eax: 1, ..CpuidResult::default() },
             0x8000_0000 => CpuidResult { eax: 0x8000_0008, ..CpuidResult::default() },
             0x8000_0008 => CpuidResult { eax: 0x3034, ..CpuidResult::default() },
@@ -230,6 +287,12 @@ fn host_cpuid(_leaf: u32, _subleaf: u32) -> CpuidResult {
 
 fn host_vendor() -> Vendor {
     if host_cpuid(0, 0).ebx == u32::from_le_bytes(*b"Genu") { Vendor::Intel } else { Vendor::Amd }
+}
+
+/// Asked once, as [`host_features`].
+fn host_signature() -> Signature {
+    static HOST: OnceLock<Signature> = OnceLock::new();
+    *HOST.get_or_init(|| Signature(host_cpuid(1, 0).eax))
 }
 
 /// What the host's CPUID reports and its operating system has switched on. Asked once: under a hypervisor each CPUID is an
@@ -304,6 +367,18 @@ mod tests {
         assert_eq!(p.cpuid(1, 0, 7, true).ecx >> 27 & 1, 1);
         assert_eq!(p.cpuid(1, 0, 7, false).ecx >> 27 & 1, 0);
         assert_eq!(p.cpuid(0, 0, 7, true).ebx.to_le_bytes(), *b"Genu");
+    }
+
+    #[test]
+    fn signatures_are_composed_as_the_manuals_say() {
+        // Skylake-SP 06_55 stepping 4, Zen 4 (Genoa) 19_11 stepping 1, Piledriver 15_02, as CPUID gives them.
+        for (family, model, stepping, eax) in
+            [(6, 0x55, 4, 0x0005_0654), (0x19, 0x11, 1, 0x00a1_0f11), (0x15, 2, 0, 0x0060_0f20), (5, 4, 3, 0x543)]
+        {
+            let signature = Signature::new(family, model, stepping);
+            assert_eq!(signature, Signature(eax), "{family:x} {model:x}");
+            assert_eq!((signature.family(), signature.model(), signature.stepping()), (family, model, stepping));
+        }
     }
 
     #[test]

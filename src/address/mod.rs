@@ -118,6 +118,13 @@ pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {
     linear.wrapping_add(half) < 2 * half
 }
 
+/// Is the address of data canonical, and not to be masked? Else [`linear`] says what it is.
+#[inline]
+pub(crate) fn is_plain(cpu: &Cpu, linear: u64) -> bool {
+    let half = cpu.word().data_half;
+    linear.wrapping_add(half) < 2 * half
+}
+
 #[cold]
 const fn refused(seg: Seg, cause: &'static str) -> Event {
     if matches!(seg, Seg::Ss) { Event::ss0(cause) } else { Event::gp0(cause) }

@@ -114,8 +114,6 @@ pub(crate) struct ModeWord {
     pub(crate) data_half: u64,
     /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
     pub(crate) wrap: u64,
-    /// CR0.AM, RFLAGS.AC and CPL 3.
-    pub(crate) alignment_check: bool,
 }
 
 /// Bits of the mode word.
@@ -135,6 +133,16 @@ pub(crate) mod obstacle {
     pub const ATTENTION: u32 = 1 << 11;
     /// CR4.TSD outside CPL 0.
     pub const TSD: u32 = 1 << 12;
+    /// CR0.AM, RFLAGS.AC and CPL 3: data accesses are checked for alignment.
+    pub const ALIGNMENT: u32 = 1 << 13;
+}
+
+impl ModeWord {
+    /// Are data accesses checked for alignment (#AC)?
+    #[inline]
+    pub(crate) fn alignment_check(&self) -> bool {
+        self.bits & obstacle::ALIGNMENT != 0
+    }
 }
 
 /// One virtual processor's state. Plain data: a VMM fills it, steps, and reads it back.
@@ -186,7 +194,6 @@ impl Cpu {
                 canonical_half: 1 << 47,
                 data_half: 1 << 47,
                 wrap: u64::MAX,
-                alignment_check: false,
             },
             x87: X87::default(),
             blocking: Blocking::default(),
@@ -337,6 +344,7 @@ impl Cpu {
         set(cpl as u64 > self.rflags >> 12 & 3, obstacle::IOPL_LOW);
         set(s.cr4 & cr4::OSXMMEXCPT == 0, obstacle::NO_OSXMMEXCPT);
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
+        set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
         set(self.rflags & rflags::TF != 0 || self.blocking.mov_ss || self.blocking.sti, obstacle::ATTENTION);
         let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
@@ -348,7 +356,6 @@ impl Cpu {
             canonical_half,
             // LAM48 under 5-level paging masks bits of addresses that are canonical.
             data_half: if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half },
-            alignment_check: cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0,
         };
     }
 }

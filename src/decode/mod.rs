@@ -125,12 +125,19 @@ struct Prefixes {
 /// [`DecodeError`]: bytes that end early are told apart from instructions that are invalid or too long.
 #[inline]
 pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
-    let mut insn = Insn::EMPTY;
-    decode_into(bytes, mode, profile, &mut insn)?;
-    Ok(insn)
+    // In its place from the start: an instruction that was just written in small pieces is slow to copy.
+    let mut result = Ok(Insn::EMPTY);
+    let done = match &mut result {
+        Ok(insn) => decode_into(bytes, mode, profile, insn),
+        Err(error) => Err(*error),
+    };
+    if let Err(error) = done {
+        result = Err(error);
+    }
+    result
 }
 
-/// [`decode`] in place: an instruction that was just written in small pieces is slow to copy.
+/// [`decode`] in place.
 pub(crate) fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
     let bytes = &bytes[..bytes.len().min(LIMIT)];
     let mut cur = Cursor { bytes, at: 0 };
@@ -331,11 +338,12 @@ fn take_vector_prefix(
         Space::Vex
     };
     if !long {
-        // Only eight registers: the extensions are ignored, but for EVEX.V'.
+        // Only eight registers: the extensions are ignored, by AMD's processors EVEX.V' too.
         (p.r, p.x, p.b) = (0, 0, 0);
-        if p.vvvv & 16 != 0 {
+        if p.vvvv & 16 != 0 && profile.vendor() == Vendor::Intel {
             return Err(DecodeError::Invalid("EVEX.V' is clear outside 64-bit mode"));
         }
+        p.vvvv &= 0xf;
     }
     let map = match map {
         1 => Map::M0f,
@@ -455,6 +463,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     let invalid = |why| Err(DecodeError::Invalid(why));
     let register = insn.has(prefix::REGISTER);
     let evex = row.space == Space::Evex;
+    if profile.vendor() == Vendor::Amd {
+        ignore_bits(insn, register);
+    }
     if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
         return invalid("VEX.vvvv must be all ones");
     }
@@ -485,17 +496,45 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         }
     }
     if evex {
-        let memory_destination = !register && row.operands[0].uses.writes() && is_rm(row.operands[0].loc);
         match row.masking {
             Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
             Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),
             _ => {}
         }
-        if insn.has(prefix::Z) && (row.masking != Masking::MergeZero || memory_destination || insn.aaa == 0) {
+        if insn.has(prefix::Z)
+            && (row.masking != Masking::MergeZero || memory_destination(row, register) || insn.aaa == 0)
+        {
             return invalid("EVEX.z where zeroing is not allowed");
         }
     }
     Ok(())
+}
+
+/// Takes away bits that AMD's processors (Zen 4) ignore and Intel's refuse: EVEX.b of a register form whose memory form
+/// broadcasts, EVEX.z of what cannot be masked and writes a register, VEX's fourth bit of an opmask register.
+fn ignore_bits(insn: &mut Insn, register: bool) {
+    let row = insn.row;
+    if row.space == Space::Evex {
+        if register && row.broadcast && row.rounding == Rounding::None {
+            insn.prefixes &= !prefix::B;
+        }
+        if row.masking == Masking::None && !memory_destination(row, register) {
+            insn.prefixes &= !prefix::Z;
+        }
+    } else {
+        for spec in row.specs() {
+            match spec.loc {
+                Loc::MaskReg => insn.reg &= 7,
+                Loc::MaskVvvv => insn.vvvv &= 7,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Is the first operand in memory, and written?
+fn memory_destination(row: &Row, register: bool) -> bool {
+    !register && row.operands[0].uses.writes() && is_rm(row.operands[0].loc)
 }
 
 /// With a vector index, EVEX.V' belongs to the index and only vvvv itself must be all ones.

@@ -710,11 +710,17 @@ pub enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum X87Op {
-    /// FLD, FILD from memory.
+    /// FLD of 4 or 8 bytes from memory.
+    LoadReal,
+    /// FST of 4 or 8 bytes to memory: store ST(0), keep it.
+    StoreReal,
+    /// FSTP of 4 or 8 bytes to memory: store ST(0), pop.
+    StoreRealPop,
+    /// FILD, and FLD of 10 bytes.
     Load,
-    /// FST, FIST: store ST(0), keep it.
+    /// FIST: store ST(0), keep it.
     Store,
-    /// FSTP, FISTP, FISTTP: store ST(0), pop.
+    /// FISTP, FISTTP, and FSTP of 10 bytes: store ST(0), pop.
     StorePop,
     /// FLD ST(i).
     LoadSt,

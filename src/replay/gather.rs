@@ -4,7 +4,7 @@
 //! leaves them; a retry commits nothing, the journal has the elements.
 
 use super::run::sign_bits;
-use super::{mark_dirty, vector};
+use super::{vector, vector_components};
 use crate::access::{Halt, Kind, Mem, crosses};
 use crate::address::{self, Intent, string_offset};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -114,9 +114,12 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
         if failed.is_none() {
             dst.0[vsib.count * vsib.width..].fill(0);
+        } else if !vex && bits != wanted {
+            // Each element of the EVEX form is a write of the register, which clears what lies above the vector.
+            dst.0[usize::from(insn.vl)..].fill(0);
         }
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
-        mark_dirty(cpu, insn.reg, usize::from(insn.vl));
+        cpu.dirty |= vector_components(insn.reg, usize::from(insn.vl));
         if vex {
             commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
@@ -159,7 +162,7 @@ fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usiz
         mask.0[..failed * vsib.width].fill(0);
     }
     cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
-    mark_dirty(cpu, insn.vvvv, usize::from(insn.vl));
+    cpu.dirty |= vector_components(insn.vvvv, usize::from(insn.vl));
 }
 
 /// The opmask of an EVEX gather or scatter: remaining elements. Its bits beyond them are cleared only at the end.

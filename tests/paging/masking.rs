@@ -24,9 +24,11 @@ impl Bus for Noted {
     fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
         Ok(())
     }
+    fn takes_blocks(&mut self, _: u64, _: usize, _: &Access) -> bool {
+        true
+    }
 }
 impl Platform for Noted {}
-
 const LAM_U57: u64 = 1 << 61;
 const LAM_U48: u64 = 1 << 62;
 const LA57: u64 = 1 << 12;
@@ -116,6 +118,19 @@ fn metadata_is_masked_in_addresses_of_data() {
             let stack = row.4.map(Some).ok_or((12, Some(0)));
             assert_eq!(step(&mut processor, &[0x50]), stack, "push: {row:x?}");
         }
+    }
+}
+
+#[test]
+fn string_operations_are_masked() {
+    // REP STOSD of one element and of a block.
+    for (count, cr4) in [(1, 0), (16, 0), (16, LA57)] {
+        let mut processor = cpu(&(LAM_U48, cr4, 0, 0, None));
+        processor.gpr[7] = 0x0040_0000_0000_1000;
+        processor.gpr[1] = count;
+        let first = step(&mut processor, &[0xf3, 0xab]);
+        assert_eq!(first, Ok(Some(0x1000)), "CR4 {cr4:#x}");
+        assert_eq!(processor.gpr[7], 0x0040_0000_0000_1000 + 4 * count, "the register keeps its metadata");
     }
 }
 
