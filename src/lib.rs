@@ -3,6 +3,8 @@
 //! caller.
 
 mod access;
+#[cfg(feature = "vm-memory")]
+pub mod adapt;
 mod address;
 mod alu;
 mod atomic;
