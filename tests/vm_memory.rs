@@ -3,7 +3,7 @@
 
 #![allow(missing_docs)]
 
-use encore86::adapt::vm_memory::{Device, GuestBus, MapError};
+use encore86::adapt::vm_memory::{Device, GuestBus, RangeError};
 use encore86::cpu::registers::cr0;
 use encore86::paging::{Limits, Paging};
 use encore86::{Access, AccessKind, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Stop};
@@ -174,11 +174,11 @@ fn ranges_of_devices_are_checked() {
     let [a, b, c, d, e, f, g] = &mut devices[..] else { unreachable!() };
     let mut bus = GuestBus::new(&memory);
     bus.map(0x1000, 0x1000, a).unwrap();
-    assert_eq!(bus.map(0x1fff, 1, b), Err(MapError::Taken { at: 0x1fff, by: 0x1000 }));
-    assert_eq!(bus.map(0xfff, 2, c), Err(MapError::Taken { at: 0xfff, by: 0x1000 }));
-    assert_eq!(bus.map(0, u64::MAX, d), Err(MapError::Taken { at: 0, by: 0x1000 }));
-    assert_eq!(bus.map(5, 0, e), Err(MapError::Empty));
-    assert_eq!(bus.map(u64::MAX, 2, f), Err(MapError::Beyond { at: u64::MAX }));
+    assert_eq!(bus.map(0x1fff, 1, b), Err(RangeError::Taken { at: 0x1fff, by: 0x1000 }));
+    assert_eq!(bus.map(0xfff, 2, c), Err(RangeError::Taken { at: 0xfff, by: 0x1000 }));
+    assert_eq!(bus.map(0, u64::MAX, d), Err(RangeError::Taken { at: 0, by: 0x1000 }));
+    assert_eq!(bus.map(5, 0, e), Err(RangeError::Empty));
+    assert_eq!(bus.map(u64::MAX, 2, f), Err(RangeError::Beyond { at: u64::MAX }));
     bus.map(0, 0x1000, g).unwrap();
     assert_eq!(format!("{bus:?}"), "GuestBus { platform: NoPlatform, devices: [0..=4095, 4096..=8191], .. }");
 }

@@ -79,7 +79,7 @@ pub trait Device {
 /// A device cannot be mapped where it was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum MapError {
+pub enum RangeError {
     /// The range has no bytes.
     Empty,
     /// The range runs past the end of the address space.
@@ -96,21 +96,21 @@ pub enum MapError {
     },
 }
 
-impl fmt::Display for MapError {
+impl fmt::Display for RangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MapError::Empty => f.write_str("a device with no bytes can't be mapped; give its length"),
-            MapError::Beyond { at } => {
+            RangeError::Empty => f.write_str("a device with no bytes can't be mapped; give its length"),
+            RangeError::Beyond { at } => {
                 write!(f, "the device at {at:#x} runs past the end of the address space; make its range shorter")
             }
-            MapError::Taken { at, by } => {
+            RangeError::Taken { at, by } => {
                 write!(f, "the range of the device at {at:#x} meets that of the device at {by:#x}; move one of them")
             }
         }
     }
 }
 
-impl core::error::Error for MapError {}
+impl core::error::Error for RangeError {}
 
 /// The platform of a [`GuestBus`] that was given none: nothing is provided.
 #[derive(Clone, Copy, Debug, Default)]
@@ -165,13 +165,13 @@ impl<'a, M: GuestMemory + ?Sized, P> GuestBus<'a, M, P> {
     /// Maps a device at `at`, `len` bytes long.
     ///
     /// # Errors
-    /// [`MapError`]; nothing is mapped then.
-    pub fn map(&mut self, at: u64, len: u64, device: &'a mut dyn Device) -> Result<(), MapError> {
-        let more = len.checked_sub(1).ok_or(MapError::Empty)?;
-        let last = at.checked_add(more).ok_or(MapError::Beyond { at })?;
+    /// [`RangeError`]; nothing is mapped then.
+    pub fn map(&mut self, at: u64, len: u64, device: &'a mut dyn Device) -> Result<(), RangeError> {
+        let more = len.checked_sub(1).ok_or(RangeError::Empty)?;
+        let last = at.checked_add(more).ok_or(RangeError::Beyond { at })?;
         let place = self.devices.partition_point(|d| d.last < at);
         if let Some(other) = self.devices.get(place).filter(|d| d.first <= last) {
-            return Err(MapError::Taken { at, by: other.first });
+            return Err(RangeError::Taken { at, by: other.first });
         }
         self.devices.insert(place, Mapped { first: at, last, device });
         Ok(())

@@ -27,7 +27,7 @@ const PAGE: usize = 4096;
 /// What the processor's model says of its page tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bits of a physical address, 32 to 52: CPUID.80000008H:EAX[7:0].
+    /// Bits of a physical address, 32 to 52: bits 7:0 of CPUID.80000008H:EAX.
     pub maxphyaddr: u8,
     /// 4-MiB pages may lie above 4 GiB.
     pub pse36: bool,
