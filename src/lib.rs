@@ -3,6 +3,8 @@
 //! caller.
 
 mod access;
+#[cfg(feature = "vm-memory")]
+pub mod adapt;
 mod address;
 mod alu;
 mod atomic;
@@ -19,6 +21,7 @@ pub mod profile;
 mod replay;
 mod system;
 
+pub use address::paging;
 pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
 pub use cpu::{Cpu, Mode};
 pub use decode::{DecodeError, Insn, decode, decode_into};

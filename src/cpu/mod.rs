@@ -5,7 +5,7 @@ pub mod segment;
 pub mod vector;
 pub mod x87;
 
-use registers::{component, cr0, cr4, efer, rflags};
+use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};
 pub use vector::{Vector, Zmm};
 pub use x87::X87;
@@ -77,6 +77,8 @@ pub struct System {
     pub xss: u64,
     /// PKRU.
     pub pkru: u32,
+    /// IA32_PKRS.
+    pub pkrs: u32,
     /// Shadow stack pointer.
     pub ssp: u64,
     /// DR0 to DR7; 4 and 5 are unused.
@@ -108,6 +110,8 @@ pub(crate) struct ModeWord {
     pub(crate) flat: bool,
     /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
     pub(crate) canonical_half: u64,
+    /// The same for addresses of data that need no masking (LAM) whatever is in force.
+    pub(crate) data_half: u64,
     /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
     pub(crate) wrap: u64,
 }
@@ -182,7 +186,15 @@ impl Cpu {
             gpr: [0; 32],
             rip: 0,
             rflags: rflags::FIXED,
-            word: ModeWord { bits: 0, mode: Mode::Long64, cpl: 0, flat: true, canonical_half: 1 << 47, wrap: u64::MAX },
+            word: ModeWord {
+                bits: 0,
+                mode: Mode::Long64,
+                cpl: 0,
+                flat: true,
+                canonical_half: 1 << 47,
+                data_half: 1 << 47,
+                wrap: u64::MAX,
+            },
             x87: X87::default(),
             blocking: Blocking::default(),
             valid: u64::MAX,
@@ -209,6 +221,7 @@ impl Cpu {
                 xcr0: component::X87 | component::AVX512,
                 xss: 0,
                 pkru: 0,
+                pkrs: 0,
                 ssp: 0,
                 dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
                 kernel_gs_base: 0,
@@ -333,13 +346,16 @@ impl Cpu {
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
         set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
         set(self.rflags & rflags::TF != 0 || self.blocking.mov_ss || self.blocking.sti, obstacle::ATTENTION);
+        let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
             bits,
             mode,
             cpl,
             flat: mode == Mode::Long64,
             wrap: if mode == Mode::Long64 { u64::MAX } else { 0xffff_ffff },
-            canonical_half: 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 },
+            canonical_half,
+            // LAM48 under 5-level paging masks bits of addresses that are canonical.
+            data_half: if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half },
         };
     }
 }

@@ -1,8 +1,8 @@
 //! `encore86 boot`: the reference virtual machine monitor. Its processor is the engine alone, which steps every
 //! instruction of the guest.
 //!
-//! It is an example of embedding the library, on its public API only: [`machine`] is the `Bus` and the `Platform`,
-//! [`run`] the loop around `Engine::step`, [`devices`] what the guest reaches for.
+//! It is an example of embedding the library, on its public API only: [`machine`] is the `Bus` and the `Platform`, at
+//! guest-physical addresses under the library's `Paging`, [`run`] the loop around `Engine::step`, [`devices`] what the guest reaches for.
 
 mod args;
 mod console;
@@ -21,6 +21,7 @@ pub use args::Args;
 use args::Guest;
 use console::Console;
 use encore86::Engine;
+use encore86::paging::{Limits, Paging};
 use error::Error;
 use machine::Machine;
 use run::{Board, End, Processor};
@@ -47,16 +48,16 @@ fn boot(args: &Args) -> Result<(), Error> {
     let machine =
         Machine::new(guest.memory, &guest.image, guest.load).map_err(|error| Error::HostMemory(guest.memory, error))?;
     let cpu = start::processor(&guest, &profile);
+    let mut memory = Paging::new(machine, Limits::new(&profile));
     let engine = Engine::new(profile.clone()).unwrap_or_else(|error| {
         eprintln!("encore86 boot: only integer instructions can run, since the host lets nobody make code: {error}");
         Engine::integer_only(profile)
     });
     let mut processor = Processor { engine, cpu };
     let Some(path) = &args.trace else {
-        let mut machine = machine;
-        return watch(args, &guest, &mut processor, &mut machine);
+        return watch(args, &guest, &mut processor, &mut memory);
     };
-    let mut traced = Traced::new(machine, path, args.trace_fetches)?;
+    let mut traced = Traced::new(memory, path, args.trace_fetches)?;
     let end = watch(args, &guest, &mut processor, &mut traced);
     traced.finish().and(end)
 }

@@ -171,7 +171,7 @@ pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
     let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
     let size = insn.slots[insn.mem as usize & 3].size;
-    let half = cpu.word().canonical_half;
+    let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
     (canonical && !crosses(linear, usize::from(size))).then_some(linear)
 }

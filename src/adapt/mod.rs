@@ -1,0 +1,4 @@
+//! Other crates' interfaces, each behind a feature of its name.
+
+#[cfg(feature = "vm-memory")]
+pub mod vm_memory;
