@@ -68,6 +68,7 @@ pub mod cr4 {
     pub const UMIP: u64 = 1 << 11;
     pub const LA57: u64 = 1 << 12;
     pub const OSXSAVE: u64 = 1 << 18;
+    pub const PKE: u64 = 1 << 22;
 }
 
 /// Bits of EFER.
