@@ -2,6 +2,7 @@
 
 mod host;
 mod leaves;
+mod models;
 mod xsave;
 
 use crate::cpu::System;

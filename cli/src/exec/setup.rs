@@ -4,7 +4,7 @@ use super::case::{Case, EventFields, Id};
 use super::memory::{Memory, Region};
 use super::processor::{self, fill, index};
 use crate::fields::{Given, Object};
-use crate::model::{Choice, Wanted};
+use crate::model::Wanted;
 use crate::number::{Bytes, Number, choose};
 use encore86::cpu::registers::cr0;
 use encore86::cpu::segment::Seg;
@@ -80,17 +80,14 @@ impl Setup {
     pub fn new(case: &Case) -> Result<Setup, Refusal> {
         let (mode, cpl) = processor::mode_of(case)?;
         let choice = case.profile.0.as_ref().map_or_else(|| Wanted::Name("host".to_owned()).find(), Wanted::find);
-        let (profile, mut later) = match choice.map_err(|why| format!("profile: {why}"))? {
-            Choice::Known(profile) => (*profile, None),
-            Choice::Later(why) => (Profile::all(), Some(format!("profile: {why}"))),
-        };
+        let profile = choice.map_err(|why| format!("profile: {why}"))?;
         let mut cpu = processor::build(case, mode, cpl, &profile)?;
         let no_code = || "code: it has no default; write the instruction's bytes".to_owned();
         let Bytes(code) = case.code.0.as_ref().ok_or_else(no_code)?;
         let memory = memory(case, &cpu, code)?;
         let (msr, kernel_gs_base) = registers(case)?;
         cpu.update(|s| s.kernel_gs_base = kernel_gs_base);
-        later = later.or(wanted_later(case)?);
+        let later = wanted_later(case)?;
         let overlay = case.introspect.overlay.iter().enumerate().map(|(i, Object(o))| {
             let field = |name| format!("introspect.overlay[{i}].{name}");
             Ok((need(o.at, &field("at"))?.0, need(o.hex.clone(), &field("hex"))?.0))
