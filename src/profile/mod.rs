@@ -164,12 +164,22 @@ impl Profile {
         self.signature
     }
 
+    /// Is it AMD's Zen 4 or later, whatever CPUID promises?
+    fn is_zen4(&self) -> bool {
+        let (family, model) = (self.signature.family(), self.signature.model());
+        let zen4 = family == 0x19 && matches!(model, 0x10..=0x1f | 0x60..=0x7f | 0xa0..=0xaf);
+        self.vendor == Vendor::Amd && (zen4 || family > 0x19)
+    }
+
     /// Is REPE CMPSB a flow of its own, which reads the source first, where all other comparisons of strings read the
     /// destination first? So it is from Zen 4 on ("fast short REPE CMPSB"); shows in which of two page faults is raised.
     pub(crate) fn fast_repe_cmpsb(&self) -> bool {
-        let model = self.signature.model();
-        let zen4 = self.signature.family() == 0x19 && matches!(model, 0x10..=0x1f | 0x60..=0x7f | 0xa0..=0xaf);
-        self.vendor == Vendor::Amd && (zen4 || self.signature.family() > 0x19)
+        self.is_zen4()
+    }
+
+    /// Bits of a linear address that registers such as FIP hold. A hypervisor that hides LA57 does not make them fewer.
+    pub(crate) fn linear_bits(&self) -> u32 {
+        if self.has(Feature::La57) || self.is_zen4() { 57 } else { 48 }
     }
 
     /// Whose behaviour is followed.
