@@ -323,6 +323,7 @@ fn take_opcode(
         }
         0xd5 if long => Err(reserved(profile, Feature::Apx)),
         0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
+        0x8f if cur.peek() & 0x38 != 0 => Err(DecodeError::Invalid("8F is POP, and only with ModRM.reg 0")),
         op => Ok((Space::Legacy, Map::Primary, op)),
     }
 }
