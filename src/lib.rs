@@ -3,7 +3,7 @@
 //! caller.
 
 mod access;
-#[cfg(feature = "vm-memory")]
+#[cfg(any(feature = "kvm", feature = "vm-memory"))]
 pub mod adapt;
 mod address;
 mod alu;
