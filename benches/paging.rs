@@ -64,7 +64,7 @@ fn memory() -> Memory {
 fn mapped(levels: u64, width: usize) -> Memory {
     let mut memory = memory();
     for level in 1..levels {
-        memory.set(TABLES + (level - 1) * 0x1000, TABLES + level * 0x1000 | 0x27);
+        memory.set(TABLES + (level - 1) * 0x1000, (TABLES + level * 0x1000) | 0x27);
     }
     let last = TABLES + (levels - 1) * 0x1000;
     for page in 0..16 {
@@ -145,7 +145,7 @@ fn translation(c: &mut Criterion) {
 
 fn pae() -> Memory {
     let mut memory = mapped(3, 8);
-    memory.set(TABLES, TABLES + 0x1000 | 1);
+    memory.set(TABLES, (TABLES + 0x1000) | 1);
     memory
 }
 

@@ -5,6 +5,10 @@
 
 #[path = "paging/compared.rs"]
 mod compared;
+#[path = "paging/directed.rs"]
+mod directed;
+#[path = "paging/masking.rs"]
+mod masking;
 #[path = "paging/memory.rs"]
 mod memory;
 #[path = "paging/naive.rs"]

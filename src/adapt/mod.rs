@@ -2,3 +2,5 @@
 
 #[cfg(feature = "kvm")]
 pub mod kvm;
+#[cfg(feature = "vm-memory")]
+pub mod vm_memory;

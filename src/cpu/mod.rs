@@ -6,7 +6,7 @@ pub mod vector;
 pub mod x87;
 pub mod xsave;
 
-use registers::{component, cr0, cr4, efer, rflags};
+use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};
 pub use vector::{Vector, Zmm};
 pub use x87::X87;
@@ -111,6 +111,8 @@ pub(crate) struct ModeWord {
     pub(crate) flat: bool,
     /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
     pub(crate) canonical_half: u64,
+    /// The same for addresses of data that need no masking (LAM) whatever is in force.
+    pub(crate) data_half: u64,
     /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
     pub(crate) wrap: u64,
 }
@@ -185,7 +187,15 @@ impl Cpu {
             gpr: [0; 32],
             rip: 0,
             rflags: rflags::FIXED,
-            word: ModeWord { bits: 0, mode: Mode::Long64, cpl: 0, flat: true, canonical_half: 1 << 47, wrap: u64::MAX },
+            word: ModeWord {
+                bits: 0,
+                mode: Mode::Long64,
+                cpl: 0,
+                flat: true,
+                canonical_half: 1 << 47,
+                data_half: 1 << 47,
+                wrap: u64::MAX,
+            },
             x87: X87::default(),
             blocking: Blocking::default(),
             valid: u64::MAX,
@@ -337,13 +347,16 @@ impl Cpu {
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
         set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
         set(self.rflags & rflags::TF != 0 || self.blocking.mov_ss || self.blocking.sti, obstacle::ATTENTION);
+        let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
             bits,
             mode,
             cpl,
             flat: mode == Mode::Long64,
             wrap: if mode == Mode::Long64 { u64::MAX } else { 0xffff_ffff },
-            canonical_half: 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 },
+            canonical_half,
+            // LAM48 under 5-level paging masks bits of addresses that are canonical.
+            data_half: if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half },
         };
     }
 }

@@ -355,9 +355,7 @@ fn cold(
     }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
-        Exec::Str(op) => {
-            retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile.vendor())? == Progress::Unfinished
-        }
+        Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {

@@ -15,7 +15,7 @@ use crate::cpu::registers::rflags::{ARITH, DF, ZF};
 use crate::cpu::segment::Seg;
 use crate::decode::{Insn, SlotKind, prefix};
 use crate::isa::row::{StrOp, attr};
-use crate::profile::Vendor;
+use crate::profile::{Profile, Vendor};
 
 /// Repetitions of one step, before it yields to the caller.
 const BATCH: u64 = 4096;
@@ -46,12 +46,12 @@ pub(crate) fn string<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
-    vendor: Vendor,
+    profile: &Profile,
 ) -> Result<Progress, Halt> {
     let size = element_size(insn);
     let next = next_rip(cpu, insn);
     if !insn.has(prefix::REP | prefix::REPNE) {
-        let done = element(op, cpu, insn, mem, size)?;
+        let done = element(op, cpu, insn, mem, size, profile)?;
         step_registers(op, cpu, insn, size, 1);
         if let Some(flags) = done.flags {
             cpu.merge_flags(ARITH, flags);
@@ -76,14 +76,14 @@ pub(crate) fn string<V: Vmm + ?Sized>(
         }
         let done = match block(op, cpu, insn, mem, size, count.min(budget))? {
             Some(done) => done,
-            None => element(op, cpu, insn, mem, size)?,
+            None => element(op, cpu, insn, mem, size, profile)?,
         };
         step_registers(op, cpu, insn, size, done.elements);
         cpu.gpr[RCX] = replace(cpu.gpr[RCX], count - done.elements, insn.asize);
         mem.journal.checkpoint();
         budget -= done.elements.min(budget);
         flags = done.flags.or(flags);
-        if let (Vendor::Amd, Some(f)) = (vendor, flags) {
+        if let (Vendor::Amd, Some(f)) = (profile.vendor(), flags) {
             cpu.merge_flags(ARITH, f);
         }
     }
@@ -124,6 +124,7 @@ fn element<V: Vmm + ?Sized>(
     insn: &Insn,
     mem: &mut Mem<'_, V>,
     size: u16,
+    profile: &Profile,
 ) -> Result<Advance, Halt> {
     let bytes = usize::from(size);
     let mut buf = [0; 8];
@@ -159,13 +160,19 @@ fn element<V: Vmm + ?Sized>(
                 if size == 1 { cpu.gpr[RAX] & !0xff | value } else { replace(cpu.gpr[RAX], value, size as u8) };
         }
         StrOp::Cmps => {
-            // ES:rDI is read first: its fault is the one that is seen when both fail.
-            let with = destination(cpu, Intent::Read)?;
-            mem.read(with, &mut buf[..bytes], &read)?;
-            let right = u64::from_le_bytes(buf);
-            let from = source(cpu)?;
-            mem.read_last(from, &mut buf[..bytes], &read)?;
-            flags = Some(alu::sub(u64::from_le_bytes(buf), right, false, size).flags);
+            // ES:rDI is read first: its fault is the one that is seen when both fail. But for REPE CMPSB on some.
+            let source_first = size == 1 && insn.has(prefix::REP) && profile.fast_repe_cmpsb();
+            let mut values = [0; 2];
+            for (i, from_source) in [source_first, !source_first].into_iter().enumerate() {
+                let at = if from_source { source(cpu)? } else { destination(cpu, Intent::Read)? };
+                if i == 0 {
+                    mem.read(at, &mut buf[..bytes], &read)?;
+                } else {
+                    mem.read_last(at, &mut buf[..bytes], &read)?;
+                }
+                values[usize::from(from_source)] = u64::from_le_bytes(buf);
+            }
+            flags = Some(alu::sub(values[1], values[0], false, size).flags);
         }
         StrOp::Scas => {
             let with = destination(cpu, Intent::Read)?;

@@ -16,4 +16,4 @@ mod tests;
 
 pub use discard::Discard;
 pub use overlay::Overlay;
-pub use record::{Record, Recorded, What};
+pub use record::{Clock, Record, Recorded, What};

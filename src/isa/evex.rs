@@ -192,12 +192,12 @@ const fn compare(name: &'static str, opcode: u8) -> Row {
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
     [
-        evex("vextractf32x4", P0F3A, P66, 0x19, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz(),
+        evex("vextractf32x4", P0F3A, P66, 0x19, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz().nf(),
         compare("vpcmpud", 0x1e).w0().tuple(Full, 4).bcst(), compare("vpcmpuq", 0x1e).w1().tuple(Full, 8).bcst(),
         compare("vpcmpd", 0x1f).w0().tuple(Full, 4).bcst(), compare("vpcmpq", 0x1f).w1().tuple(Full, 8).bcst(),
         evex("vpternlogd", P0F3A, P66, 0x25, &[RW(Vx), R(Hx), R(Wx), R(Ib)]).w0().tuple(Full, 4).bcst().kz(),
         evex("vpternlogq", P0F3A, P66, 0x25, &[RW(Vx), R(Hx), R(Wx), R(Ib)]).w1().tuple(Full, 8).bcst().kz(),
-        evex("vextracti32x4", P0F3A, P66, 0x39, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz(),
+        evex("vextracti32x4", P0F3A, P66, 0x39, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz().nf(),
         compare("vpcmpub", 0x3e).w0().cpuid(Avx512bw).tuple(FullMem, 1), compare("vpcmpuw", 0x3e).w1().cpuid(Avx512bw).tuple(FullMem, 2),
         compare("vpcmpb", 0x3f).w0().cpuid(Avx512bw).tuple(FullMem, 1), compare("vpcmpw", 0x3f).w1().cpuid(Avx512bw).tuple(FullMem, 2),
     ],

@@ -114,6 +114,9 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
         if failed.is_none() {
             dst.0[vsib.count * vsib.width..].fill(0);
+        } else if !vex && bits != wanted {
+            // Each element of the EVEX form is a write of the register, which clears what lies above the vector.
+            dst.0[usize::from(insn.vl)..].fill(0);
         }
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
         cpu.dirty |= vector_components(insn.reg, false);

@@ -12,8 +12,8 @@ use crate::event::Event;
 use crate::integer::{self, next_rip};
 use crate::isa::Feature;
 use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
-use crate::profile::Profile;
-use encore86_stubs::StubRef;
+use crate::profile::{Profile, Vendor};
+use encore86_stubs::{Exit, StubRef};
 
 /// Exception flags that are found before the computation: IE, DE, ZE.
 const PRE_COMPUTATION: u32 = 7;
@@ -63,9 +63,7 @@ impl Replayer {
             }
             Shape::Compress | Shape::Expand | Shape::SignMask => {
                 let stub = self.stub(insn, held, profile)?;
-                let active = active_elements(shape, cpu, insn);
-                let packed = shape != Shape::SignMask;
-                self.masked(cpu, insn, mem, stub, active, packed)?;
+                self.masked(shape, cpu, insn, mem, profile, stub)?;
             }
             Shape::ByteMask => gather::byte_mask(cpu, insn, mem)?,
             Shape::Gather => gather::gather(cpu, insn, mem)?,
@@ -85,15 +83,18 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        if insn.aaa != 0 && insn.row.class != Class::NoSuppress {
-            let stub = self.stub(insn, held, profile)?;
-            let active = active_elements(Shape::Plain, cpu, insn);
-            return self.masked(cpu, insn, mem, stub, active, false);
-        }
         let uses = insn.row.operands[insn.mem as usize].uses;
+        if insn.aaa != 0 && (insn.row.class != Class::NoSuppress || uses.writes()) {
+            let stub = self.stub(insn, held, profile)?;
+            return self.masked(Shape::Plain, cpu, insn, mem, profile, stub);
+        }
         let size = u64::from(insn.slots[insn.mem as usize].size);
         let intent = if uses.writes() { Intent::Write } else { Intent::Read };
-        let linear = operand_address(cpu, insn, size, intent, profile)?;
+        let linear = match operand_address(cpu, insn, size, intent, profile) {
+            Ok(linear) => linear,
+            Err(event) if size == 64 && uses.writes() => return Err(refused_store(cpu, insn, mem, profile, event)),
+            Err(event) => return Err(event.into()),
+        };
         let stub = self.stub(insn, held, profile)?;
         let size = size.min(64) as usize;
         if uses.reads() {
@@ -109,51 +110,53 @@ impl Replayer {
         Ok(())
     }
 
-    /// A memory operand of which only the active elements are touched, ascending. `packed`: they lie side by side.
+    /// A memory operand of which only the active elements are touched, ascending.
     fn masked<V: Vmm + ?Sized>(
         &mut self,
+        shape: Shape,
         cpu: &mut Cpu,
         insn: &Insn,
         mem: &mut Mem<'_, V>,
+        profile: &Profile,
         stub: StubRef,
-        active: Active,
-        packed: bool,
     ) -> Result<(), Halt> {
         let at = insn.mem as usize;
         let uses = insn.row.operands[at].uses;
-        let broadcast = broadcast(insn).is_some();
-        let places = Places { active, packed, broadcast };
-        if insn.row.class == Class::Aligned {
+        let active = active_elements(shape, cpu, insn);
+        let packed = matches!(shape, Shape::Compress | Shape::Expand);
+        let places = Places { active, packed, broadcast: broadcast(insn).is_some() };
+        let (intent, kind) =
+            if uses.writes() { (Intent::Write, AccessKind::Write) } else { (Intent::Read, AccessKind::Read) };
+        let access = mem.access(kind, active.width as u16);
+        if insn.row.class == Class::NoSuppress || shape == Shape::Expand && insn.aaa == 0 {
+            // Checked whole, whatever is active: no suppression, or an expanding load without an opmask.
+            let size = insn.slots[at].size;
+            let linear = operand_address(cpu, insn, u64::from(size), intent, profile)?;
+            mem.probe(linear, usize::from(size), &mem.access(kind, size))?;
+        } else if insn.row.class == Class::Aligned && active.bits != 0 {
             let linear = address::unchecked(cpu, insn.seg, address::effective(cpu, insn));
             check_alignment(linear, insn.slots[at].size)?;
         }
-        if usize::from(insn.slots[at].size) == active.width && active.bits != 0 {
-            // A scalar or broadcast element is one access, which is checked as if there were no mask.
-            let intent = if uses.writes() { Intent::Write } else { Intent::Read };
-            integer::aligned(cpu, element_address(cpu, insn, 0, active.width, intent)?, active.width as u16)?;
-        }
         if uses.writes() {
             self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
-            let access = mem.access(AccessKind::Write, active.width as u16);
             for place in places.to_probe() {
-                let linear = element_address(cpu, insn, place, active.width, Intent::Write)?;
+                let linear = element_address(cpu, insn, place, active.width, intent)?;
                 mem.probe(linear, active.width, &access)?;
             }
             for place in places.iter() {
-                let linear = element_address(cpu, insn, place, active.width, Intent::Write)?;
+                let linear = element_address(cpu, insn, place, active.width, intent)?;
                 mem.write(linear, &self.scratch.1.0[place..place + active.width], &access)?;
             }
             return Ok(());
         }
         self.scratch.1.0.fill(0);
-        let access = mem.access(AccessKind::Read, active.width as u16);
         // No device is read before every element is known to answer.
         for place in places.to_probe() {
-            let linear = element_address(cpu, insn, place, active.width, Intent::Read)?;
+            let linear = element_address(cpu, insn, place, active.width, intent)?;
             mem.probe(linear, active.width, &access)?;
         }
         for place in places.iter() {
-            let linear = element_address(cpu, insn, place, active.width, Intent::Read)?;
+            let linear = element_address(cpu, insn, place, active.width, intent)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
         self.execute(cpu, insn, mem.vmm, stub, components(insn))
@@ -182,7 +185,7 @@ impl Replayer {
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
-    #[inline(never)]
+    #[inline(always)]
     fn execute_float<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
@@ -194,34 +197,65 @@ impl Replayer {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
-        let run = mxcsr & CONTROL | ALL_MASKED;
-        let mut tiny = false;
-        let exit = if unmasked & UE == 0 {
-            self.scratch.0.mxcsr_run = run;
+        let (exit, tiny) = if unmasked & UE == 0 {
+            self.scratch.0.mxcsr_run = mxcsr & CONTROL | ALL_MASKED;
             self.scratch.0.mxcsr_fatal = unmasked;
-            self.call(stub, cpu, vmm)?
+            (self.call(stub, cpu, vmm)?, false)
         } else {
-            // FTZ acts only while underflow is masked. A tiny exact result faults although the masked run does not flag
-            // it: a trial with FTZ on shows it.
-            self.scratch.0.mxcsr_run = run | FTZ;
-            self.scratch.0.mxcsr_fatal = 0x3f;
-            let trial = self.call(stub, cpu, vmm)?;
-            if !trial.is_fault() {
-                trial
-            } else {
-                let slot = insn.slots[0];
-                let saved = *vector(cpu, slot.reg);
-                self.scratch.0.mxcsr_run = run & !FTZ;
-                self.scratch.0.mxcsr_fatal = unmasked;
-                let exit = self.call(stub, cpu, vmm)?;
-                tiny = trial.mxcsr_flags() & UE != 0;
-                if tiny && slot.kind == SlotKind::Vector {
-                    cpu.vector.zmm[slot.reg as usize & 31] = saved;
-                }
-                exit
-            }
+            self.run_twice(cpu, insn, vmm, stub, unmasked)?
         };
-        let mut raised = exit.mxcsr_flags() | if tiny { UE } else { 0 };
+        let raised = exit.mxcsr_flags();
+        if tiny || raised & (OE | UE | unmasked) != 0 {
+            self.raise(cpu, insn, raised | if tiny { UE } else { 0 }, unmasked, exit.is_fault() || tiny)?;
+        } else {
+            cpu.vector.mxcsr |= raised;
+        }
+        let written = u64::from(insn.row.flags.written);
+        if written != 0 {
+            cpu.merge_flags(written, exit.rflags());
+        }
+        cpu.dirty |= u64::from(dirty) | component::SSE;
+        Ok(())
+    }
+
+    /// With underflow unmasked: FTZ acts only while it is masked, and a tiny exact result faults although the masked run
+    /// does not flag it. A trial with FTZ on shows it; says so, and leaves the destination as it was.
+    #[cold]
+    #[inline(never)]
+    fn run_twice<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        unmasked: u32,
+    ) -> Result<(Exit, bool), Halt> {
+        let run = cpu.vector.mxcsr & CONTROL | ALL_MASKED;
+        self.scratch.0.mxcsr_run = run | FTZ;
+        self.scratch.0.mxcsr_fatal = 0x3f;
+        let trial = self.call(stub, cpu, vmm)?;
+        if !trial.is_fault() {
+            return Ok((trial, false));
+        }
+        let slot = insn.slots[0];
+        let saved = *vector(cpu, slot.reg);
+        self.scratch.0.mxcsr_run = run & !FTZ;
+        self.scratch.0.mxcsr_fatal = unmasked;
+        let exit = self.call(stub, cpu, vmm)?;
+        let tiny = trial.mxcsr_flags() & UE != 0;
+        if tiny && slot.kind == SlotKind::Vector {
+            cpu.vector.zmm[slot.reg as usize & 31] = saved;
+        }
+        Ok((exit, tiny))
+    }
+
+    /// Makes the flags sticky that the instruction raised.
+    ///
+    /// # Errors
+    /// #XM, or #UD with CR4.OSXMMEXCPT clear, if one of them is `fatal`.
+    #[cold]
+    #[inline(never)]
+    fn raise(&mut self, cpu: &mut Cpu, insn: &Insn, mut raised: u32, unmasked: u32, fatal: bool) -> Result<(), Halt> {
         let extreme = raised & (OE | UE);
         if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
             raised &= !PE;
@@ -229,22 +263,18 @@ impl Replayer {
         let before = raised & unmasked & PRE_COMPUTATION != 0;
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
-        if exit.is_fault() || tiny {
-            return Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
-                Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
-            } else {
-                Event::xm("an unmasked SIMD floating-point exception").into()
-            });
+        if !fatal {
+            return Ok(());
         }
-        let written = u64::from(insn.row.flags.written);
-        if written != 0 {
-            cpu.merge_flags(written, exit.rflags());
-        }
-        cpu.dirty |= u64::from(dirty);
-        Ok(())
+        Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
+            Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
+        } else {
+            Event::xm("an unmasked SIMD floating-point exception").into()
+        })
     }
 }
 
+/// The alignment that moves of class E1 want.
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
     if size != 0 && !linear.is_multiple_of(u64::from(size)) {
         return Err(Event::gp0("the operand is not aligned to its size"));
@@ -277,16 +307,47 @@ fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Resu
     Ok(linear)
 }
 
-/// The linear address of the element at `place` bytes into the operand.
-pub(super) fn element_address(
+/// A store of 64 bytes that is refused with `event`. AMD's processors store it in halves, and find what is wrong with the
+/// first, be it a page fault, before what is wrong with the second.
+#[cold]
+fn refused_store<V: Vmm + ?Sized>(
     cpu: &Cpu,
     insn: &Insn,
-    place: usize,
-    width: usize,
-    intent: Intent,
-) -> Result<u64, Event> {
-    let offset = address::truncate(address::effective(cpu, insn).wrapping_add(place as u64), insn.asize);
-    address::linear(cpu, insn.seg, offset, width as u64, intent)
+    mem: &mut Mem<'_, V>,
+    profile: &Profile,
+    event: Event,
+) -> Halt {
+    const HALF: u16 = 32;
+    let offset = address::effective(cpu, insn);
+    let misaligned = !address::unchecked(cpu, insn.seg, offset).is_multiple_of(64);
+    if profile.vendor() != Vendor::Amd || insn.row.class == Class::Aligned && misaligned {
+        return event.into();
+    }
+    let first = address::linear(cpu, insn.seg, offset, u64::from(HALF), Intent::Write).and_then(|linear| {
+        integer::aligned(cpu, linear, 16)?;
+        Ok(linear)
+    });
+    match first {
+        Ok(linear) => {
+            let access = mem.access(AccessKind::Write, HALF);
+            mem.probe(linear, usize::from(HALF), &access).err().unwrap_or(event.into())
+        }
+        Err(event) => event.into(),
+    }
+}
+
+/// The linear address of the element at `place` bytes into the operand, with the checks of its access.
+///
+/// The elements of VMASKMOV have addresses of their own, which wrap at the address size, and are not checked for alignment.
+/// Those under an opmask lie side by side as in one operand, and are aligned each to its width (both as AMD's Zen 4 has it).
+fn element_address(cpu: &Cpu, insn: &Insn, place: usize, width: usize, intent: Intent) -> Result<u64, Event> {
+    let offset = address::effective(cpu, insn).wrapping_add(place as u64);
+    if insn.row.exec == Exec::Replay(Shape::SignMask) {
+        return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize), width as u64, intent);
+    }
+    let linear = address::linear(cpu, insn.seg, offset, width as u64, intent)?;
+    integer::aligned(cpu, linear, width as u16)?;
+    Ok(linear)
 }
 
 /// Byte offsets of the active elements in the local and the guest's operand.

@@ -8,7 +8,7 @@ use super::Replayer;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::alu::real;
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RAX;
 use crate::cpu::{Cpu, X87};
@@ -217,13 +217,12 @@ impl Replayer {
         let raised = if suppressed { raised & !PE } else { raised };
         let mut result = [0; 10];
         result[..size].copy_from_slice(&self.scratch.1.0[..size]);
-        let address = operand(cpu, insn, mem, AccessKind::Write)?;
-        let access = mem.access(AccessKind::Write, size as u16);
+        let operand = Operand::of(cpu, insn, mem, AccessKind::Write)?;
         if suppressed {
             // The address is still checked.
-            mem.probe(address, size, &access)?;
+            operand.probe(mem)?;
         } else {
-            mem.write_last(address, &result[..size], &access)?;
+            operand.write(mem, &result[..size])?;
         }
         let round_up = if suppressed || value.is_none() { 0 } else { status & C1 };
         cpu.x87.fsw = cpu.x87.fsw & !C1 | round_up | raised;
@@ -320,32 +319,81 @@ fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     }
 }
 
-/// The linear address of the memory operand. An 80-bit one is taken as 8 bytes and 2.
-fn operand(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<u64, Halt> {
-    let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
-    let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slots[0].size);
-    let first = size.min(8);
-    let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
-    crate::integer::aligned(cpu, at, first)?;
-    if size > first {
-        let rest = offset.wrapping_add(u64::from(first));
-        if let Err(event) = address::linear(cpu, seg, rest, u64::from(size - first), intent) {
-            let access = mem.access(kind, size);
-            mem.probe(at, usize::from(first), &access)?;
-            return Err(event.into());
+/// The memory operand's linear addresses. An 80-bit one is taken as 8 bytes and 2, which may wrap to the beginning of the
+/// segment.
+struct Operand {
+    at: u64,
+    size: u16,
+    access: Access,
+    wrapped: Option<u64>,
+}
+
+/// Where an 80-bit operand is cut in two.
+const CUT: u16 = 8;
+
+impl Operand {
+    fn of(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<Operand, Halt> {
+        let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+        let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slots[0].size);
+        let first = size.min(CUT);
+        let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
+        crate::integer::aligned(cpu, at, first)?;
+        let mut operand = Operand { at, size, access: mem.access(kind, size), wrapped: None };
+        if size > first {
+            let rest = address::truncate(offset.wrapping_add(u64::from(first)), insn.asize);
+            match address::linear(cpu, seg, rest, u64::from(size - first), intent) {
+                Ok(rest) => {
+                    operand.wrapped = Some(rest).filter(|&rest| rest != address::advance(cpu, at, first.into()))
+                }
+                Err(event) => {
+                    mem.probe(at, usize::from(first), &operand.access)?;
+                    return Err(event.into());
+                }
+            }
         }
+        Ok(operand)
     }
-    Ok(at)
+
+    /// The two pieces: address, length, access.
+    fn pieces(&self, wrapped: u64) -> [(u64, usize, Access); 2] {
+        let rest = Access { offset: self.access.offset + CUT, ..self.access };
+        [(self.at, usize::from(CUT), self.access), (wrapped, usize::from(self.size - CUT), rest)]
+    }
+
+    fn probe(&self, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
+        let Some(wrapped) = self.wrapped else {
+            return mem.probe(self.at, usize::from(self.size), &self.access);
+        };
+        self.pieces(wrapped).iter().try_for_each(|(at, len, access)| mem.probe(*at, *len, access))
+    }
+
+    fn read(&self, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
+        let Some(wrapped) = self.wrapped else { return mem.read_last(self.at, buf, &self.access) };
+        self.probe(mem)?;
+        let mut done = 0;
+        for (at, len, access) in self.pieces(wrapped) {
+            mem.read(at, &mut buf[done..done + len], &access)?;
+            done += len;
+        }
+        Ok(())
+    }
+
+    fn write(&self, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
+        let Some(wrapped) = self.wrapped else { return mem.write_last(self.at, buf, &self.access) };
+        self.probe(mem)?;
+        let mut done = 0;
+        for (at, len, access) in self.pieces(wrapped) {
+            mem.write(at, &buf[done..done + len], &access)?;
+            done += len;
+        }
+        Ok(())
+    }
 }
 
 fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, mem, AccessKind::Read)?;
-    let access = mem.access(AccessKind::Read, buf.len() as u16);
-    mem.read_last(at, buf, &access)
+    Operand::of(cpu, insn, mem, AccessKind::Read)?.read(mem, buf)
 }
 
 fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
-    let at = operand(cpu, insn, mem, AccessKind::Write)?;
-    let access = mem.access(AccessKind::Write, buf.len() as u16);
-    mem.write_last(at, buf, &access)
+    Operand::of(cpu, insn, mem, AccessKind::Write)?.write(mem, buf)
 }

@@ -61,9 +61,6 @@ pub fn fault(encoding: &Encoding, host: &Side, engine: &Side, memory: bool) -> O
     if masked && row.tuple == Tuple::Scalar && row.element == 1 && elements == 64 && !memory {
         return Some("VPBROADCASTB of a byte in memory to 64 elements under a mask finds none active");
     }
-    if masked && encoding.asize == 2 && theirs != ours && address(theirs) {
-        return Some("masked elements go on beyond 64 KiB of a 16-bit address, where VMASKMOV of processors wraps");
-    }
     if address(theirs) && address(ours) && !memory && host.state == engine.state {
         return Some("which of several faulting elements, or of the checks of one, comes first");
     }

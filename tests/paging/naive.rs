@@ -1,4 +1,4 @@
-//! A page walker written down from the tables and sentences of SDM volume 3, chapter 4, one function a paging mode: no
+//! A page walker written down from the tables and sentences of SDM volume 3, the chapter on paging, one function a paging mode: no
 //! TLB, no shared steps, nothing precomputed. The library's is compared with it.
 
 use super::memory::Memory;
@@ -104,7 +104,7 @@ fn bit(value: u64, n: u32) -> bool {
 /// Entries used so far: address and value, first table first.
 type Used = Vec<(u64, u64)>;
 
-/// 4.7, without P, RSVD and PK.
+/// "Page-Fault Exceptions", without P, RSVD and PK.
 fn access_bits(state: &State, ask: &Ask) -> u32 {
     let mut code = 0;
     if ask.write {
@@ -144,7 +144,7 @@ pub fn translate(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> An
     translate_32(memory, model, state, ask)
 }
 
-/// 4.3, tables 4-4 to 4-6.
+/// "32-Bit Paging" and its tables.
 fn translate_32(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> Answer {
     let linear = ask.linear;
     let pde_at = field(state.cr3, 31, 12) << 12 | field(linear, 31, 22) << 2;
@@ -183,7 +183,7 @@ fn translate_32(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> Ans
     finish(memory, state, ask, &[(pde_at, pde), (pte_at, pte)], 4, physical)
 }
 
-/// Would MOV to CR3 take these PDPTEs? Table 4-8.
+/// Would MOV to CR3 take these PDPTEs? The table of PDPTEs.
 pub fn pdptes_are_good(memory: &Memory, model: &Model, state: &State) -> bool {
     (0..4).all(|i| {
         let pdpte = memory.get64((field(state.cr3, 31, 5) << 5) + 8 * i);
@@ -192,7 +192,7 @@ pub fn pdptes_are_good(memory: &Memory, model: &Model, state: &State) -> bool {
     })
 }
 
-/// 4.4, tables 4-8 to 4-11. The PDPTEs in memory are those of the registers.
+/// "PAE Paging" and its tables. The PDPTEs in memory are those of the registers.
 fn translate_pae(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> Answer {
     let linear = ask.linear;
     let m = model.maxphyaddr;
@@ -228,7 +228,7 @@ fn translate_pae(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> An
     finish(memory, state, ask, &[(pde_at, pde), (pte_at, pte)], 8, physical)
 }
 
-/// 4.5, tables 4-14 to 4-20.
+/// "4-Level Paging and 5-Level Paging" and its tables.
 fn translate_long(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> Answer {
     let linear = ask.linear;
     let m = model.maxphyaddr;
@@ -310,7 +310,7 @@ fn translate_long(memory: &Memory, model: &Model, state: &State, ask: &Ask) -> A
     finish(memory, state, ask, &used, 8, physical)
 }
 
-/// Access rights (4.6), protection keys (4.6.2), A and D (4.8). The last entry of `used` maps the page.
+/// "Access Rights", "Protection Keys", "Accessed and Dirty Flags". The last entry of `used` maps the page.
 fn finish(memory: &Memory, state: &State, ask: &Ask, used: &[(u64, u64)], width: u32, physical: u64) -> Answer {
     let (&(leaf_at, leaf), above) = used.split_last().unwrap();
     let writable = used.iter().all(|(_, e)| bit(*e, 1));
@@ -345,7 +345,7 @@ fn finish(memory: &Memory, state: &State, ask: &Ask, used: &[(u64, u64)], width:
             let ad = register >> (2 * key) & 1 == 1;
             let wd = register >> (2 * key + 1) & 1 == 1;
             let wd_counts = if user_page { ask.user || state.wp() } else { state.wp() };
-            key_allows = !ad && !(wd && ask.write && wd_counts);
+            key_allows = !(ad || wd && ask.write && wd_counts);
         }
     }
 

@@ -4,7 +4,6 @@
 mod support;
 
 mod call;
-
 mod cmps;
 mod cmpxchg;
 mod cvttss2si;
@@ -12,19 +11,38 @@ mod fld;
 mod fst;
 mod fxsave;
 mod haddpd;
+mod kandw;
 mod maskmovdqu;
 mod mov;
 mod movaps;
 mod mulss;
 mod shld;
+mod vextractf32x4;
+mod vmovaps;
+mod vmovd;
+mod vmovdqa64;
+mod vmovdqu32;
 mod vmovups;
+mod vpexpandd;
 mod vpgatherdd;
+mod vpslld;
 mod vpsrlq;
 
 use encore86::cpu::registers::{cr0, rflags};
+use encore86::isa::Feature;
 use encore86::{Cpu, Engine, Event, Mode, Outcome, Profile, Vendor};
+use encore86_oracle::Skips;
 use support::machine::{self, CODE};
 use support::vm::Vm;
+
+/// Does the host lack what the test replays? Says so.
+fn lacks(feature: Feature) -> bool {
+    let lacks = !Profile::host().has(feature);
+    if lacks {
+        Skips::new("regressions").skip(feature.name(), "the host lacks it", 1);
+    }
+    lacks
+}
 
 /// An engine, its processor in 64-bit mode and its memory.
 struct Bench {
@@ -36,7 +54,10 @@ struct Bench {
 impl Bench {
     /// The host with a vendor's behaviour.
     fn new(vendor: Vendor) -> Bench {
-        let profile = Profile::host().with_vendor(vendor);
+        Bench::with(Profile::host().with_vendor(vendor))
+    }
+
+    fn with(profile: Profile) -> Bench {
         let engine = Engine::new(profile).expect("executable memory for stubs");
         Bench { engine, cpu: machine::cpu(Mode::Long64), vm: Vm::default() }
     }

@@ -3,7 +3,8 @@
 use encore86::bus::Modify;
 use encore86::cpu::segment::Segment;
 use encore86::host::HostRam;
-use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, decode};
+use encore86::paging::{Limits, Paging};
+use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, Vendor, decode};
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -250,11 +251,48 @@ pub fn step_does_not_panic(
         let n = code.len().min(15);
         bytes[..n].copy_from_slice(&code[..n]);
     }
-    let mut vmm = Hostile { choices, code: bytes, ram };
     engine.abandon();
+    if choices.one_in(3) {
+        let limits = any_paging(&mut choices, &mut cpu);
+        let mut vmm = Paging::new(Hostile { choices, code: bytes, ram }, limits);
+        let step = |engine: &mut Engine, cpu: &mut Cpu| {
+            // Where the PDPTEs cannot be read, nothing is changed.
+            let _ = vmm.load(cpu);
+            engine.step(cpu, &mut vmm)
+        };
+        return steps(engine, &mut cpu, step, ended);
+    }
+    let mut vmm = Hostile { choices, code: bytes, ram };
+    steps(engine, &mut cpu, |engine, cpu| engine.step(cpu, &mut vmm), ended);
+}
+
+/// Paging of any kind, and the processor's limits.
+fn any_paging(c: &mut Choices<'_>, cpu: &mut Cpu) -> Limits {
+    cpu.update(|s| {
+        s.cr0 |= 1 << 31;
+        s.cr3 = c.number();
+        s.cr4 ^= c.u64() & 0x11ff_ffff;
+        s.efer ^= c.u64() & 0x800;
+        (s.pkru, s.pkrs) = (c.u64() as u32, c.u64() as u32);
+    });
+    Limits {
+        maxphyaddr: c.u8(),
+        pse36: c.one_in(2),
+        pat: c.one_in(2),
+        gigabyte_pages: c.one_in(2),
+        vendor: if c.one_in(2) { Vendor::Amd } else { Vendor::Intel },
+    }
+}
+
+fn steps(
+    engine: &mut Engine,
+    cpu: &mut Cpu,
+    mut step: impl FnMut(&mut Engine, &mut Cpu) -> Outcome,
+    ended: &mut [usize; 5],
+) {
     for _ in 0..6 {
         let open = engine.has_open_journal();
-        let outcome = engine.step(&mut cpu, &mut vmm);
+        let outcome = step(engine, cpu);
         ended[match outcome {
             Outcome::Completed(_) => 0,
             Outcome::Exception(_) => 1,

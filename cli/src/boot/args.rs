@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::machine::RAM_LIMIT;
-use crate::model::{Choice, Wanted};
+use crate::model::Wanted;
 use clap::{ArgAction, ValueEnum};
 use encore86::isa::Feature;
 use encore86::{Mode, Profile};
@@ -206,10 +206,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn profile(text: &str) -> Result<Box<Profile>, String> {
-    match Wanted::parse(text)?.find()? {
-        Choice::Known(profile) => Ok(profile),
-        Choice::Later(why) => Err(why),
-    }
+    Wanted::parse(text)?.find().map(Box::new)
 }
 
 fn feature(name: &str) -> Result<Feature, String> {

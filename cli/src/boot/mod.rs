@@ -1,8 +1,8 @@
 //! `encore86 boot`: the reference virtual machine monitor. Its processor is the engine alone, which steps every
 //! instruction of the guest.
 //!
-//! It is an example of embedding the library, on its public API only: [`machine`] is the `Bus` and the `Platform`,
-//! [`run`] the loop around `Engine::step`, [`devices`] what the guest reaches for.
+//! It is an example of embedding the library, on its public API only: [`machine`] is the `Bus` and the `Platform`, at
+//! guest-physical addresses under the library's `Paging`, [`run`] the loop around `Engine::step`, [`devices`] what the guest reaches for.
 
 mod args;
 mod console;
@@ -22,6 +22,7 @@ mod trace;
 pub use args::Args;
 use args::Guest;
 use console::Console;
+use encore86::paging::{Limits, Paging};
 use encore86::{Engine, Profile};
 use error::Error;
 use machine::Machine;
@@ -50,6 +51,7 @@ fn boot(args: &Args) -> Result<(), Error> {
     let machine =
         Machine::new(guest.memory, &guest.image, guest.load).map_err(|error| Error::HostMemory(guest.memory, error))?;
     let cpu = start::processor(&guest, &profile);
+    let mut memory = Paging::new(machine, Limits::new(&profile));
     let engine = Engine::new(profile.clone()).unwrap_or_else(|error| {
         eprintln!("encore86 boot: only integer instructions can run, since the host lets nobody make code: {error}");
         Engine::integer_only(profile)
@@ -57,13 +59,12 @@ fn boot(args: &Args) -> Result<(), Error> {
     let mut processor = Processor { engine, cpu };
     #[cfg(feature = "kvm")]
     if args.cpu == args::Backend::Kvm {
-        return kvm::boot(args, &guest, processor, machine);
+        return kvm::boot(args, &guest, processor, memory);
     }
     let Some(path) = &args.trace else {
-        let mut machine = machine;
-        return watch(args, &guest, &mut processor, &mut machine);
+        return watch(args, &guest, &mut processor, &mut memory);
     };
-    let mut traced = Traced::new(machine, path, args.trace_fetches)?;
+    let mut traced = Traced::new(memory, path, args.trace_fetches)?;
     let end = watch(args, &guest, &mut processor, &mut traced);
     traced.finish().and(end)
 }

@@ -1,44 +1,25 @@
 //! A profile from what KVM_SET_CPUID2 was given.
 
-use crate::isa::feature::{CpuidRegister, Feature, FeatureSet};
-use crate::{Profile, Vendor};
-use kvm_bindings::kvm_cpuid_entry2;
-
-/// The subleaf counts: KVM_CPUID_FLAG_SIGNIFCANT_INDEX.
-const SIGNIFICANT_INDEX: u32 = 1;
+use crate::{CpuidResult, Profile};
+use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
 impl Profile {
-    /// What the guest of a virtual processor sees that has this list, `CpuId::as_slice` of what KVM_SET_CPUID2 got.
-    ///
-    /// The vendor is Intel's if leaf 0 says so, and else AMD's.
+    /// What the guest of a virtual processor sees that has this list: `CpuId::as_slice` of what KVM_SET_CPUID2 got. As
+    /// [`Profile::from_cpuid`].
     pub fn from_cpuid2(entries: &[kvm_cpuid_entry2]) -> Profile {
-        let find = |leaf: u32, subleaf: u32| {
-            entries.iter().find(|e| {
-                e.function == leaf && (e.index == subleaf || subleaf == 0 && e.flags & SIGNIFICANT_INDEX == 0)
-            })
-        };
-        let intel = find(0, 0).is_some_and(|e| e.ebx == u32::from_le_bytes(*b"Genu"));
-        let mut features = FeatureSet::base();
-        for &feature in Feature::ALL {
-            let Some(at) = feature.cpuid() else { continue };
-            let Some(entry) = find(at.leaf, at.subleaf) else { continue };
-            let register = match at.register {
-                CpuidRegister::Eax => entry.eax,
-                CpuidRegister::Ebx => entry.ebx,
-                CpuidRegister::Ecx => entry.ecx,
-                CpuidRegister::Edx => entry.edx,
-            };
-            if register >> at.bit & 1 != 0 {
-                features.insert(feature);
-            }
-        }
-        Profile::from_features(if intel { Vendor::Intel } else { Vendor::Amd }, features)
+        Profile::from_cpuid(entries.iter().map(|e| {
+            // Where the index does not matter, the list may hold any.
+            let subleaf = if e.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX == 0 { 0 } else { e.index };
+            (e.function, subleaf, CpuidResult { eax: e.eax, ebx: e.ebx, ecx: e.ecx, edx: e.edx })
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Vendor;
+    use crate::isa::Feature;
 
     #[test]
     fn features_come_from_their_leaves_and_subleaves() {
@@ -50,14 +31,19 @@ mod tests {
             ebx,
             ..kvm_cpuid_entry2::default()
         };
-        // AVX-VNNI is bit 4 of EAX in subleaf 1 of leaf 7, AVX2 bit 5 of EBX in subleaf 0.
-        let list = [entry(0, 0, 7, u32::from_le_bytes(*b"Auth")), entry(7, 0, 1 << 4, 1 << 5), entry(7, 1, 1 << 4, 0)];
+        // AVX-VNNI is bit 4 of EAX in subleaf 1 of leaf 7, AVX2 bit 5 of EBX in subleaf 0. Leaf 1 has an index without meaning.
+        let list = [
+            entry(0, 0, 7, u32::from_le_bytes(*b"Auth")),
+            kvm_cpuid_entry2 { edx: 1 << 26, ..entry(1, 9, 0, 0) },
+            entry(7, 0, 1 << 4, 1 << 5),
+            entry(7, 1, 1 << 4, 0),
+        ];
         let profile = Profile::from_cpuid2(&list);
         assert_eq!(profile.vendor(), Vendor::Amd);
-        assert!(profile.has(Feature::Avx2) && profile.has(Feature::AvxVnni));
-        assert!(!profile.has(Feature::Sse2), "leaf 1 is not in the list");
-        let without = Profile::from_cpuid2(&list[..2]);
+        assert!(profile.has(Feature::Avx2) && profile.has(Feature::AvxVnni) && profile.has(Feature::Sse2));
+        let without = Profile::from_cpuid2(&list[..3]);
         assert!(!without.has(Feature::AvxVnni), "bit 4 of subleaf 0 is another's");
+        assert!(!Profile::from_cpuid2(&list[..1]).has(Feature::Sse2), "leaf 1 is not in the list");
         let list = [entry(0, 0, 7, u32::from_le_bytes(*b"Genu"))];
         assert_eq!(Profile::from_cpuid2(&list).vendor(), Vendor::Intel);
     }

@@ -27,7 +27,7 @@ const PAGE: usize = 4096;
 /// What the processor's model says of its page tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bits of a physical address, 32 to 52: CPUID.80000008H:EAX[7:0].
+    /// Bits of a physical address, 32 to 52: bits 7:0 of CPUID.80000008H:EAX.
     pub maxphyaddr: u8,
     /// 4-MiB pages may lie above 4 GiB.
     pub pse36: bool,
@@ -43,7 +43,7 @@ impl Limits {
     /// What a profile promises.
     pub fn new(profile: &Profile) -> Limits {
         Limits {
-            maxphyaddr: profile.cpuid(0x8000_0008, 0, 0, false).eax as u8,
+            maxphyaddr: profile.physical_bits(),
             pse36: profile.has(Feature::Pse36),
             pat: profile.has(Feature::Pat),
             gigabyte_pages: profile.has(Feature::Pdpe1gb),
@@ -199,7 +199,17 @@ impl<B: Bus> Paging<B> {
         if registers == self.registers {
             return Ok(());
         }
-        self.reload(registers, None)
+        self.reload(registers, None, false)
+    }
+
+    /// The same after a MOV to CR3 with bit 63 set: what the TLB has of the new PCID stays. (CR3 itself never has the
+    /// bit.)
+    ///
+    /// # Errors
+    /// As for [`Paging::load`].
+    pub fn load_keeping(&mut self, cpu: &Cpu) -> Result<(), Stop> {
+        self.ac = cpu.rflags() & rflags::AC != 0;
+        self.reload(Registers::of(cpu), None, true)
     }
 
     /// The same with the PDPTE registers given (as by a VMCS or `kvm_sregs2`), so that none are read. They count
@@ -209,11 +219,11 @@ impl<B: Bus> Paging<B> {
     /// #GP(0) as for [`Paging::load`].
     pub fn load_with_pdptes(&mut self, cpu: &Cpu, pdptes: [u64; 4]) -> Result<(), Stop> {
         self.ac = cpu.rflags() & rflags::AC != 0;
-        self.reload(Registers::of(cpu), Some(pdptes))
+        self.reload(Registers::of(cpu), Some(pdptes), false)
     }
 
     #[cold]
-    fn reload(&mut self, now: Registers, pdptes: Option<[u64; 4]>) -> Result<(), Stop> {
+    fn reload(&mut self, now: Registers, pdptes: Option<[u64; 4]>, keep: bool) -> Result<(), Stop> {
         let was = self.registers;
         let mut tables = Tables::new(&now, &self.limits);
         let (cr0, cr4, efer) = (now.cr0 ^ was.cr0, now.cr4 ^ was.cr4, now.efer ^ was.efer);
@@ -221,7 +231,7 @@ impl<B: Bus> Paging<B> {
             | cr4 & (cr4::PSE | cr4::PAE | cr4::PGE | cr4::LA57 | cr4::PCIDE | cr4::SMEP)
             | efer & (efer::LMA | efer::NXE);
         if tables.format == Format::Pae {
-            // SDM volume 3, 4.4.1.
+            // SDM volume 3, "PDPTE Registers".
             let again = cr0 & (cr0::CD | cr0::NW) != 0 || structure & !efer::NXE != 0 || now.cr3 != was.cr3;
             if again || pdptes.is_some() {
                 tables.load_pdptes(&mut self.inner, pdptes, &self.limits)?;
@@ -235,7 +245,7 @@ impl<B: Bus> Paging<B> {
         self.tlb.switch(self.tables.pcid);
         if structure != 0 {
             self.tlb.flush();
-        } else if now.cr3 != was.cr3 || pdptes.is_some() {
+        } else if !keep && now.cr3 != was.cr3 || pdptes.is_some() {
             self.flush_context();
         }
         if rights {

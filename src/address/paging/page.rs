@@ -3,7 +3,7 @@
 use super::tables::{Rights, Tables};
 use crate::bus::{Access, AccessKind};
 
-/// Bits of a page fault's error code (SDM volume 3, 4.7).
+/// Bits of a page fault's error code (SDM volume 3, "Page-Fault Exceptions").
 pub mod error_code {
     #![allow(missing_docs)]
     pub const P: u32 = 1 << 0;
@@ -81,7 +81,7 @@ pub(super) struct Denied {
 }
 
 impl Page {
-    /// Does the page refuse the access? (SDM volume 3, 4.6)
+    /// Does the page refuse the access? (SDM volume 3, "Access Rights")
     pub(super) fn denies(&self, want: &Want, rights: &Rights) -> Option<Denied> {
         let cause = self.forbids(want, rights);
         let key = self.key_denies(want, rights);

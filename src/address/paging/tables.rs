@@ -141,7 +141,7 @@ impl Tables {
         tables
     }
 
-    /// SDM volume 3, tables 4-4 to 4-6.
+    /// SDM volume 3, the tables of "32-Bit Paging".
     fn lay_32(&mut self, pse: bool, limits: &Limits) {
         let pat = |bit| if limits.pat { 0 } else { bit };
         self.reserved[1][1] = pat(entry::PAT);
@@ -154,7 +154,7 @@ impl Tables {
         self.reserved[2][1] = bits(13 + high, 21) | pat(entry::PAT_LARGE);
     }
 
-    /// SDM volume 3, tables 4-9 to 4-11 and 4-15 to 4-20.
+    /// SDM volume 3, the tables of "PAE Paging" and "4-Level Paging and 5-Level Paging".
     fn lay_64(&mut self, limits: &Limits) {
         let pat = |bit| if limits.pat { 0 } else { bit };
         // Bits 62:52 are ignored in IA-32e paging, or a protection key, and reserved in PAE paging.
@@ -169,7 +169,8 @@ impl Tables {
         if self.format == Format::Pae {
             return;
         }
-        // AMD reserves the place of G in entries of the upper levels that map nothing (APM volume 2, 5.3).
+        // AMD reserves the place of G in entries of the upper levels that map nothing (APM volume 2, "Long-Mode
+        // Page Translation").
         let no_g = if limits.vendor == Vendor::Amd { entry::G } else { 0 };
         self.reserved[3][0] |= no_g;
         if limits.gigabyte_pages {

@@ -63,7 +63,7 @@ pub(super) struct Way {
     op: IntOp,
     /// Low bits of the address that must be clear.
     aligned: u8,
-    /// Elements that an opmask has a bit for: 0 without an opmask.
+    /// Elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
     masked: u64,
     /// Bits of the mode word that keep the instruction from its lane.
     pub(super) obstacles: u32,
@@ -84,11 +84,12 @@ impl Way {
         let size = slot.map_or(0, |slot| slot.size);
         let aligned = matches!(row.class, Class::Aligned | Class::AlignedLegacy) && slot.is_some();
         let elements = insn.broadcast().unwrap_or(0);
+        let suppressed = insn.aaa != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
             op: if let Exec::Value(op) = row.exec { op } else { IntOp::Nop },
             aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if insn.aaa == 0 { 0 } else { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) },
+            masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
             flags: u32::from(row.flags.written),
@@ -170,7 +171,7 @@ pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
     let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
     let size = insn.slots[insn.mem as usize & 3].size;
-    let half = cpu.word().canonical_half;
+    let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
     (canonical && !crosses(linear, usize::from(size))).then_some(linear)
 }

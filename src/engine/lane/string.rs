@@ -94,5 +94,5 @@ impl Works {
 
 #[inline(always)]
 fn takes_block<V: Vmm>(cpu: &Cpu, vmm: &mut V, at: u64, len: usize, access: &Access) -> bool {
-    address::canonical(cpu, at) && !crosses(at, len) && vmm.takes_blocks(at, len, access)
+    address::is_plain(cpu, at) && !crosses(at, len) && vmm.takes_blocks(at, len, access)
 }

@@ -7,13 +7,14 @@ mod writer;
 use super::args::{Args, Guest, StartMode};
 use super::console::Console;
 use super::error::{Error, What};
-use super::machine::Machine;
+use super::machine::{Machine, code};
 use super::memory::Ram;
 use super::report;
 use super::run::{End, Here, Processor, failure};
 use encore86::adapt::kvm::{self, By, Capabilities, Finisher, Refusal};
 use encore86::cpu::registers::rflags;
 use encore86::cpu::segment::{Segment, rights};
+use encore86::paging::Paging;
 use encore86::{Access, Bus, Cpu, Engine, Insn, Mode, Outcome, Platform, Profile, Stop, decode};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_REGS, kvm_regs, kvm_sregs, kvm_xcrs};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -35,7 +36,8 @@ struct Virtual {
     finisher: Finisher,
     /// Registers come with each exit.
     synced: bool,
-    machine: Machine,
+    /// Its walker is never told of the guest's registers: this monitor's guests have all memory at its own address.
+    memory: Paging<Machine>,
     /// Page tables of ours, in RAM of their own.
     _tables: Option<Ram>,
 }
@@ -44,7 +46,7 @@ struct Virtual {
 ///
 /// # Errors
 /// Where KVM can't be used or has no such guest, and for the ways to end that `run::run` names.
-pub fn boot(args: &Args, guest: &Guest, processor: Processor, machine: Machine) -> Result<(), Error> {
+pub fn boot(args: &Args, guest: &Guest, processor: Processor, memory: Paging<Machine>) -> Result<(), Error> {
     if guest.mode != StartMode::Long64 {
         return Err(Error::KvmMode);
     }
@@ -55,13 +57,13 @@ pub fn boot(args: &Args, guest: &Guest, processor: Processor, machine: Machine) 
         return Err(Error::KvmOption("--max-steps"));
     }
     let profile = processor.engine.profile().clone();
-    let mut virtual_machine = Virtual::new(&args.kvm_device, guest, processor, machine)?;
+    let mut virtual_machine = Virtual::new(&args.kvm_device, guest, processor, memory)?;
     let mut console = Console::new(guest.is_gallery());
     let mut shares = Shares::default();
     let begun = Instant::now();
     let end = virtual_machine.run(guest, &mut console, &mut shares);
     let seconds = begun.elapsed().as_secs_f64();
-    let machine = &mut virtual_machine.machine;
+    let machine = virtual_machine.memory.inner();
     console.finish(&mut machine.serial).map_err(Error::Console)?;
     let run = format!("after {} exits from KVM in {seconds:.2} s", shares.exits());
     report(args, guest, machine, &profile, end, &run, &shares)
@@ -85,11 +87,11 @@ fn open(path: &Path) -> Result<Kvm, Error> {
 }
 
 impl Virtual {
-    fn new(device: &Path, guest: &Guest, processor: Processor, machine: Machine) -> Result<Virtual, Error> {
+    fn new(device: &Path, guest: &Guest, processor: Processor, mut memory: Paging<Machine>) -> Result<Virtual, Error> {
         let kvm = open(device)?;
         let vm = kvm.create_vm().map_err(failed("KVM_CREATE_VM"))?;
         let capabilities = Capabilities::enable(&vm).map_err(kvm_error)?;
-        machine.ram().give_to(&vm, 0, 0).map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
+        memory.inner().guest_ram().give_to(&vm, 0, 0).map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
         let tables = match guest.page_tables {
             Some(_) => None,
             None => Some(identity(&vm)?),
@@ -97,14 +99,14 @@ impl Virtual {
         let mut vcpu = vm.create_vcpu(0).map_err(failed("KVM_CREATE_VCPU"))?;
         let Processor { engine, mut cpu } = processor;
         let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(failed("KVM_GET_SUPPORTED_CPUID"))?;
-        let cpuid = promised(supported, engine.profile());
+        let cpuid = promised(supported, engine.profile(), &cpu);
         vcpu.set_cpuid2(&cpuid).map_err(failed("KVM_SET_CPUID2"))?;
         user(&mut cpu, guest.page_tables.unwrap_or(PAGE_TABLES));
         set_registers(&vcpu, &cpu)?;
         let finisher = Finisher::new(engine, capabilities).map_err(kvm_error)?;
         finisher.arm(&mut vcpu);
         let synced = capabilities.sync_regs & KVM_SYNC_X86_REGS != 0;
-        Ok(Virtual { vcpu, _vm: vm, finisher, synced, machine, _tables: tables })
+        Ok(Virtual { vcpu, _vm: vm, finisher, synced, memory, _tables: tables })
     }
 
     fn engine(&self) -> &Engine {
@@ -113,7 +115,7 @@ impl Virtual {
 
     /// An ending that names the instruction at `rip`.
     fn end<T>(&mut self, what: What, rip: u64) -> Result<T, Error> {
-        let place = Here::long(rip).place(self.finisher.engine(), &mut self.machine);
+        let place = Here::long(rip).place(self.finisher.engine(), &mut self.memory);
         Err(Error::Guest(what, place.into()))
     }
 
@@ -133,8 +135,8 @@ impl Virtual {
             let exit = match self.vcpu.run() {
                 Ok(VcpuExit::MmioRead(..)) => Exit::Read,
                 Ok(VcpuExit::MmioWrite(..)) => Exit::Write,
-                Ok(VcpuExit::IoIn(port, data)) => Exit::Port(self.machine.port_in(port, data)),
-                Ok(VcpuExit::IoOut(port, data)) => Exit::Port(self.machine.port_out(port, data)),
+                Ok(VcpuExit::IoIn(port, data)) => Exit::Port(self.memory.inner().port_in(port, data)),
+                Ok(VcpuExit::IoOut(port, data)) => Exit::Port(self.memory.inner().port_out(port, data)),
                 Ok(VcpuExit::InternalError) => Exit::GaveUp,
                 Ok(VcpuExit::Hlt) => Exit::Halt,
                 Ok(VcpuExit::Shutdown) => Exit::Shutdown,
@@ -151,15 +153,14 @@ impl Virtual {
                 Exit::Write => {
                     let (at, data) = self.write(rip)?;
                     let own = begun.filter(|(at, insn)| rip == at + insn.length() as u64 || rip == *at);
-                    let insn = own.or_else(|| {
-                        writers.find(&regs, at, &data, self.finisher.engine().profile(), &mut self.machine)
-                    });
+                    let insn = own
+                        .or_else(|| writers.find(&regs, at, &data, self.finisher.engine().profile(), &mut self.memory));
                     rip = insn.map_or(rip, |(at, _)| at);
-                    shares.count(insn.map(|(_, insn)| insn).as_ref(), By::Kernel, 1, self.machine.take_tally());
+                    shares.count(insn.map(|(_, insn)| insn).as_ref(), By::Kernel, 1, self.memory.inner().take_tally());
                 }
                 Exit::Port(done) => {
                     if let Err(stop) = done {
-                        let what = failure(outcome(stop), &self.machine);
+                        let what = failure(outcome(stop), self.memory.inner());
                         return self.end(what, rip);
                     }
                     self.finish(rip, 1, shares)?;
@@ -169,20 +170,20 @@ impl Virtual {
                     begun = None;
                 }
                 Exit::Halt if regs.rflags & rflags::IF == 0 => {
-                    let place = Here::long(rip).place(self.finisher.engine(), &mut self.machine);
+                    let place = Here::long(rip).place(self.finisher.engine(), &mut self.memory);
                     return Ok(End::Halt(place));
                 }
                 Exit::Halt => return self.end(What::Sleeps, rip),
                 Exit::Shutdown => return self.end(What::Shutdown, rip),
                 Exit::Other(why) => return self.end(What::Kvm(why), rip),
             }
-            console.serial(&mut self.machine.serial).map_err(Error::Console)?;
-            console.tile(self.machine.registers.tile());
-            match self.machine.exit.code() {
+            console.serial(&mut self.memory.inner().serial).map_err(Error::Console)?;
+            console.tile(self.memory.inner().registers.tile());
+            match self.memory.inner().exit.code() {
                 None => {}
                 Some(0) => return Ok(End::Exit),
                 Some(code) => {
-                    let failed = if guest.is_gallery() { self.machine.registers.failed() } else { 0 };
+                    let failed = if guest.is_gallery() { self.memory.inner().registers.failed() } else { 0 };
                     return self.end(What::Exit { code, failed }, rip);
                 }
             }
@@ -191,18 +192,18 @@ impl Virtual {
 
     /// Answers the kernel's reads for the instruction at `rip`, and lets it go on, or the engine if it gives up.
     fn read(&mut self, rip: u64, shares: &mut Shares, begun: &mut Option<(u64, Insn)>) -> Result<u64, Error> {
-        let (bytes, count) = self.machine.code(rip);
+        let (bytes, count) = code(&mut self.memory, rip);
         *begun = decode(&bytes[..count], Mode::Long64, self.engine().profile()).ok().map(|insn| (rip, insn));
         let mut exits = 0;
         loop {
             exits += 1;
             let Some(access) = kvm::mmio(&mut self.vcpu) else { return Ok(rip) };
             let len = access.data.len() as u16;
-            if let Err(stop) = self.machine.read(access.at, access.data, &Access::read(len, 3)) {
-                let what = failure(outcome(stop), &self.machine);
+            if let Err(stop) = self.memory.inner().read(access.at, access.data, &Access::read(len, 3)) {
+                let what = failure(outcome(stop), self.memory.inner());
                 return self.end(what, rip);
             }
-            let finished = self.finisher.finish(&mut self.vcpu, &mut self.machine).map_err(kvm_error)?;
+            let finished = self.finisher.finish(&mut self.vcpu, &mut self.memory).map_err(kvm_error)?;
             match finished.end {
                 kvm::End::Exit if kvm::mmio(&mut self.vcpu).is_some_and(|access| !access.write) => {}
                 kvm::End::Exit => {
@@ -212,13 +213,13 @@ impl Virtual {
                         begun.map(|(_, insn)| insn).as_ref(),
                         By::Kernel,
                         exits + 1,
-                        self.machine.take_tally(),
+                        self.memory.inner().take_tally(),
                     );
                     return Ok(rip);
                 }
                 end => {
                     let insn = begun.map(|(_, insn)| insn);
-                    shares.count(insn.as_ref(), finished.by, exits, self.machine.take_tally());
+                    shares.count(insn.as_ref(), finished.by, exits, self.memory.inner().take_tally());
                     if finished.by == By::Engine {
                         *begun = None;
                     }
@@ -232,8 +233,8 @@ impl Virtual {
     fn write(&mut self, rip: u64) -> Result<(u64, Vec<u8>), Error> {
         let Some(access) = kvm::mmio(&mut self.vcpu) else { return Ok((0, Vec::new())) };
         let (at, data) = (access.at, access.data.to_vec());
-        if let Err(stop) = self.machine.write(at, &data, &Access::write(data.len() as u16, 3)) {
-            let what = failure(outcome(stop), &self.machine);
+        if let Err(stop) = self.memory.inner().write(at, &data, &Access::write(data.len() as u16, 3)) {
+            let what = failure(outcome(stop), self.memory.inner());
             return self.end(what, rip);
         }
         Ok((at, data))
@@ -241,22 +242,22 @@ impl Virtual {
 
     /// Finishes the exit and counts it.
     fn finish(&mut self, rip: u64, exits: u64, shares: &mut Shares) -> Result<(), Error> {
-        let finished = self.finisher.finish(&mut self.vcpu, &mut self.machine).map_err(kvm_error)?;
+        let finished = self.finisher.finish(&mut self.vcpu, &mut self.memory).map_err(kvm_error)?;
         let insn = match finished.by {
             By::Engine => self.engine().last().copied(),
             By::Kernel => {
-                let (bytes, count) = self.machine.code(rip);
+                let (bytes, count) = code(&mut self.memory, rip);
                 decode(&bytes[..count], Mode::Long64, self.engine().profile()).ok()
             }
         };
-        shares.count(insn.as_ref(), finished.by, exits, self.machine.take_tally());
+        shares.count(insn.as_ref(), finished.by, exits, self.memory.inner().take_tally());
         self.ended(finished.end, rip)
     }
 
     fn ended(&mut self, end: kvm::End, rip: u64) -> Result<(), Error> {
         let what = match end {
             kvm::End::Completed(_) | kvm::End::Injected(_) => return Ok(()),
-            kvm::End::Stopped(code) => failure(Outcome::Stopped(code), &self.machine),
+            kvm::End::Stopped(code) => failure(Outcome::Stopped(code), self.memory.inner()),
             kvm::End::Refused(Refusal::Unsupported(why)) => What::Unsupported(why),
             kvm::End::Refused(Refusal::EventFirst(_)) => return Ok(()),
             kvm::End::Refused(why) => What::Kvm(why.to_string()),
@@ -311,10 +312,10 @@ fn identity(vm: &VmFd) -> Result<Ram, Error> {
 }
 
 /// What the kernel supports, with the features of the guest's profile.
-fn promised(mut list: CpuId, profile: &Profile) -> CpuId {
+fn promised(mut list: CpuId, profile: &Profile, cpu: &Cpu) -> CpuId {
     for entry in list.as_mut_slice() {
         if matches!(entry.function, 1 | 7 | 0xd | 0x8000_0001) {
-            let answer = profile.cpuid(entry.function, entry.index, profile.xcr0(), false);
+            let answer = profile.cpuid(entry.function, entry.index, cpu.system());
             (entry.eax, entry.ebx, entry.ecx, entry.edx) = (answer.eax, answer.ebx, answer.ecx, answer.edx);
         }
     }

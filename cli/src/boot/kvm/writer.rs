@@ -3,9 +3,10 @@
 //! On such an exit the kernel has moved RIP past the instruction already (not for repetitions), so it has to be found by
 //! looking back. Only the table of who ran what depends on it.
 
-use crate::boot::machine::Machine;
+use crate::boot::machine::{Machine, code};
 use encore86::decode::SlotKind;
 use encore86::isa::row::Use;
+use encore86::paging::Paging;
 use encore86::{Insn, Mode, Profile, decode};
 use kvm_bindings::kvm_regs;
 use rustc_hash::FxHashMap;
@@ -27,9 +28,9 @@ impl Writers {
         at: u64,
         data: &[u8],
         profile: &Profile,
-        machine: &mut Machine,
+        memory: &mut Paging<Machine>,
     ) -> Option<(u64, Insn)> {
-        let mut look = Look { machine, profile };
+        let mut look = Look { memory, profile };
         let len = data.len();
         // A repetition has more to do: RIP is at it, and rDI one element further or back.
         if at.abs_diff(regs.rdi) == len as u64
@@ -63,13 +64,13 @@ impl Writers {
 }
 
 struct Look<'a> {
-    machine: &'a mut Machine,
+    memory: &'a mut Paging<Machine>,
     profile: &'a Profile,
 }
 
 impl Look<'_> {
     fn forward(&mut self, rip: u64) -> Option<Insn> {
-        let (bytes, count) = self.machine.code(rip);
+        let (bytes, count) = code(self.memory, rip);
         decode(&bytes[..count], Mode::Long64, self.profile).ok()
     }
 

@@ -1,0 +1,71 @@
+//! Active elements under an opmask are aligned each to its own width where alignment is checked, ascending, and lie side by
+//! side: they do not wrap at the address size.
+
+use super::{Bench, lacks};
+use crate::support::machine::DATA;
+use crate::support::vm::Done;
+use encore86::{Vendor, isa::Feature};
+
+const LOAD: [u8; 6] = [0x62, 0xf1, 0x7e, 0x09, 0x6f, 0x0b]; // vmovdqu32 xmm1{k1}, [rbx]
+const STORE: [u8; 6] = [0x62, 0xf1, 0x7e, 0x09, 0x7f, 0x0b]; // vmovdqu32 [rbx]{k1}, xmm1
+
+#[test]
+fn four_bytes_are_aligned_to_four() {
+    if lacks(Feature::Avx512vl) {
+        return;
+    }
+    let mut bench = Bench::new(Vendor::Amd);
+    bench.check_alignment();
+    for bytes in [LOAD, STORE] {
+        // Offset, opmask, the exception's vector. Opmask bits beyond the elements are none.
+        for (offset, k1, vector) in [(4, 0xf, None), (1, 0, None), (1, 0xf0, None), (1, 8, Some(17)), (2, 1, Some(17))]
+        {
+            bench.cpu.gpr[3] = DATA + offset;
+            bench.cpu.vector.k[1] = k1;
+            match vector {
+                None => bench.run(&bytes),
+                Some(vector) => assert_eq!(bench.fault(&bytes).vector, vector, "{offset} {k1:#x}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lowest_active_element_fails_first() {
+    if lacks(Feature::Avx512vl) {
+        return;
+    }
+    let mut bench = Bench::new(Vendor::Amd);
+    // Elements 0 and 1 lie below the end of canonical addresses, 2 and 3 above.
+    bench.cpu.gpr[3] = 0x7fff_ffff_fff8;
+    bench.vm.absent.push(0x7fff_ffff_f000 / 4096);
+    for bytes in [LOAD, STORE] {
+        for (k1, vector, cr2) in [(0xf, 14, Some(0x7fff_ffff_fff8)), (0xe, 14, Some(0x7fff_ffff_fffc)), (0xc, 13, None)]
+        {
+            bench.cpu.vector.k[1] = k1;
+            let event = bench.fault(&bytes);
+            assert_eq!((event.vector, event.cr2), (vector, cr2), "{k1:#x}");
+        }
+    }
+    // The alignment of an element comes before its page fault, and after its canonical form.
+    bench.check_alignment();
+    bench.cpu.gpr[3] = 0x7fff_ffff_fff9;
+    for (k1, vector) in [(1, 17), (2, 13)] {
+        bench.cpu.vector.k[1] = k1;
+        assert_eq!(bench.fault(&LOAD).vector, vector, "{k1:#x}");
+    }
+}
+
+#[test]
+fn elements_do_not_wrap() {
+    if lacks(Feature::Avx512vl) {
+        return;
+    }
+    let mut bench = Bench::new(Vendor::Amd);
+    bench.cpu.gpr[3] = 0xffff_fff8;
+    bench.cpu.vector.k[1] = 6;
+    bench.vm.put(0xffff_fffc, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    bench.run(&[&[0x67], &LOAD[..]].concat()); // vmovdqu32 xmm1{k1}, [ebx]
+    let read = [Done::Read(0xffff_fffc, vec![1, 2, 3, 4]), Done::Read(0x1_0000_0000, vec![5, 6, 7, 8])];
+    assert_eq!(bench.vm.log, read);
+}
