@@ -31,9 +31,13 @@ mod tests {
             ebx,
             ..kvm_cpuid_entry2::default()
         };
+        let vendor = |name: &[u8; 12]| {
+            let word = |i: usize| u32::from_le_bytes([name[i], name[i + 1], name[i + 2], name[i + 3]]);
+            kvm_cpuid_entry2 { edx: word(4), ecx: word(8), ..entry(0, 0, 7, word(0)) }
+        };
         // AVX-VNNI is bit 4 of EAX in subleaf 1 of leaf 7, AVX2 bit 5 of EBX in subleaf 0. Leaf 1 has an index without meaning.
         let list = [
-            entry(0, 0, 7, u32::from_le_bytes(*b"Auth")),
+            vendor(b"AuthenticAMD"),
             kvm_cpuid_entry2 { edx: 1 << 26, ..entry(1, 9, 0, 0) },
             entry(7, 0, 1 << 4, 1 << 5),
             entry(7, 1, 1 << 4, 0),
@@ -44,7 +48,6 @@ mod tests {
         let without = Profile::from_cpuid2(&list[..3]);
         assert!(!without.has(Feature::AvxVnni), "bit 4 of subleaf 0 is another's");
         assert!(!Profile::from_cpuid2(&list[..1]).has(Feature::Sse2), "leaf 1 is not in the list");
-        let list = [entry(0, 0, 7, u32::from_le_bytes(*b"Genu"))];
-        assert_eq!(Profile::from_cpuid2(&list).vendor(), Vendor::Intel);
+        assert_eq!(Profile::from_cpuid2(&[vendor(b"GenuineIntel")]).vendor(), Vendor::Intel);
     }
 }
