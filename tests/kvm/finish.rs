@@ -1,10 +1,12 @@
 //! What `Finisher` does with one exit.
 
 use crate::machine;
-use crate::support::kvm::{CODE, DATA, Ended, Machine, Out, registers};
+use crate::support::kvm::{Board, CODE, DATA, DATA_LEN, DEVICE, Ended, Machine, Out, registers};
 use encore86::adapt::kvm::{By, Capabilities, End, Finished, Finisher, Ioctls, Refusal, regs};
 use encore86::cpu::registers::rflags;
-use encore86::{Cpu, Engine, Event, Profile, Stop};
+use encore86::paging::{Limits, Paging};
+use encore86::{Access, Bus, Cpu, Engine, Event, Platform, Profile, Stop};
+use kvm_ioctls::VcpuExit;
 
 const POPCNT: &[u8] = &[0xf3, 0x0f, 0xb8, 0x03]; // popcnt eax, [rbx]
 const PADDD: &[u8] = &[0x66, 0x0f, 0xfe, 0x03]; // paddd xmm0, [rbx]
@@ -313,4 +315,92 @@ fn exits_about_no_instruction_are_refused_by_their_reason() {
     machine.vcpu.get_kvm_run().exit_reason = kvm_bindings::KVM_EXIT_HLT;
     let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
     assert_eq!(finished.end, End::Refused(Refusal::Reason(kvm_bindings::KVM_EXIT_HLT)));
+}
+
+#[test]
+fn a_port_access_is_completed_and_its_answer_arrives() {
+    let Some(mut machine) = machine("kvm finish: ports", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    // in al, 0x10: IOPL 3 lets CPL 3 do it.
+    let mut cpu = registers();
+    cpu.set_rflags(cpu.rflags() | rflags::IOPL);
+    machine.prepare(&[0xe4, 0x10], &cpu, true);
+    match machine.vcpu.run() {
+        Ok(VcpuExit::IoIn(0x10, data)) => data.fill(0xa5),
+        other => panic!("{other:?}"),
+    }
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert_eq!((finished.end, finished.by), (End::Completed(Default::default()), By::Kernel));
+    let now = machine.vcpu.get_regs().unwrap();
+    assert_eq!((now.rax & 0xff, now.rip), (0xa5, CODE + 2));
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+}
+
+/// The board at guest-physical addresses, for a page walker above it.
+struct Physical<'a>(&'a mut Board);
+
+impl Physical<'_> {
+    /// The linear address that the board knows a device byte by.
+    fn device(at: u64, len: usize) -> Option<u64> {
+        let offset = at.checked_sub(DEVICE)?;
+        (offset as usize + len <= DATA_LEN).then_some(DATA + offset)
+    }
+}
+
+impl Bus for Physical<'_> {
+    fn fetch(&mut self, at: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
+        self.0.fetch(at, buf, access)
+    }
+    fn read(&mut self, at: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
+        self.0.read(Self::device(at, buf.len()).unwrap_or(at), buf, access)
+    }
+    fn write(&mut self, at: u64, buf: &[u8], access: &Access) -> Result<(), Stop> {
+        self.0.write(Self::device(at, buf.len()).unwrap_or(at), buf, access)
+    }
+    fn probe(&mut self, at: u64, len: usize, access: &Access) -> Result<(), Stop> {
+        self.0.probe(Self::device(at, len).unwrap_or(at), len, access)
+    }
+}
+
+impl Platform for Physical<'_> {}
+
+#[test]
+fn the_guests_page_tables_are_walked_with_the_exits_registers() {
+    let Some(mut machine) = machine("kvm finish: page tables", 3) else { return };
+    let mut finisher = finisher(&mut machine);
+    let limits = Limits::new(finisher.engine().profile());
+    let end = DATA + DATA_LEN as u64;
+    // Inside the window; over its end, where the second page is not there; and inside the last page.
+    for (at, fault) in [(DATA + 0x100, None), (end - 16, Some(end)), (end - 32, None)] {
+        let mut cpu = filled();
+        cpu.gpr[3] = at;
+        machine.board.device.fill(0);
+        machine.prepare(VMOVDQU_STORE, &cpu, true);
+        let ended = match machine.run(|_, _| true) {
+            Out::Exit(what) if what.contains("Internal") => {
+                let mut memory = Paging::new(Physical(&mut machine.board), limits);
+                let walk = |memory: &mut Paging<Physical<'_>>, cpu: &Cpu| {
+                    memory.flush();
+                    memory.load(cpu)
+                };
+                let finished = finisher.finish_with(&mut machine.vcpu, &mut memory, walk).unwrap();
+                let injected = matches!(finished.end, End::Injected(_));
+                assert_eq!((finished.by, injected), (By::Engine, fault.is_some()), "{finished:?}");
+                run_to_end(&mut machine)
+            }
+            // A processor may find the second page missing before it finds the device.
+            Out::Ended(ended) if fault.is_some() => ended,
+            other => panic!("{other:?}"),
+        };
+        match fault {
+            None => {
+                let offset = (at - DATA) as usize;
+                assert_eq!((ended, &machine.board.device[offset..offset + 32]), (Ended::Retired, &[1; 32][..]));
+            }
+            Some(cr2) => {
+                assert_eq!(ended, Ended::Exception { vector: 14, error: Some(6), cr2: Some(cr2) });
+                assert_eq!(machine.board.device, [0; DATA_LEN], "no half of the store is left");
+            }
+        }
+    }
 }

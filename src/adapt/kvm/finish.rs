@@ -173,7 +173,8 @@ impl Finisher {
     ///
     /// Between the exit and this call the virtual processor's state must not be changed. Behind it, changes wait in
     /// `kvm_run` for the next KVM_RUN where the exit came with registers; [`Finisher::settle`] makes them visible to
-    /// KVM_GET_REGS and its kin.
+    /// KVM_GET_REGS and its kin. A monitor whose signal handler sets `immediate_exit` has to look at a flag of its own before
+    /// it enters the guest again: a completion uses that field too, and leaves it as it found it.
     ///
     /// # Errors
     /// [`Error`], when an ioctl fails. What cannot be finished is no error but [`End::Refused`].
@@ -288,9 +289,9 @@ impl Finisher {
             return Ok(Gone::End(End::Refused(Refusal::Reads)));
         }
         self.link.ioctls.run += 1;
-        vcpu.set_kvm_immediate_exit(1);
+        let asked = core::mem::replace(&mut vcpu.get_kvm_run().immediate_exit, 1);
         let result = vcpu.run().map(|_| ());
-        vcpu.set_kvm_immediate_exit(0);
+        vcpu.set_kvm_immediate_exit(asked);
         match result {
             Ok(()) => Ok(match vcpu.get_kvm_run().exit_reason {
                 KVM_EXIT_MMIO | KVM_EXIT_IO => Gone::End(End::Exit),

@@ -198,7 +198,7 @@ pub fn host_layout() -> Result<Layout, ImageError> {
 /// # Errors
 /// As [`Layout::load`].
 pub fn load_xsave(cpu: &mut Cpu, x: &kvm_xsave, layout: &Layout, components: u64) -> Result<(), ImageError> {
-    layout.load(&bytes(x.region.iter()), components, cpu)
+    layout.load(bytes(&x.region), components, cpu)
 }
 
 /// Stores `components` into an image, of which the rest stays.
@@ -206,10 +206,7 @@ pub fn load_xsave(cpu: &mut Cpu, x: &kvm_xsave, layout: &Layout, components: u64
 /// # Errors
 /// As [`Layout::store`].
 pub fn store_xsave(cpu: &Cpu, x: &mut kvm_xsave, layout: &Layout, components: u64) -> Result<(), ImageError> {
-    let mut image = bytes(x.region.iter());
-    layout.store(cpu, components, &mut image)?;
-    words(&image, x.region.iter_mut());
-    Ok(())
+    layout.store(cpu, components, bytes_mut(&mut x.region))
 }
 
 /// Loads `components` from an image of KVM_GET_XSAVE2.
@@ -217,8 +214,7 @@ pub fn store_xsave(cpu: &Cpu, x: &mut kvm_xsave, layout: &Layout, components: u6
 /// # Errors
 /// As [`Layout::load`].
 pub fn load_xsave2(cpu: &mut Cpu, x: &Xsave, layout: &Layout, components: u64) -> Result<(), ImageError> {
-    let first = &x.as_fam_struct_ref().xsave.region;
-    layout.load(&bytes(first.iter().chain(x.as_slice())), components, cpu)
+    layout.load(&whole(x), components, cpu)
 }
 
 /// Stores `components` into an image, of which the rest stays.
@@ -226,24 +222,28 @@ pub fn load_xsave2(cpu: &mut Cpu, x: &Xsave, layout: &Layout, components: u64) -
 /// # Errors
 /// As [`Layout::store`].
 pub fn store_xsave2(cpu: &Cpu, x: &mut Xsave, layout: &Layout, components: u64) -> Result<(), ImageError> {
-    let mut image = bytes(x.as_fam_struct_ref().xsave.region.iter().chain(x.as_slice()));
+    let mut image = whole(x);
     layout.store(cpu, components, &mut image)?;
     let (first, rest) = image.split_at(size_of::<[u32; 1024]>());
-    words(rest, x.as_mut_slice().iter_mut());
+    bytes_mut(x.as_mut_slice()).copy_from_slice(rest);
     // SAFETY: the length of the flexible array, which the wrapper counts with, is not touched.
-    words(first, unsafe { x.as_mut_fam_struct() }.xsave.region.iter_mut());
+    bytes_mut(unsafe { &mut x.as_mut_fam_struct().xsave.region }).copy_from_slice(first);
     Ok(())
 }
 
-fn bytes<'a>(words: impl Iterator<Item = &'a u32>) -> Vec<u8> {
-    words.flat_map(|word| word.to_le_bytes()).collect()
+/// Both parts of the larger structure, one behind the other.
+fn whole(x: &Xsave) -> Vec<u8> {
+    [bytes(&x.as_fam_struct_ref().xsave.region), bytes(x.as_slice())].concat()
 }
 
-fn words<'a>(image: &[u8], to: impl Iterator<Item = &'a mut u32>) {
-    let (chunks, _) = image.as_chunks();
-    for (word, &chunk) in to.zip(chunks) {
-        *word = u32::from_le_bytes(chunk);
-    }
+fn bytes(words: &[u32]) -> &[u8] {
+    // SAFETY: bytes have no alignment and no invalid values, so all of the words are in the middle part.
+    unsafe { words.align_to().1 }
+}
+
+fn bytes_mut(words: &mut [u32]) -> &mut [u8] {
+    // SAFETY: as above, and words have no invalid values either.
+    unsafe { words.align_to_mut().1 }
 }
 
 #[cfg(test)]
