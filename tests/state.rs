@@ -1,6 +1,12 @@
 //! Vector and x87 state is fetched when it is needed, and host registers are announced around each stub.
 
-use encore86::{Access, Bus, Cpu, Engine, Outcome, Platform, Profile, Stop};
+mod support;
+
+use encore86::cpu::registers::component;
+use encore86::{Access, Bus, Cpu, Engine, Mode, Outcome, Platform, Profile, Stop};
+use support::encode;
+use support::machine::{self, code_address};
+use support::vm::Vm as Memory;
 
 const CODE: usize = 0x1000;
 const DATA: usize = 0x2000;
@@ -124,4 +130,50 @@ fn a_load_that_waits_or_is_missing_changes_nothing() {
     assert!(matches!(outcome, Outcome::Unsupported(_)), "{outcome:?}");
     assert_eq!((cpu.valid, cpu.rip), (0, CODE as u64));
     assert!(!vm.heard.contains(&Heard::Memory));
+}
+
+/// Components that differ between two states; MXCSR counts as SSE.
+fn changed(a: &Cpu, b: &Cpu) -> u64 {
+    let mut bits = 0;
+    let mut set = |condition: bool, bit: u64| bits |= if condition { bit } else { 0 };
+    set(a.x87 != b.x87, component::X87);
+    set(a.vector.mxcsr != b.vector.mxcsr, component::SSE);
+    set(a.vector.k != b.vector.k, component::OPMASK);
+    for (i, (a, b)) in a.vector.zmm.iter().zip(&b.vector.zmm).enumerate() {
+        set(i >= 16 && a != b, component::HI16_ZMM);
+        set(i < 16 && a.0[..16] != b.0[..16], component::SSE);
+        set(i < 16 && a.0[16..32] != b.0[16..32], component::AVX);
+        set(i < 16 && a.0[32..] != b.0[32..], component::ZMM_HI256);
+    }
+    bits
+}
+
+#[test]
+fn what_an_instruction_changes_is_marked() {
+    let profile = Profile::host();
+    let mut engine = Engine::new(profile.clone()).expect("the host grants executable memory");
+    let (mut marked, mut wrong) = (0, Vec::new());
+    for form in encode::all(Mode::Long64, &profile, machine::DATA + 0x1000) {
+        let mut cpu = machine::cpu(Mode::Long64);
+        for (i, zmm) in cpu.vector.zmm.iter_mut().enumerate() {
+            for (j, byte) in zmm.0.iter_mut().enumerate() {
+                *byte = (i * 7 + j * 3) as u8 | 1;
+            }
+        }
+        // Indices stay small.
+        cpu.vector.zmm[2].0 = core::array::from_fn(|j| if j % 4 == 0 { j as u8 } else { 0 });
+        cpu.vector.k = core::array::from_fn(|i| 0x5a5a_5a5a_5a5a_5a5a << i);
+        cpu.x87.ftw = 0x0f;
+        cpu.dirty = 0;
+        let mut memory = Memory::with_code(code_address(&cpu), &form.bytes);
+        let before = cpu.clone();
+        let outcome = engine.step(&mut cpu, &mut memory);
+        let missing = changed(&before, &cpu) & !cpu.dirty;
+        marked += u32::from(cpu.dirty != 0);
+        if missing != 0 {
+            wrong.push(format!("{} {:02x?}: {missing:#x} is not marked ({outcome:?})", form.insn, form.bytes));
+        }
+    }
+    assert!(wrong.is_empty(), "{} forms:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(marked > 100, "only {marked} forms changed anything");
 }
