@@ -1,6 +1,7 @@
 //! One instruction along the straight line: fetch, decode, gate, address, read, execute, write, commit.
 
 mod cache;
+mod filter;
 mod gate;
 mod lane;
 mod value;
@@ -34,6 +35,8 @@ pub struct Engine {
     cache: Cache,
     journal: Journal,
     replayer: Replayer,
+    /// The journal of trials, from the first filtered step on.
+    survey: Option<Box<Journal>>,
 }
 
 impl Engine {
@@ -61,7 +64,14 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        Engine { profile, split_lock: SplitLock::default(), cache: Cache::new(), journal: Journal::new(), replayer }
+        Engine {
+            profile,
+            split_lock: SplitLock::default(),
+            cache: Cache::new(),
+            journal: Journal::new(),
+            replayer,
+            survey: None,
+        }
     }
 
     /// What the guest's CPUID promises.

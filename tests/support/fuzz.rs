@@ -3,6 +3,7 @@
 use encore86::bus::Modify;
 use encore86::cpu::segment::Segment;
 use encore86::host::HostRam;
+use encore86::introspect::{Preview, Verdict};
 use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, decode};
 use std::ptr::NonNull;
 use std::sync::LazyLock;
@@ -254,7 +255,22 @@ pub fn step_does_not_panic(
     engine.abandon();
     for _ in 0..6 {
         let open = engine.has_open_journal();
-        let outcome = engine.step(&mut cpu, &mut vmm);
+        // A filter now and then, whose verdict is as random as all else.
+        let outcome = match vmm.choices.u8() {
+            0..48 => {
+                let verdict = match vmm.choices.u8() % 4 {
+                    0 => Verdict::Skip,
+                    1 => Verdict::Refuse,
+                    _ => Verdict::Allow,
+                };
+                engine.step_filtered(&mut cpu, &mut vmm, &mut |_: &Cpu, preview: &Preview<'_>| {
+                    assert!(preview.accesses.len() <= 1024, "{}", preview.insn);
+                    preview.touches(&(0..1));
+                    verdict
+                })
+            }
+            _ => engine.step(&mut cpu, &mut vmm),
+        };
         ended[match outcome {
             Outcome::Completed(_) => 0,
             Outcome::Exception(_) => 1,
