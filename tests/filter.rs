@@ -9,6 +9,7 @@ use encore86::introspect::{
 };
 use encore86::isa::row::Exec;
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Retired, Stop, Unsupported};
+use std::slice::from_ref;
 use support::encode;
 use support::machine::{self, CODE, DATA, EXTRA, STACK, code_address, differences};
 use support::vm::{Done, Spoil, Vm};
@@ -467,9 +468,10 @@ fn one_instruction_may_what_others_must_not() {
     assert_eq!((differences(&cpu, &before), &bus.inner().log[..]), (vec![], &[][..]));
     // Lifted elsewhere is not lifted here; lifted in part neither.
     let elsewhere = DATA + 0x800..DATA + 0x900;
-    assert_eq!(engine.step_lifted(&mut cpu, &mut bus, &[elsewhere]), denied);
-    assert_eq!(engine.step_lifted(&mut cpu, &mut bus, &[DATA..DATA + 1]), denied);
-    assert!(matches!(engine.step_lifted(&mut cpu, &mut bus, &[page.clone()]), Outcome::Completed(_)));
+    let part = DATA..DATA + 1;
+    assert_eq!(engine.step_lifted(&mut cpu, &mut bus, from_ref(&elsewhere)), denied);
+    assert_eq!(engine.step_lifted(&mut cpu, &mut bus, from_ref(&part)), denied);
+    assert!(matches!(engine.step_lifted(&mut cpu, &mut bus, &[elsewhere, page]), Outcome::Completed(_)));
     assert!(!bus.inner().log.is_empty());
     // For that one alone; loads were never forbidden.
     cpu.rip = before.rip;
