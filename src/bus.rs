@@ -28,8 +28,10 @@ pub struct Access {
     pub kind: AccessKind,
     /// Privilege it is checked with: 3 = user.
     pub cpl: u8,
-    /// Made by the processor itself (descriptors, TSS), always as supervisor.
+    /// Made by the processor itself (descriptors, TSS, page tables), always as supervisor.
     pub implicit: bool,
+    /// To an entry of the page tables, by [`Paging`](crate::paging::Paging): the address is physical.
+    pub walk: bool,
     /// A shadow-stack access.
     pub shadow_stack: bool,
     /// Part of a locked operation.
@@ -44,7 +46,7 @@ impl Access {
     /// A plain access of `element` bytes.
     #[inline]
     pub const fn new(kind: AccessKind, element: u16, cpl: u8) -> Access {
-        Access { kind, cpl, implicit: false, shadow_stack: false, locked: false, element, offset: 0 }
+        Access { kind, cpl, implicit: false, walk: false, shadow_stack: false, locked: false, element, offset: 0 }
     }
 
     /// A load of `element` bytes by the guest at privilege `cpl`.

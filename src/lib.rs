@@ -3,6 +3,8 @@
 //! caller.
 
 mod access;
+#[cfg(any(feature = "kvm", feature = "vm-memory"))]
+pub mod adapt;
 mod address;
 mod alu;
 mod atomic;
@@ -19,9 +21,10 @@ pub mod profile;
 mod replay;
 mod system;
 
+pub use address::paging;
 pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
 pub use cpu::{Cpu, Mode};
-pub use decode::{DecodeError, Insn, decode};
+pub use decode::{DecodeError, Insn, decode, decode_into};
 pub use engine::{CodeMemory, Engine, MapError, SplitLock};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Signature, Vendor};

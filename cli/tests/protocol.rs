@@ -99,7 +99,6 @@ fn a_profile_is_a_model_or_made_from_one() {
 #[test]
 fn what_comes_later_is_unsupported_and_says_why() {
     let later = [
-        (json!({"code": "90", "cr0": "0x80000033"}), "cr0:"),
         (json!({"code": "90", "deliver": true}), "deliver:"),
         (json!({"code": "90", "event": {"type": "nmi"}}), "event:"),
         (json!({"code": "90", "event": {"type": "exception", "vector": 13, "error_code": 0}}), "event:"),

@@ -78,26 +78,6 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         self.read(linear, buf, access)
     }
 
-    /// Reads within a page while no journal is open, not remembered.
-    #[inline(always)]
-    pub(crate) fn read_within(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Halt> {
-        match self.vmm.read(linear, buf, access) {
-            Ok(()) => Ok(()),
-            Err(Stop::TooWide(_)) => self.read(linear, buf, access),
-            Err(stop) => Err(stop.into()),
-        }
-    }
-
-    /// Writes within a page while no journal is open, not remembered.
-    #[inline(always)]
-    pub(crate) fn write_within(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Halt> {
-        match self.vmm.write(linear, buf, access) {
-            Ok(()) => Ok(()),
-            Err(Stop::TooWide(_)) => self.write(linear, buf, access),
-            Err(stop) => Err(stop.into()),
-        }
-    }
-
     /// Reads when only the store of a read-modify-write follows: the journal hears of it by [`Mem::remember`], and only if
     /// that store fails.
     #[inline(always)]

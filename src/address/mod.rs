@@ -1,7 +1,10 @@
 //! From effective to linear addresses: segmentation, limits, canonical form.
 
+pub mod paging;
+
 use crate::alu::mask;
 use crate::cpu::registers::gpr::{RSI, RSP};
+use crate::cpu::registers::{cr3, cr4, efer};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, NO_REG, RIP};
@@ -44,23 +47,59 @@ pub(crate) enum Intent {
 #[inline(always)]
 pub(crate) fn linear(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> Result<u64, Event> {
     if cpu.word().flat {
-        // First and last byte in one compare: canonical addresses lie within `half` of 0.
-        let half = cpu.word().canonical_half;
-        let canonical = |at: u64| at.wrapping_add(half) <= (2 * half).wrapping_sub(len);
-        if !canonical(offset) {
-            return Err(refused(seg, "the address is not canonical"));
+        let half = cpu.word().data_half;
+        if !lies_within(half, offset, len) {
+            return masked(cpu, seg, offset, len);
         }
         if !matches!(seg, Seg::Fs | Seg::Gs) {
             return Ok(offset);
         }
         // Before and after the base of FS or GS is added.
         let linear = cpu.seg(seg).base.wrapping_add(offset);
-        if !canonical(linear) {
-            return Err(refused(seg, "the address is not canonical"));
+        if !lies_within(half, linear, len) {
+            return masked(cpu, seg, offset, len);
         }
         return Ok(linear);
     }
     segmented(cpu, seg, offset, len, intent)
+}
+
+/// Are `len` bytes from `at` on canonical? First and last byte in one compare: such addresses lie within `half` of 0.
+#[inline(always)]
+fn lies_within(half: u64, at: u64, len: u64) -> bool {
+    at.wrapping_add(half) <= (2 * half).wrapping_sub(len)
+}
+
+/// The same for an address that is not canonical as it stands: linear-address masking (LAM, SDM volume 3) and AMD's
+/// upper address ignore (UAI, APM volume 2) let software keep metadata in high bits.
+#[cold]
+#[inline(never)]
+fn masked(cpu: &Cpu, seg: Seg, offset: u64, len: u64) -> Result<u64, Event> {
+    let s = cpu.system();
+    let has = |register: u64, bits| register & bits != 0;
+    let extend = |at: u64, width: u32| ((at << (64 - width)) as i64 >> (64 - width)) as u64;
+    let lam = |at: u64| {
+        let width = match at >> 63 {
+            0 if has(s.cr3, cr3::LAM_U57) => 57,
+            0 if has(s.cr3, cr3::LAM_U48) => 48,
+            1 if has(s.cr4, cr4::LAM_SUP) && has(s.cr4, cr4::LA57) => 57,
+            1 if has(s.cr4, cr4::LAM_SUP) => 48,
+            _ => return Some(at),
+        };
+        // Bit 63 is no metadata.
+        let masked = extend(at, width);
+        (masked >> 63 == at >> 63).then_some(masked)
+    };
+    let uai = has(s.efer, efer::UAIE);
+    let mask = |at: u64| if uai { Some(extend(at, 57)) } else { lam(at) };
+    let half = cpu.word().canonical_half;
+    let canonical = |at: u64| mask(at).filter(|&at| lies_within(half, at, len));
+    let refusal = || refused(seg, "the address is not canonical");
+    let before = canonical(offset).ok_or_else(refusal)?;
+    if !matches!(seg, Seg::Fs | Seg::Gs) {
+        return Ok(before);
+    }
+    canonical(cpu.seg(seg).base.wrapping_add(offset)).ok_or_else(refusal)
 }
 
 /// The linear address of `offset` in `seg`, whatever is wrong with it.
@@ -76,6 +115,13 @@ pub(crate) fn unchecked(cpu: &Cpu, seg: Seg, offset: u64) -> u64 {
 #[inline]
 pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {
     let half = cpu.word().canonical_half;
+    linear.wrapping_add(half) < 2 * half
+}
+
+/// Is the address of data canonical, and not to be masked? Else [`linear`] says what it is.
+#[inline]
+pub(crate) fn is_plain(cpu: &Cpu, linear: u64) -> bool {
+    let half = cpu.word().data_half;
     linear.wrapping_add(half) < 2 * half
 }
 

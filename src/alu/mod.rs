@@ -4,6 +4,7 @@
 //! the manual leaves undefined are given as current processors give them where those agree.
 
 mod divide;
+pub(crate) mod real;
 mod shift;
 
 pub(crate) use divide::{divide, multiply};
@@ -40,6 +41,13 @@ pub(crate) fn sign_extend(value: u64, size: u16) -> u64 {
     ((value << shift) as i64 >> shift) as u64
 }
 
+/// A value of `size` bytes, repeated to eight.
+#[inline]
+pub(crate) fn repeat(value: u64, size: u16) -> u64 {
+    const BY_WIDTH: [u64; 4] = [0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x0001_0000_0001, 1];
+    value.wrapping_mul(BY_WIDTH[size.trailing_zeros() as usize & 3])
+}
+
 /// SF, ZF and PF of a result.
 #[inline]
 pub(crate) fn result_flags(value: u64, size: u16) -> u64 {
@@ -49,9 +57,28 @@ pub(crate) fn result_flags(value: u64, size: u16) -> u64 {
     sign << 7 | zero << 6 | (odd ^ 1) << 2
 }
 
+/// The flags of a sum or difference of whole registers, which the compiler takes from the host's own.
+macro_rules! whole {
+    ($unsigned:ty, $signed:ty, $overflowing:ident, $a:expr, $b:expr) => {{
+        let (value, carry) = ($a as $unsigned).$overflowing($b as $unsigned);
+        let (_, overflow) = ($a as $signed).$overflowing($b as $signed);
+        let sign = u64::from((value as $signed) < 0);
+        let odd = u64::from((value as u8).count_ones() & 1);
+        let value = u64::from(value);
+        let half = ($a ^ $b ^ value) & AF;
+        let flags = u64::from(carry) | (odd ^ 1) << 2 | half | u64::from(value == 0) << 6 | sign << 7;
+        Result { value, flags: flags | u64::from(overflow) << 11 }
+    }};
+}
+
 /// `a + b + carry`.
 #[inline]
 pub(crate) fn add(a: u64, b: u64, carry: bool, size: u16) -> Result {
+    match size {
+        4 if !carry => return whole!(u32, i32, overflowing_add, a, b),
+        8 if !carry => return whole!(u64, i64, overflowing_add, a, b),
+        _ => {}
+    }
     let m = mask(size);
     let value = a.wrapping_add(b).wrapping_add(u64::from(carry)) & m;
     let carries = (a & b) | ((a | b) & !value);
@@ -61,6 +88,11 @@ pub(crate) fn add(a: u64, b: u64, carry: bool, size: u16) -> Result {
 /// `a - b - borrow`.
 #[inline]
 pub(crate) fn sub(a: u64, b: u64, borrow: bool, size: u16) -> Result {
+    match size {
+        4 if !borrow => return whole!(u32, i32, overflowing_sub, a, b),
+        8 if !borrow => return whole!(u64, i64, overflowing_sub, a, b),
+        _ => {}
+    }
     let m = mask(size);
     let value = a.wrapping_sub(b).wrapping_sub(u64::from(borrow)) & m;
     let borrows = (!a & b) | ((!a | b) & value);

@@ -27,7 +27,8 @@ pub enum SplitLock {
 }
 
 /// The locked instruction that does `op`, if it is lockable.
-fn locked_op(op: IntOp) -> Option<LockedOp> {
+#[inline]
+pub(crate) fn locked_op(op: IntOp) -> Option<LockedOp> {
     Some(match op {
         IntOp::Add => LockedOp::Add,
         IntOp::Or => LockedOp::Or,
@@ -51,7 +52,8 @@ fn locked_op(op: IntOp) -> Option<LockedOp> {
 }
 
 /// Does an access of `len` bytes leave its cache line?
-fn splits(linear: u64, len: usize) -> bool {
+#[inline]
+pub(crate) fn splits(linear: u64, len: usize) -> bool {
     (linear % 64) as usize + len > 64
 }
 

@@ -4,8 +4,9 @@ pub mod registers;
 pub mod segment;
 pub mod vector;
 pub mod x87;
+pub mod xsave;
 
-use registers::{component, cr0, cr4, efer, rflags};
+use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};
 pub use vector::{Vector, Zmm};
 pub use x87::X87;
@@ -77,6 +78,8 @@ pub struct System {
     pub xss: u64,
     /// PKRU.
     pub pkru: u32,
+    /// IA32_PKRS.
+    pub pkrs: u32,
     /// Shadow stack pointer.
     pub ssp: u64,
     /// DR0 to DR7; 4 and 5 are unused.
@@ -108,10 +111,10 @@ pub(crate) struct ModeWord {
     pub(crate) flat: bool,
     /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
     pub(crate) canonical_half: u64,
+    /// The same for addresses of data that need no masking (LAM) whatever is in force.
+    pub(crate) data_half: u64,
     /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
     pub(crate) wrap: u64,
-    /// CR0.AM, RFLAGS.AC and CPL 3.
-    pub(crate) alignment_check: bool,
 }
 
 /// Bits of the mode word.
@@ -131,6 +134,16 @@ pub(crate) mod obstacle {
     pub const ATTENTION: u32 = 1 << 11;
     /// CR4.TSD outside CPL 0.
     pub const TSD: u32 = 1 << 12;
+    /// CR0.AM, RFLAGS.AC and CPL 3: data accesses are checked for alignment.
+    pub const ALIGNMENT: u32 = 1 << 13;
+}
+
+impl ModeWord {
+    /// Are data accesses checked for alignment (#AC)?
+    #[inline]
+    pub(crate) fn alignment_check(&self) -> bool {
+        self.bits & obstacle::ALIGNMENT != 0
+    }
 }
 
 /// One virtual processor's state. Plain data: a VMM fills it, steps, and reads it back.
@@ -180,8 +193,8 @@ impl Cpu {
                 cpl: 0,
                 flat: true,
                 canonical_half: 1 << 47,
+                data_half: 1 << 47,
                 wrap: u64::MAX,
-                alignment_check: false,
             },
             x87: X87::default(),
             blocking: Blocking::default(),
@@ -209,6 +222,7 @@ impl Cpu {
                 xcr0: component::X87 | component::AVX512,
                 xss: 0,
                 pkru: 0,
+                pkrs: 0,
                 ssp: 0,
                 dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
                 kernel_gs_base: 0,
@@ -331,15 +345,18 @@ impl Cpu {
         set(cpl as u64 > self.rflags >> 12 & 3, obstacle::IOPL_LOW);
         set(s.cr4 & cr4::OSXMMEXCPT == 0, obstacle::NO_OSXMMEXCPT);
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
+        set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
         set(self.rflags & rflags::TF != 0 || self.blocking.mov_ss || self.blocking.sti, obstacle::ATTENTION);
+        let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
             bits,
             mode,
             cpl,
             flat: mode == Mode::Long64,
             wrap: if mode == Mode::Long64 { u64::MAX } else { 0xffff_ffff },
-            canonical_half: 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 },
-            alignment_check: cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0,
+            canonical_half,
+            // LAM48 under 5-level paging masks bits of addresses that are canonical.
+            data_half: if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half },
         };
     }
 }

@@ -51,7 +51,20 @@ pub mod cr0 {
     pub const NE: u64 = 1 << 5;
     pub const WP: u64 = 1 << 16;
     pub const AM: u64 = 1 << 18;
+    pub const NW: u64 = 1 << 29;
+    pub const CD: u64 = 1 << 30;
     pub const PG: u64 = 1 << 31;
+}
+
+/// Bits of CR3 beside the address of the first table.
+pub mod cr3 {
+    #![allow(missing_docs)]
+    /// The process-context identifier, where CR4.PCIDE is set.
+    pub const PCID: u64 = 0xfff;
+    pub const PWT: u64 = 1 << 3;
+    pub const PCD: u64 = 1 << 4;
+    pub const LAM_U57: u64 = 1 << 61;
+    pub const LAM_U48: u64 = 1 << 62;
 }
 
 /// Bits of CR4.
@@ -63,12 +76,27 @@ pub mod cr4 {
     pub const DE: u64 = 1 << 3;
     pub const PSE: u64 = 1 << 4;
     pub const PAE: u64 = 1 << 5;
+    pub const MCE: u64 = 1 << 6;
+    pub const PGE: u64 = 1 << 7;
+    pub const PCE: u64 = 1 << 8;
     pub const OSFXSR: u64 = 1 << 9;
     pub const OSXMMEXCPT: u64 = 1 << 10;
     pub const UMIP: u64 = 1 << 11;
     pub const LA57: u64 = 1 << 12;
+    pub const VMXE: u64 = 1 << 13;
+    pub const SMXE: u64 = 1 << 14;
+    pub const FSGSBASE: u64 = 1 << 16;
+    pub const PCIDE: u64 = 1 << 17;
     pub const OSXSAVE: u64 = 1 << 18;
+    pub const KL: u64 = 1 << 19;
+    pub const SMEP: u64 = 1 << 20;
+    pub const SMAP: u64 = 1 << 21;
     pub const PKE: u64 = 1 << 22;
+    pub const CET: u64 = 1 << 23;
+    pub const PKS: u64 = 1 << 24;
+    pub const UINTR: u64 = 1 << 25;
+    pub const LAM_SUP: u64 = 1 << 28;
+    pub const FRED: u64 = 1 << 32;
 }
 
 /// Bits of EFER.
@@ -78,6 +106,11 @@ pub mod efer {
     pub const LME: u64 = 1 << 8;
     pub const LMA: u64 = 1 << 10;
     pub const NXE: u64 = 1 << 11;
+    pub const SVME: u64 = 1 << 12;
+    pub const LMSLE: u64 = 1 << 13;
+    pub const FFXSR: u64 = 1 << 14;
+    pub const TCE: u64 = 1 << 15;
+    pub const UAIE: u64 = 1 << 20;
 }
 
 /// State components, numbered as in XCR0 (SDM volume 1, 13.1).

@@ -3,7 +3,7 @@
 //! The slot is picked by RIP, the hit is decided by the bytes and the mode, so that code that modifies itself is right by
 //! construction.
 
-use super::lane::Lane;
+use super::lane::Way;
 use crate::cpu::Mode;
 use crate::decode::Insn;
 use encore86_stubs::StubRef;
@@ -17,7 +17,7 @@ pub(super) struct Entry {
     mask: Words,
     pub(super) insn: Insn,
     pub(super) stub: Option<StubRef>,
-    pub(super) lane: Lane,
+    pub(super) way: Way,
 }
 
 impl Entry {
@@ -26,7 +26,7 @@ impl Entry {
         mask[..insn.length()].fill(0xff);
         let (bytes, mask) = (words(bytes), words(&mask));
         let bytes = Words(bytes.0 & mask.0, bytes.1 & mask.1, bytes.2 & mask.2);
-        Entry { bytes, mask, lane: Lane::of(&insn), insn, stub: None }
+        Entry { bytes, mask, way: Way::of(&insn), insn, stub: None }
     }
 
     /// The instruction's own bytes.
@@ -38,12 +38,18 @@ impl Entry {
     /// entry that is longer does not match.
     #[inline(always)]
     pub(super) fn matches(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
-        let bytes = words(bytes);
-        bytes.0 & self.mask.0 == self.bytes.0
-            && bytes.1 & self.mask.1 == self.bytes.1
-            && bytes.2 & self.mask.2 == self.bytes.2
+        let len = usize::from(self.insn.len);
+        first_seven(bytes) & self.mask.0 == self.bytes.0
             && self.insn.mode == mode
-            && usize::from(self.insn.len) <= count
+            && len <= count
+            && (len <= 7 || self.matches_behind(bytes))
+    }
+
+    /// Do the bytes behind the first seven match?
+    #[inline]
+    fn matches_behind(&self, bytes: &[u8; 16]) -> bool {
+        let bytes = words(bytes);
+        bytes.1 & self.mask.1 == self.bytes.1 && bytes.2 & self.mask.2 == self.bytes.2
     }
 }
 
@@ -57,23 +63,32 @@ struct Words(u64, u8, u64);
 
 #[inline(always)]
 fn words(b: &[u8; 16]) -> Words {
-    let seven = |at: usize| {
-        let low = u64::from(u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]));
-        low | u64::from(u16::from_le_bytes([b[at + 4], b[at + 5]])) << 32 | u64::from(b[at + 6]) << 48
-    };
-    Words(seven(0), b[7], seven(8))
+    Words(seven(b, 0), b[7], seven(b, 8))
+}
+
+/// Bytes 0 to 6: more than most instructions have.
+#[inline(always)]
+fn first_seven(b: &[u8; 16]) -> u64 {
+    seven(b, 0)
+}
+
+#[inline(always)]
+fn seven(b: &[u8; 16], at: usize) -> u64 {
+    let four = |at: usize| u64::from(u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]));
+    four(at) | four(at + 3) << 24
 }
 
 /// 256 entries.
 #[derive(Debug)]
 pub(super) struct Cache {
     entries: Box<[Option<Entry>; ENTRIES]>,
-    last: Option<u8>,
+    /// The slot used last; `ENTRIES` if none was.
+    last: u32,
 }
 
 impl Cache {
     pub(super) fn new() -> Cache {
-        Cache { entries: Box::new([const { None }; ENTRIES]), last: None }
+        Cache { entries: Box::new([const { None }; ENTRIES]), last: ENTRIES as u32 }
     }
 
     #[inline(always)]
@@ -85,17 +100,17 @@ impl Cache {
     #[inline(always)]
     pub(super) fn at(&mut self, rip: u64) -> &mut Option<Entry> {
         let slot = Cache::slot(rip);
-        self.last = Some(slot as u8);
+        self.last = slot as u32;
         &mut self.entries[slot]
     }
 
     /// Nothing was decoded last.
     pub(super) fn forget_last(&mut self) {
-        self.last = None;
+        self.last = ENTRIES as u32;
     }
 
     /// The last entry.
     pub(super) fn last(&self) -> Option<&Entry> {
-        self.entries[self.last? as usize].as_ref()
+        self.entries.get(self.last as usize)?.as_ref()
     }
 }

@@ -1,8 +1,8 @@
 //! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
 
 use super::cache::Entry;
-use super::{Engine, Line, decode_halt, decode_more, ended, fetch_at};
-use crate::access::{Halt, Journal, Mem};
+use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at};
+use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::Cpu;
 use crate::decode::decode;
@@ -21,7 +21,7 @@ impl Engine {
     /// another processor changes in between can change accesses whose addresses are in memory. A step that goes on with an
     /// instruction after [`Outcome::Retry`] does not ask again.
     pub fn step_filtered<V: Vmm, F: Filter>(&mut self, cpu: &mut Cpu, vmm: &mut V, filter: &mut F) -> Outcome {
-        if self.journal.is_open() {
+        if self.works.journal.is_open() {
             return self.step(cpu, vmm);
         }
         let mut bytes = [0; 16];
@@ -32,15 +32,12 @@ impl Engine {
         let slot = self.cache.at(cpu.rip);
         let entry = match slot {
             Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
-            _ => match decode_more(cpu, vmm, &self.profile, &mut bytes, count) {
+            _ => match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
                 Ok(insn) => slot.insert(Entry::new(&bytes, insn)),
                 Err(halt) => return self.not_decoded(halt, cpu),
             },
         };
-        let room = self.survey.get_or_insert_with(|| Box::new(Journal::new()));
-        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        let line = Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock };
-        line.run_filtered(room, cpu, vmm, filter)
+        self.works.filtered(entry, cpu, vmm, filter)
     }
 
     /// [`Engine::step_filtered`] of the instruction in `bytes`, as [`Engine::step_bytes`] runs it.
@@ -51,20 +48,17 @@ impl Engine {
         bytes: &[u8],
         filter: &mut F,
     ) -> Outcome {
-        if self.journal.is_open() {
+        if self.works.journal.is_open() {
             return self.step_bytes(cpu, vmm, bytes);
         }
         let mut padded = [0; 16];
         let count = bytes.len().min(15);
         padded[..count].copy_from_slice(&bytes[..count]);
-        let entry = match decode(&padded[..count], cpu.mode(), &self.profile) {
+        let entry = match decode(&padded[..count], cpu.mode(), &self.works.profile) {
             Ok(insn) => self.cache.at(cpu.rip).insert(Entry::new(&padded, insn)),
             Err(error) => return self.not_decoded(decode_halt(error), cpu),
         };
-        let room = self.survey.get_or_insert_with(|| Box::new(Journal::new()));
-        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        let line = Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock };
-        line.run_filtered(room, cpu, vmm, filter)
+        self.works.filtered(entry, cpu, vmm, filter)
     }
 
     /// Runs the instruction at CS:RIP with these ranges of linear addresses open to it, whatever `bus` forbids there; for it
@@ -77,19 +71,17 @@ impl Engine {
     }
 }
 
-impl Line<'_> {
-    /// Makes a trial, asks the filter, and does what it says.
-    fn run_filtered<V: Vmm, F: Filter>(
-        self,
-        room: &mut Journal,
+impl Works {
+    /// Makes a trial, asks the filter, and does what it says. No instruction waits for a retry.
+    fn filtered<V: Vmm, F: Filter>(
+        &mut self,
+        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut V,
         filter: &mut F,
     ) -> Outcome {
-        let Line { entry, journal, replayer, profile, split } = self;
-        let trial = Line { entry: &mut *entry, journal: room, replayer: &mut *replayer, profile, split };
-        match trial.ask(cpu, vmm, filter) {
-            Ok(Verdict::Allow) => Line { entry, journal, replayer, profile, split }.run(cpu, vmm),
+        match self.ask(entry, cpu, vmm, filter) {
+            Ok(Verdict::Allow) => self.general(entry, cpu, vmm),
             Ok(Verdict::Skip) => {
                 cpu.rip = integer::next_rip(cpu, &entry.insn);
                 Outcome::Completed(Retired::default())
@@ -97,7 +89,7 @@ impl Line<'_> {
             Ok(Verdict::Refuse) => Outcome::Refused,
             // No journal: nothing was done, and the filter is still to be asked.
             Err(Halt::Stop(Stop::Retry)) => Outcome::Retry,
-            Err(halt) => ended(journal, halt, cpu, entry.bytes()),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
     }
 
@@ -106,14 +98,21 @@ impl Line<'_> {
     /// # Errors
     /// What the monitor answers when the state that the instruction looks at is fetched.
     #[inline(never)]
-    fn ask(self, cpu: &mut Cpu, vmm: &mut dyn Vmm, filter: &mut dyn Filter) -> Result<Verdict, Halt> {
-        let insn = self.entry.insn;
+    fn ask(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut dyn Vmm,
+        filter: &mut dyn Filter,
+    ) -> Result<Verdict, Halt> {
+        let insn = entry.insn;
         let state = matches!(insn.row.gate, Gate::X87 | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512);
         if (state || matches!(insn.row.exec, Exec::Replay(_))) && cpu.word().bits & insn.gate == 0 {
-            need_state(cpu, &mut Mem::new(vmm, self.journal, cpu))?;
+            need_state(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
         }
         let mut copy = cpu.clone();
-        let findings = Findings::of(vmm, filter.implicit(), |survey| self.run_with_care(&mut copy, survey));
+        let trial = |survey: &mut dyn Vmm| self.general_with_care(entry, &mut copy, survey);
+        let findings = Findings::of(vmm, filter.implicit(), trial);
         Ok(filter.decide(cpu, &findings.preview(&insn, cpu)))
     }
 }

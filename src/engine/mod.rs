@@ -24,19 +24,26 @@ use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
 
+/// The longest instruction.
+const LIMIT: usize = 15;
 /// Memory for stubs that an engine maps for itself, in bytes.
 const STUB_MEMORY: usize = 64 * 1024;
 
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
 #[derive(Debug)]
 pub struct Engine {
+    cache: Cache,
+    works: Works,
+}
+
+/// What an engine has besides its decode cache.
+#[derive(Debug)]
+struct Works {
     profile: Profile,
     split_lock: SplitLock,
-    cache: Cache,
     journal: Journal,
     replayer: Replayer,
-    /// The journal of trials, from the first filtered step on.
-    survey: Option<Box<Journal>>,
+    block: lane::Block,
 }
 
 impl Engine {
@@ -64,24 +71,19 @@ impl Engine {
     }
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
-        Engine {
-            profile,
-            split_lock: SplitLock::default(),
-            cache: Cache::new(),
-            journal: Journal::new(),
-            replayer,
-            survey: None,
-        }
+        let (journal, block) = (Journal::new(), lane::Block::new());
+        let works = Works { profile, split_lock: SplitLock::default(), journal, replayer, block };
+        Engine { cache: Cache::new(), works }
     }
 
     /// What the guest's CPUID promises.
     pub fn profile(&self) -> &Profile {
-        &self.profile
+        &self.works.profile
     }
 
     /// Chooses what happens to locked operations that cross a cache line.
     pub fn set_split_lock(&mut self, choice: SplitLock) {
-        self.split_lock = choice;
+        self.works.split_lock = choice;
     }
 
     /// The instruction decoded last by a step.
@@ -91,46 +93,97 @@ impl Engine {
 
     /// Does an instruction wait for its retry, so that only it can be stepped?
     pub fn has_open_journal(&self) -> bool {
-        self.journal.is_open()
+        self.works.journal.is_open()
     }
 
     /// Drops the journal of an instruction that waits for its retry: it will not be stepped again.
     pub fn abandon(&mut self) {
-        self.journal.clear();
+        self.works.journal.clear();
         self.cache.forget_last();
     }
 
     /// Runs the instruction at CS:RIP.
+    ///
+    /// What is not the straight way ends in a call that does the rest, so that the straight way saves no registers.
     pub fn step<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let mut bytes = [0; 16];
+        if !cpu.word().flat || !address::canonical(cpu, cpu.rip) {
+            return self.step_segmented(cpu, vmm);
+        }
+        let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
+        let fetched = match bytes.first_chunk_mut::<LIMIT>() {
+            Some(buf) => vmm.fetch(cpu.rip, buf, &access),
+            None => Ok(0),
+        };
+        let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
+        let works = &mut self.works;
+        let entry = match self.cache.at(cpu.rip) {
+            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            _ => return self.step_first(cpu, vmm, bytes, LIMIT),
+        };
+        if cpu.word().bits & entry.way.obstacles == 0
+            && works.journal.is_idle()
+            && let Some(linear) = lane::address(&entry.insn, cpu)
+        {
+            return match entry.way.lane {
+                Lane::Store => works.store(entry, cpu, vmm, linear),
+                Lane::Load => works.load(entry, cpu, vmm, linear),
+                Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
+                Lane::Modify => works.modify(entry, cpu, vmm, linear),
+                Lane::Locked => works.locked(entry, cpu, vmm, linear),
+                Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
+                Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
+                Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
+                Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
+                Lane::String(op) => works.string(entry, cpu, vmm, op),
+                Lane::General => works.general(entry, cpu, vmm),
+            };
+        }
+        works.general(entry, cpu, vmm)
+    }
+
+    /// [`Engine::step`] outside 64-bit mode.
+    #[inline(never)]
+    fn step_segmented<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let mut bytes = [0; 16];
         let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
             Ok(count) => count,
             Err(halt) => return self.not_decoded(halt, cpu),
         };
-        let slot = self.cache.at(cpu.rip);
-        let entry = match slot {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
-            _ => match decode_more(cpu, vmm, &self.profile, &mut bytes, count) {
-                Ok(insn) => slot.insert(Entry::new(&bytes, insn)),
-                Err(halt) => return self.not_decoded(halt, cpu),
-            },
-        };
-        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        let obstacles = entry.insn.gate | obstacle::ATTENTION;
-        if entry.lane != Lane::General && cpu.word().bits & obstacles == 0 && journal.is_idle() {
-            let mem = &mut Mem::new(vmm, journal, cpu);
-            match lane::run(entry, cpu, mem, replayer, &self.profile, self.split_lock) {
-                Some(Ok(())) => {
-                    if !journal.is_empty() {
-                        journal.clear();
-                    }
-                    return Outcome::Completed(Retired::default());
-                }
-                Some(Err(halt)) => return ended(journal, halt, cpu, entry.bytes()),
-                None => {}
-            }
+        self.step_fetched(cpu, vmm, bytes, count)
+    }
+
+    /// [`Engine::step`] where fewer than 15 bytes, or none, could be fetched.
+    #[cold]
+    #[inline(never)]
+    fn step_short<V: Vmm>(
+        &mut self,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        bytes: &mut [u8; 16],
+        fetched: Result<usize, Stop>,
+    ) -> Outcome {
+        match fetched.map_err(Halt::from).and_then(|count| blank(bytes, count, LIMIT)) {
+            Ok(count) => self.step_fetched(cpu, vmm, *bytes, count),
+            Err(halt) => self.not_decoded(halt, cpu),
         }
-        Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
+    }
+
+    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
+        match self.cache.at(cpu.rip) {
+            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            _ => self.step_first(cpu, vmm, bytes, count),
+        }
+    }
+
+    /// [`Engine::step`] for an instruction that the decode cache does not hold.
+    #[cold]
+    #[inline(never)]
+    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
+        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
+            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(&bytes, insn)), cpu, vmm),
+            Err(halt) => self.not_decoded(halt, cpu),
+        }
     }
 
     /// Runs the instruction in `bytes` as if it stood at CS:RIP; no instruction memory is fetched.
@@ -141,13 +194,12 @@ impl Engine {
         let slot = self.cache.at(cpu.rip);
         let entry = match slot {
             Some(entry) if entry.matches(&padded, count, cpu.mode()) => entry,
-            _ => match decode(&padded[..count], cpu.mode(), &self.profile) {
+            _ => match decode(&padded[..count], cpu.mode(), &self.works.profile) {
                 Ok(insn) => slot.insert(Entry::new(&padded, insn)),
                 Err(error) => return self.not_decoded(decode_halt(error), cpu),
             },
         };
-        let (journal, replayer) = (&mut self.journal, &mut self.replayer);
-        Line { entry, journal, replayer, profile: &self.profile, split: self.split_lock }.run(cpu, vmm)
+        self.works.general(entry, cpu, vmm)
     }
 
     /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps
@@ -161,39 +213,30 @@ impl Engine {
             _ => {}
         }
         // The waiting instruction itself can have lost its code; any other is none of the journal's.
-        if self.journal.is_open() {
+        let journal = &mut self.works.journal;
+        if journal.is_open() {
             let lost = matches!(halt, Halt::Stop(Stop::Fault(Event { vector: 14, .. })));
-            if !lost || !self.journal.waits_at(cpu.rip, cpu.seg(Seg::Cs).base) {
+            if !lost || !journal.waits_at(cpu.rip, cpu.seg(Seg::Cs).base) {
                 return Outcome::Unsupported(Unsupported::JournalMismatch);
             }
         }
-        ended(&mut self.journal, halt, cpu, 0)
+        ended(journal, halt, cpu, 0)
     }
 }
 
-/// One instruction on its way from the decode cache to the outcome, with what it needs of the engine.
-struct Line<'a> {
-    entry: &'a mut Entry,
-    journal: &'a mut Journal,
-    replayer: &'a mut Replayer,
-    profile: &'a Profile,
-    split: SplitLock,
-}
-
-impl Line<'_> {
+impl Works {
+    /// The general line: an instruction of the decode cache to its outcome.
     #[inline(never)]
-    fn run<V: Vmm>(self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
-        let insn = &self.entry.insn;
+    fn general<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let insn = &entry.insn;
         if cpu.word().bits & (insn.gate | obstacle::ATTENTION) != 0 || self.journal.is_open() {
-            return self.run_with_care(cpu, vmm);
+            return self.general_with_care(entry, cpu, vmm);
         }
+        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         let result = match insn.row.exec {
-            Exec::Value(op) => value::run(op, cpu, insn, &mut Mem::new(vmm, self.journal, cpu), self.split),
-            Exec::Replay(shape) => {
-                let mem = &mut Mem::new(vmm, self.journal, cpu);
-                self.replayer.replay(shape, cpu, insn, mem, self.profile, &mut self.entry.stub)
-            }
-            _ => return self.run_cold(cpu, vmm),
+            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock),
+            Exec::Replay(shape) => self.replayer.replay(shape, cpu, insn, mem, &self.profile, &mut entry.stub),
+            _ => return self.rare(entry, cpu, vmm),
         };
         match result {
             Ok(()) => {
@@ -202,32 +245,32 @@ impl Line<'_> {
                 }
                 Outcome::Completed(Retired::default())
             }
-            Err(halt) => ended(self.journal, halt, cpu, self.entry.bytes()),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
     }
 
     /// What is rare enough to go through `dyn`.
     #[inline(never)]
-    fn run_cold(self, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
-        let Entry { insn, stub, .. } = self.entry;
-        let mem = &mut Mem::new(vmm, self.journal, cpu);
-        match cold(cpu, insn, mem, self.replayer, self.profile, stub) {
+    fn rare(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+        let Entry { insn, stub, .. } = entry;
+        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
+        match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
-                completed(self.journal, retired)
+                completed(&mut self.journal, retired)
             }
-            Err(halt) => ended(self.journal, halt, cpu, self.entry.bytes()),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
     }
 
     /// The same where something is in the way: a gate's obstacle, an open journal, TF, an interrupt shadow.
     #[cold]
     #[inline(never)]
-    fn run_with_care(self, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
-        let bytes = self.entry.bytes();
-        let Entry { insn, stub, .. } = self.entry;
+    fn general_with_care(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+        let bytes = entry.bytes();
+        let Entry { insn, stub, .. } = entry;
         let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
         if self.journal.is_open()
             && let Err(Halt::Unsupported(why)) = self.journal.resume(owner)
@@ -235,24 +278,24 @@ impl Line<'_> {
             return Outcome::Unsupported(why);
         }
         if cpu.word().bits & insn.gate != 0 {
-            return ended(self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
+            return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
         }
         let trap = cpu.rflags() & rflags::TF != 0;
-        let mem = &mut Mem::new(vmm, self.journal, cpu);
+        let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         let result = match insn.row.exec {
-            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split).map(|()| Retired::default()),
+            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock).map(|()| Retired::default()),
             Exec::Replay(shape) => {
-                let done = self.replayer.replay(shape, cpu, insn, mem, self.profile, stub);
+                let done = self.replayer.replay(shape, cpu, insn, mem, &self.profile, stub);
                 done.map(|()| Retired::default())
             }
-            _ => cold(cpu, insn, mem, self.replayer, self.profile, stub),
+            _ => cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub),
         };
         match result {
             Ok(retired) => {
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                completed(self.journal, Retired { singlestep: trap, ..retired })
+                completed(&mut self.journal, Retired { singlestep: trap, ..retired })
             }
-            Err(halt) => ended(self.journal, halt, cpu, bytes),
+            Err(halt) => ended(&mut self.journal, halt, cpu, bytes),
         }
     }
 }
@@ -324,30 +367,33 @@ fn cold(
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.
-#[inline(always)]
 fn fetch_at<V: Vmm>(cpu: &Cpu, vmm: &mut V, offset: u64, bytes: &mut [u8; 16]) -> Result<usize, Halt> {
     let (linear, room) = if cpu.word().flat {
         if !address::canonical(cpu, offset) {
             return Err(Event::gp0("RIP is not canonical").into());
         }
-        (offset, 15)
+        (offset, LIMIT)
     } else {
         let cs = cpu.seg(Seg::Cs);
         if offset > u64::from(cs.limit) {
             return Err(Event::gp0("RIP lies beyond the limit of CS").into());
         }
-        (cs.base.wrapping_add(offset) & 0xffff_ffff, u64::from(cs.limit) - offset + 1)
+        let room = (u64::from(cs.limit) - offset + 1).min(LIMIT as u64);
+        (cs.base.wrapping_add(offset) & 0xffff_ffff, room as usize)
     };
     let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
-    let Some(buf) = bytes.first_chunk_mut::<15>() else { return Ok(0) };
-    let count = vmm.fetch(linear, buf, &access)?.min(15).min(room.min(15) as usize);
+    let Some(buf) = bytes.first_chunk_mut::<LIMIT>() else { return Ok(0) };
+    let count = vmm.fetch(linear, buf, &access)?;
+    blank(bytes, count, room)
+}
+
+/// Clears what lies behind the bytes that were fetched, so that it decides nothing; says how many count.
+fn blank(bytes: &mut [u8; 16], count: usize, room: usize) -> Result<usize, Halt> {
+    let count = count.min(room);
     if count == 0 {
         return Err(Unsupported::Platform("at least one instruction byte").into());
     }
-    // Bytes beyond those fetched must not decide anything.
-    if count < 15 {
-        bytes[count..].fill(0);
-    }
+    bytes[count..].fill(0);
     Ok(count)
 }
 

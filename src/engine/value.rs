@@ -273,7 +273,7 @@ fn modify<V: Vmm + ?Sized>(
 }
 
 /// What a real locked instruction left: the old value where the instruction keeps it, flags, RIP.
-pub(super) fn commit_locked(op: IntOp, cpu: &mut Cpu, insn: &Insn, done: &Locked) {
+fn commit_locked(op: IntOp, cpu: &mut Cpu, insn: &Insn, done: &Locked) {
     let size = insn.slots[0].size;
     let old = done.old & mask(size);
     match op {

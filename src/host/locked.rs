@@ -159,13 +159,28 @@ impl HostRam<'_> {
             Some(match (self.len(), bit_operation) {
                 (1, false) => by_width!(self, op, source, accumulator, carry, "byte", "", reg_byte, u8),
                 (2, false) => by_width!(self, op, source, accumulator, carry, "word", ":x", reg, u16),
-                (4, false) => by_width!(self, op, source, accumulator, carry, "dword", ":e", reg, u32),
-                (8, false) => by_width!(self, op, source, accumulator, carry, "qword", ":r", reg, u64),
+                (4 | 8, false) => self.locked_word(op, source, accumulator, carry),
                 (2, true) => bits_by_width!(self, op, source, "word", ":x", u16),
                 (4, true) => bits_by_width!(self, op, source, "dword", ":e", u32),
                 (8, true) => bits_by_width!(self, op, source, "qword", ":r", u64),
                 _ => return None,
             })
+        }
+    }
+
+    /// [`HostRam::locked`] of 4 or 8 bytes for all but the bit operations; handed back in registers.
+    ///
+    /// # Panics
+    /// For another length.
+    #[inline(never)]
+    pub(crate) fn locked_word(&self, op: LockedOp, source: u64, accumulator: u64, carry: bool) -> Locked {
+        // SAFETY: as in `locked`.
+        unsafe {
+            match self.len() {
+                8 => by_width!(self, op, source, accumulator, carry, "qword", ":r", reg, u64),
+                4 => by_width!(self, op, source, accumulator, carry, "dword", ":e", reg, u32),
+                len => panic!("a locked word of {len} bytes"),
+            }
         }
     }
 

@@ -39,6 +39,11 @@ impl<'a> HostRam<'a> {
         self.len == 0
     }
 
+    /// Does the range begin at a multiple of its length?
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.address().is_multiple_of(self.len)
+    }
+
     /// Where the range begins.
     pub(crate) fn address(&self) -> usize {
         self.ptr.as_ptr() as usize

@@ -8,7 +8,7 @@ mod string;
 mod value;
 
 pub(crate) use sequence::sequence;
-pub(crate) use string::{Progress, string};
+pub(crate) use string::{BLOCK, Progress, string};
 pub(crate) use value::{Effects, execute, plain};
 
 use crate::alu;
@@ -57,7 +57,7 @@ pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
 /// #AC(0) for a misaligned access where alignment checking is on.
 #[inline(always)]
 pub(crate) fn aligned(cpu: &Cpu, linear: u64, size: u16) -> Result<(), Event> {
-    if cpu.word().alignment_check && linear & (u64::from(size) - 1) != 0 {
+    if cpu.word().alignment_check() && linear & (u64::from(size) - 1) != 0 {
         return Err(Event::ac0("a misaligned access with alignment checking on"));
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::profile::{Profile, Vendor};
 /// Repetitions of one step, before it yields to the caller.
 const BATCH: u64 = 4096;
 /// Bytes of one block.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// Did the instruction finish, or does it stand at its next repetition?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +215,9 @@ fn run_of<V: Vmm + ?Sized>(
     let limit = (4096 - at % 4096).min(BLOCK as u64) >> size.trailing_zeros();
     let n = elements.min(limit);
     let bytes = n * u64::from(size);
-    if n < 2 || cpu.word().alignment_check || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
+    if n < 2
+        || cpu.word().alignment_check()
+        || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
     {
         return None;
     }
@@ -286,10 +288,7 @@ fn block_in<V: Vmm + ?Sized>(
         StrOp::Stos => {
             let Some((to, n)) = run_of(cpu, insn, mem, RDI, size, count, AccessKind::Write) else { return Ok(None) };
             let bytes = &mut buf[..(n * width) as usize];
-            // The element, repeated to eight bytes.
-            const REPEAT: [u64; 4] = [0x0101_0101_0101_0101, 0x0001_0001_0001_0001, 0x0001_0000_0001, 1];
-            let repeat = REPEAT[size.trailing_zeros() as usize & 3];
-            let pattern = (cpu.gpr[RAX] & mask(size)).wrapping_mul(repeat).to_le_bytes();
+            let pattern = alu::repeat(cpu.gpr[RAX] & mask(size), size).to_le_bytes();
             bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern[..chunk.len()]));
             mem.write_last(to, bytes, &write)?;
             Ok(Some(Advance { elements: n, flags: None }))

@@ -25,4 +25,4 @@ pub use discard::Discard;
 pub use filter::{Coming, Filter, Preview, Verdict, Way};
 pub use overlay::Overlay;
 pub use protect::{Denied, Forbids, Protect};
-pub use record::{Record, Recorded, What};
+pub use record::{Clock, Record, Recorded, What};

@@ -3,6 +3,8 @@
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_bus, forward_platform};
 use crate::event::{EventKind, Outcome, Stop};
 use crate::host::HostRam;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One architectural access.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +15,24 @@ pub struct Recorded {
     pub what: What,
     /// Part of a locked operation.
     pub locked: bool,
-    /// Made by the processor itself (descriptors, TSS).
+    /// Made by the processor itself (descriptors, TSS, page tables).
     pub implicit: bool,
+    /// To an entry of the page tables: seen below [`Paging`](crate::paging::Paging).
+    pub walk: bool,
+    /// Its place in the order of all accesses that go by the same [`Clock`].
+    pub order: u64,
+}
+
+/// Numbers accesses. Records on both sides of [`Paging`](crate::paging::Paging) that share one can be merged: a page walk
+/// comes before the access that it serves.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    /// The next number, from 0 on.
+    pub fn tick(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// What an access did.
@@ -70,6 +88,12 @@ impl<B> Record<B> {
         self
     }
 
+    /// Numbers accesses by this clock, in place of one of its own.
+    pub fn clock(mut self, clock: Clock) -> Record<B> {
+        self.log.clock = clock;
+        self
+    }
+
     /// Lists instruction fetches too?
     pub fn fetches(mut self, on: bool) -> Record<B> {
         self.log.fetches = on;
@@ -109,7 +133,8 @@ impl<B: Bus> Record<B> {
         let current = self.log.current;
         for entry in self.log.entries[current..].iter_mut().filter(|e| e.granted) {
             entry.granted = false;
-            if done {
+            // A walk is done even where the instruction is not.
+            if done || entry.access.walk {
                 entry.new = after_grant(&mut self.inner, entry);
             } else {
                 entry.old.clear();
@@ -122,7 +147,8 @@ impl<B: Bus> Record<B> {
 /// What a locked instruction left in memory that it was granted.
 fn after_grant<B: Bus>(inner: &mut B, entry: &Entry) -> Vec<u8> {
     let mut new = entry.old.clone();
-    if let Ok(Some(ram)) = inner.ram(entry.at, new.len(), &Access::read(new.len() as u16, 0))
+    let access = Access { kind: AccessKind::Read, ..entry.access };
+    if let Ok(Some(ram)) = inner.ram(entry.at, new.len(), &access)
         && ram.len() == new.len()
     {
         ram.load(&mut new);
@@ -153,8 +179,8 @@ struct Entry {
     old: Vec<u8>,
     /// What a read-modify-write has written so far.
     new: Vec<u8>,
-    locked: bool,
-    implicit: bool,
+    access: Access,
+    order: u64,
     /// The engine holds the host address and has not said what it does there.
     granted: bool,
 }
@@ -179,7 +205,8 @@ impl Entry {
             Kind::Out => What::Out(self.old),
             Kind::Fetch => What::Fetch(self.old),
         };
-        Recorded { at: self.at, what, locked: self.locked, implicit: self.implicit }
+        let Access { locked, implicit, walk, .. } = self.access;
+        Recorded { at: self.at, what, locked, implicit, walk, order: self.order }
     }
 }
 
@@ -187,6 +214,7 @@ impl Entry {
 struct Log {
     entries: Vec<Entry>,
     limit: usize,
+    clock: Clock,
     fetches: bool,
     /// This step's fetch.
     fetch: Option<usize>,
@@ -237,13 +265,22 @@ impl Log {
     }
 
     fn push(&mut self, kind: Kind, at: u64, len: usize, old: Vec<u8>, access: &Access) {
-        let (locked, implicit) = (access.locked, access.implicit);
-        self.entries.push(Entry { kind, at, len, old, new: Vec::new(), locked, implicit, granted: false });
+        let order = self.clock.tick();
+        self.entries.push(Entry { kind, at, len, old, new: Vec::new(), access: *access, order, granted: false });
     }
 
     /// The engine did not use its grant of these bytes and comes another way.
     fn ungrant(&mut self, at: u64) {
         let _ = self.entries.pop_if(|e| e.granted && e.at == at);
+    }
+
+    /// What a page walk left of an entry that it is granted again, which it does once more in the same instruction.
+    fn granted_again(&mut self, at: u64, now: &[u8], access: &Access) {
+        let before = self.entries[self.current..].iter_mut().rev().find(|e| e.granted && e.at == at);
+        if let Some(entry) = before.filter(|e| access.walk && e.access.walk && e.len == now.len()) {
+            entry.granted = false;
+            entry.new = now.to_vec();
+        }
     }
 
     fn rmw(&mut self, at: u64, old: &[u8], new: Vec<u8>, access: &Access) {
@@ -350,6 +387,7 @@ impl<B: Bus> Bus for Record<B> {
         let Some(grant) = self.inner.ram(linear, len, access)? else { return Ok(None) };
         let mut old = vec![0; grant.len()];
         grant.load(&mut old);
+        self.log.granted_again(linear, &old, access);
         self.log.push(Kind::Rmw, linear, old.len(), old, access);
         if let Some(entry) = self.log.entries.last_mut() {
             entry.granted = true;

@@ -1,8 +1,9 @@
-use super::{Discard, Forbids, Overlay, Protect, Record, Recorded, What};
+use super::{Clock, Discard, Forbids, Overlay, Protect, Record, Recorded, What};
 use crate::bus::{Access, AccessKind, Bus, CacheOp, Modify, Platform, Vmm};
 use crate::event::{Event, Outcome, Retired, Stop};
 use crate::host::HostRam;
-use crate::profile::CpuidResult;
+use crate::paging::{Limits, Paging};
+use crate::profile::{CpuidResult, Profile};
 use crate::{Cpu, EventKind};
 use core::ptr::NonNull;
 
@@ -245,6 +246,10 @@ fn no_adaptor_loses_a_method() {
     call_everything(&mut protect);
     assert_eq!(protect.inner().calls, EVERY_METHOD, "Protect");
 
+    let mut paging = Paging::new(Mock::new(), Limits::new(&Profile::all()));
+    call_everything(&mut paging);
+    assert_eq!(paging.inner().calls, EVERY_METHOD, "Paging");
+
     let mut record = Record::new(Mock::new());
     call_everything(&mut record);
     let answered_by_itself = ["takes_blocks"];
@@ -316,6 +321,20 @@ fn discarded_writes_fault_as_they_would_and_change_nothing() {
 }
 
 #[test]
+fn a_range_is_shut_and_the_rest_is_open() {
+    let mut bus = Discard::within(Mock::new(), 0x1010..=0x101f);
+    for (at, dropped) in [(0x100c, false), (0x100d, true), (0x1010, true), (0x101f, true), (0x1020, false)] {
+        bus.inner().calls.clear();
+        assert_eq!(bus.write(at, &[9; 4], &WRITE), Ok(()), "{at:#x}");
+        assert_eq!(bus.inner().calls, [if dropped { "probe" } else { "write" }], "{at:#x}");
+        assert_eq!(bus.ram(at, 4, &LOCKED).unwrap().is_none(), dropped, "{at:#x}");
+        bus.inner().kinds.clear();
+        assert_eq!(bus.read(at, &mut [0; 4], &READ_FOR_WRITE), Ok(()));
+        assert_eq!(bus.inner().kinds.last() == Some(&AccessKind::Read), dropped, "{at:#x}");
+    }
+}
+
+#[test]
 fn overlays_merge_byte_by_byte_and_spare_implicit_accesses() {
     let mut bus = Overlay::new(Mock::new(), vec![(0x1002, vec![0xaa; 4]), (0x1005, vec![0xbb])]);
     let mut buf = [0; 4];
@@ -342,7 +361,13 @@ fn overlays_merge_byte_by_byte_and_spare_implicit_accesses() {
 }
 
 fn entry(at: u64, what: What) -> Recorded {
-    Recorded { at, what, locked: false, implicit: false }
+    Recorded { at, what, locked: false, implicit: false, walk: false, order: 0 }
+}
+
+/// Entries without their order.
+fn plain(mut list: Vec<Recorded>) -> Vec<Recorded> {
+    list.iter_mut().for_each(|entry| entry.order = 0);
+    list
 }
 
 #[test]
@@ -365,8 +390,8 @@ fn pieces_are_put_together_and_blocks_taken_apart() {
         entry(0x80, What::Out(vec![1])),
         entry(0x81, What::In(vec![0x55, 0x55])),
     ];
-    assert_eq!(bus.take(), expected);
-    assert_eq!(bus.take(), []);
+    assert_eq!(plain(bus.take()), expected);
+    assert_eq!(plain(bus.take()), []);
 }
 
 #[test]
@@ -377,14 +402,14 @@ fn a_load_for_writing_and_its_store_are_one_entry() {
     bus.write(0x1000, &[9; 3], &piece(WRITE, 4, 0)).unwrap();
     bus.write(0x1003, &[9; 1], &piece(WRITE, 4, 3)).unwrap();
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [entry(0x1000, What::Rmw { old: vec![0, 1, 2, 3], new: vec![9; 4] })]);
+    assert_eq!(plain(bus.take()), [entry(0x1000, What::Rmw { old: vec![0, 1, 2, 3], new: vec![9; 4] })]);
 
     // The same bytes read and written by two instructions are two accesses.
     bus.read(0x1000, &mut [0; 4], &READ).unwrap();
     bus.settle(&done(), None);
     bus.write(0x1000, &[8; 4], &WRITE).unwrap();
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [entry(0x1000, What::Read(vec![9; 4])), entry(0x1000, What::Write(vec![8; 4]))]);
+    assert_eq!(plain(bus.take()), [entry(0x1000, What::Read(vec![9; 4])), entry(0x1000, What::Write(vec![8; 4]))]);
 }
 
 #[test]
@@ -394,27 +419,29 @@ fn locked_operations_show_old_and_new() {
         what: What::Rmw { old: old.to_vec(), new: new.to_vec() },
         locked: true,
         implicit: false,
+        walk: false,
+        order: 0,
     };
     let mut bus = Record::new(Mock::new());
     bus.ram(0x1004, 4, &LOCKED).unwrap().unwrap().store(&[9; 4]);
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [locked([4, 5, 6, 7], [9; 4])]);
+    assert_eq!(plain(bus.take()), [locked([4, 5, 6, 7], [9; 4])]);
 
     bus.rmw(0x1004, &mut [0; 4], &mut |_, new| new.fill(7), &LOCKED).unwrap();
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [locked([9; 4], [7; 4])]);
+    assert_eq!(plain(bus.take()), [locked([9; 4], [7; 4])]);
 
     // A grant that is not used, then the way by read and write.
     assert!(bus.ram(0x1004, 4, &LOCKED).unwrap().is_some());
     bus.read(0x1004, &mut [0; 4], &Access { locked: true, ..READ_FOR_WRITE }).unwrap();
     bus.write(0x1004, &[6; 4], &Access { locked: true, ..WRITE }).unwrap();
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [locked([7; 4], [6; 4])]);
+    assert_eq!(plain(bus.take()), [locked([7; 4], [6; 4])]);
 
     // A grant that a fault made void.
     assert!(bus.ram(0x1004, 4, &LOCKED).unwrap().is_some());
     bus.settle(&Outcome::Exception(Event::gp0("")), None);
-    assert_eq!(bus.take(), []);
+    assert_eq!(plain(bus.take()), []);
 
     assert!(bus.ram(0x1004, 4, &READ).unwrap().is_none(), "what is read by host address would not be seen");
 }
@@ -434,7 +461,7 @@ fn accesses_answered_later_are_listed_once() {
     bus.read(0x1002, &mut [0; 2], &piece(READ, 4, 2)).unwrap();
     bus.settle(&done(), Some(2));
     let expected = [entry(0x1100, What::Fetch(vec![0, 1])), entry(0x1000, What::Read(vec![0, 1, 2, 3]))];
-    assert_eq!(bus.take(), expected);
+    assert_eq!(plain(bus.take()), expected);
 }
 
 #[test]
@@ -448,13 +475,13 @@ fn fetches_come_in_pieces_and_are_cut_to_the_instruction() {
     bus.settle(&Outcome::Completed(unfinished), Some(3));
     bus.fetch(0x1100, &mut [0; 15], &fetch).unwrap();
     bus.settle(&done(), Some(3));
-    assert_eq!(bus.take(), [entry(0x1100, What::Fetch(vec![0, 1, 2]))], "a repetition fetches once");
+    assert_eq!(plain(bus.take()), [entry(0x1100, What::Fetch(vec![0, 1, 2]))], "a repetition fetches once");
     bus.fetch(0x1100, &mut [0; 15], &fetch).unwrap();
     bus.settle(&Outcome::Exception(Event::pf(0, 0x110f, "")), Some(0));
-    assert_eq!(bus.take(), [], "the fetch has faulted");
+    assert_eq!(plain(bus.take()), [], "the fetch has faulted");
     let mut bus = Record::new(Mock::new());
     bus.fetch(0x1100, &mut [0; 15], &fetch).unwrap();
-    assert_eq!(bus.take(), [], "not asked for");
+    assert_eq!(plain(bus.take()), [], "not asked for");
 }
 
 #[test]
@@ -465,10 +492,10 @@ fn faults_leave_only_what_was_complete() {
     bus.read(0x1020, &mut [0; 4], &READ_FOR_WRITE).unwrap();
     let fault = Event::pf(2, 0x1800, "");
     bus.settle(&Outcome::Exception(fault), None);
-    assert_eq!(bus.take(), [entry(0x1000, What::Read(vec![0, 1, 2, 3]))]);
+    assert_eq!(plain(bus.take()), [entry(0x1000, What::Read(vec![0, 1, 2, 3]))]);
     bus.write(0x1000, &[1; 4], &WRITE).unwrap();
     bus.settle(&Outcome::Exception(Event { kind: EventKind::Trap, ..fault }), None);
-    assert_eq!(bus.take(), [entry(0x1000, What::Write(vec![1; 4]))]);
+    assert_eq!(plain(bus.take()), [entry(0x1000, What::Write(vec![1; 4]))]);
 }
 
 #[test]
@@ -491,6 +518,33 @@ fn adaptors_work_on_top_of_each_other() {
     bus.read(0x1000, &mut old, &READ_FOR_WRITE).unwrap();
     bus.write(0x1000, &[5; 4], &WRITE).unwrap();
     bus.settle(&done(), None);
-    assert_eq!(bus.take(), [entry(0x1000, What::Rmw { old: vec![0, 0xaa, 2, 3], new: vec![5; 4] })]);
+    assert_eq!(plain(bus.take()), [entry(0x1000, What::Rmw { old: vec![0, 0xaa, 2, 3], new: vec![5; 4] })]);
     assert_eq!(mock.ram, Mock::new().ram);
+}
+
+#[test]
+fn records_on_both_sides_of_paging_have_one_order() {
+    let clock = Clock::default();
+    let below = Record::new(Mock::new()).clock(clock.clone());
+    let mut above = Record::new(below).clock(clock);
+    // A walk marks an entry twice, on host memory, and the access that it serves comes after it.
+    let walk = Access { implicit: true, walk: true, ..LOCKED };
+    above.inner().read(0x1000, &mut [0; 4], &Access { implicit: true, walk: true, ..READ }).unwrap();
+    above.inner().ram(0x1000, 4, &walk).unwrap().unwrap().store(&[8; 4]);
+    above.inner().ram(0x1000, 4, &walk).unwrap().unwrap().store(&[9; 4]);
+    above.read(0x1004, &mut [0; 4], &READ).unwrap();
+    let outcome = Outcome::Exception(Event::pf(0, 0, ""));
+    above.settle(&outcome, None);
+    above.inner().settle(&outcome, None);
+    let list: Vec<_> = above.inner().take();
+    let marks = |old: [u8; 4], new: [u8; 4]| What::Rmw { old: old.to_vec(), new: new.to_vec() };
+    let what: Vec<_> = list.iter().filter(|e| e.walk).map(|e| (e.order, e.what.clone())).collect();
+    assert_eq!(
+        what,
+        [(0, What::Read(vec![0, 1, 2, 3])), (1, marks([0, 1, 2, 3], [8; 4])), (2, marks([8; 4], [9; 4])),],
+        "a fault of the instruction does not undo a walk"
+    );
+    assert_eq!(list[3].order, 3);
+    let above = above.take();
+    assert_eq!((above.len(), above[0].order), (1, 4));
 }

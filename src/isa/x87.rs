@@ -8,9 +8,9 @@ use Map::Primary;
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static ESCAPES: &[Row] = rows![
     [
-        legacy("fld", Primary, 0xd9, &[R(Md)]).digit(0).attr(attr::WAITING).x87(X87Op::Load),
-        legacy("fst", Primary, 0xd9, &[W(Md)]).digit(2).attr(attr::WAITING).x87(X87Op::Store),
-        legacy("fstp", Primary, 0xd9, &[W(Md)]).digit(3).attr(attr::WAITING).x87(X87Op::StorePop),
+        legacy("fld", Primary, 0xd9, &[R(Md)]).digit(0).attr(attr::WAITING).x87(X87Op::LoadReal),
+        legacy("fst", Primary, 0xd9, &[W(Md)]).digit(2).attr(attr::WAITING).x87(X87Op::StoreReal),
+        legacy("fstp", Primary, 0xd9, &[W(Md)]).digit(3).attr(attr::WAITING).x87(X87Op::StoreRealPop),
         legacy("fldcw", Primary, 0xd9, &[R(Mw)]).digit(5).attr(attr::WAITING).x87(X87Op::LoadControl),
         legacy("fnstcw", Primary, 0xd9, &[W(Mw)]).digit(7).x87(X87Op::StoreControl),
         legacy("fld", Primary, 0xd9, &[R(STi)]).digit(0).attr(attr::WAITING).x87(X87Op::LoadSt),
@@ -29,10 +29,10 @@ pub(super) static ESCAPES: &[Row] = rows![
         legacy("fstp", Primary, 0xdb, &[W(Mt)]).digit(7).attr(attr::WAITING).x87(X87Op::StorePop),
         legacy("fnclex", Primary, 0xdb, &[]).digit(4).rm(2).x87(X87Op::Clear),
         legacy("fninit", Primary, 0xdb, &[]).digit(4).rm(3).x87(X87Op::Init),
-        legacy("fld", Primary, 0xdd, &[R(Mq)]).digit(0).attr(attr::WAITING).x87(X87Op::Load),
+        legacy("fld", Primary, 0xdd, &[R(Mq)]).digit(0).attr(attr::WAITING).x87(X87Op::LoadReal),
         legacy("fisttp", Primary, 0xdd, &[W(Mq)]).digit(1).attr(attr::WAITING).x87(X87Op::StorePop).and(Feature::Sse3),
-        legacy("fst", Primary, 0xdd, &[W(Mq)]).digit(2).attr(attr::WAITING).x87(X87Op::Store),
-        legacy("fstp", Primary, 0xdd, &[W(Mq)]).digit(3).attr(attr::WAITING).x87(X87Op::StorePop),
+        legacy("fst", Primary, 0xdd, &[W(Mq)]).digit(2).attr(attr::WAITING).x87(X87Op::StoreReal),
+        legacy("fstp", Primary, 0xdd, &[W(Mq)]).digit(3).attr(attr::WAITING).x87(X87Op::StoreRealPop),
         legacy("fnstsw", Primary, 0xdd, &[W(Mw)]).digit(7).x87(X87Op::StoreStatus),
         legacy("fst", Primary, 0xdd, &[W(STi)]).digit(2).attr(attr::WAITING).x87(X87Op::StoreSt),
         legacy("fstp", Primary, 0xdd, &[W(STi)]).digit(3).attr(attr::WAITING).x87(X87Op::StoreSt),

@@ -234,6 +234,11 @@ impl Profile {
         given.or_else(|| XsaveArea::of(component, supported, self.vendor))
     }
 
+    /// Bits of a physical address (MAXPHYADDR): bits 7:0 of CPUID.80000008H:EAX.
+    pub fn physical_bits(&self) -> u8 {
+        self.leaf(0x8000_0008, 0).eax as u8
+    }
+
     /// The leaf as it was given.
     fn leaf(&self, leaf: u32, subleaf: u32) -> CpuidResult {
         match &self.leaves {

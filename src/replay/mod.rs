@@ -10,11 +10,13 @@ mod rewrite;
 mod run;
 mod x87;
 
+pub(crate) use x87::{exact_real, real_stored};
+
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Zmm};
-use crate::decode::Insn;
+use crate::decode::{Insn, SlotKind};
 use crate::event::Unsupported;
 use crate::isa::row::attr;
 use crate::isa::{Feature, Row};
@@ -65,7 +67,12 @@ impl Replayer {
 
     /// The instruction's stub: the one the decode cache holds, one of the cache, or a new one.
     #[inline(always)]
-    fn stub(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) -> Result<StubRef, Unsupported> {
+    pub(crate) fn stub(
+        &mut self,
+        insn: &Insn,
+        held: &mut Option<StubRef>,
+        profile: &Profile,
+    ) -> Result<StubRef, Unsupported> {
         if let (Some(stub), Some(stubs)) = (*held, &self.stubs)
             && stubs.is_current(stub)
         {
@@ -90,6 +97,12 @@ impl Replayer {
             rewrite::verify(insn, &rewritten, verify)?;
             recipe::recipe(insn, &rewritten, host).map_err(stub_error)
         })
+    }
+
+    /// The local operand of the next stub.
+    #[inline(always)]
+    pub(crate) fn operand(&mut self) -> &mut [u8; 64] {
+        &mut self.scratch.1.0
     }
 
     /// Calls a stub on the guest's state and the local operand.
@@ -165,18 +178,25 @@ pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -
     Ok(())
 }
 
-/// Marks the components that an instruction on vector registers of `bytes` has changed.
+/// The components that writing a vector register changes. VEX and EVEX clear the rest of it.
 #[inline]
-fn mark_dirty(cpu: &mut Cpu, reg: u8, bytes: usize) {
-    cpu.dirty |= if reg >= 16 {
-        component::HI16_ZMM
-    } else if bytes > 32 {
-        component::SSE | component::AVX | component::ZMM_HI256
-    } else if bytes > 16 {
-        component::SSE | component::AVX
-    } else {
-        component::SSE
-    };
+fn vector_components(reg: u8, legacy: bool) -> u64 {
+    match (reg, legacy) {
+        (16.., _) => component::HI16_ZMM,
+        (_, true) => component::SSE,
+        (_, false) => component::SSE | component::AVX | component::ZMM_HI256,
+    }
+}
+
+/// The components of the destination of a vector or opmask instruction.
+pub(crate) fn components(insn: &Insn) -> u32 {
+    let slot = insn.slots[0];
+    (match slot.kind {
+        _ if !insn.uses(0).writes() => 0,
+        SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
+        SlotKind::Mask => component::OPMASK,
+        _ => 0,
+    }) as u32
 }
 
 /// A vector register's first `len` bytes.

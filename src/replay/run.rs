@@ -1,6 +1,6 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::{Replayer, mark_dirty, need_state, vector};
+use super::{Replayer, components, need_state, vector};
 use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
@@ -13,7 +13,7 @@ use crate::integer::{self, next_rip};
 use crate::isa::Feature;
 use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
 use crate::profile::{Profile, Vendor};
-use encore86_stubs::StubRef;
+use encore86_stubs::{Exit, StubRef};
 
 /// Exception flags that are found before the computation: IE, DE, ZE.
 const PRE_COMPUTATION: u32 = 7;
@@ -54,12 +54,12 @@ impl Replayer {
         match shape {
             Shape::Plain if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, mem.vmm, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
             Shape::Plain => self.plain(cpu, insn, mem, profile, held)?,
             Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
-                self.execute(cpu, insn, mem.vmm, stub)?;
+                self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
             Shape::Compress | Shape::Expand | Shape::SignMask => {
                 let stub = self.stub(insn, held, profile)?;
@@ -95,49 +95,17 @@ impl Replayer {
             Err(event) if size == 64 && uses.writes() => return Err(refused_store(cpu, insn, mem, profile, event)),
             Err(event) => return Err(event.into()),
         };
-        self.whole(cpu, insn, mem, linear, profile, held)
-    }
-
-    /// The whole memory operand at `linear`, which has been checked.
-    ///
-    /// # Errors
-    /// As for [`Replayer::replay`].
-    #[inline(always)]
-    pub(crate) fn whole<V: Vmm + ?Sized>(
-        &mut self,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        mem: &mut Mem<'_, V>,
-        linear: u64,
-        profile: &Profile,
-        held: &mut Option<StubRef>,
-    ) -> Result<(), Halt> {
         let stub = self.stub(insn, held, profile)?;
-        let size = insn.slots[insn.mem as usize].size;
-        let uses = insn.row.operands[insn.mem as usize].uses;
+        let size = size.min(64) as usize;
         if uses.reads() {
-            let access = mem.access(AccessKind::Read, size);
-            let operand = &mut self.scratch.1.0;
-            // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
-            // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
-            match size {
-                16 if insn.row.is(attr::LOW_HALF) => {
-                    mem.read_last(linear, &mut operand[..8], &mem.access(AccessKind::Read, 8))?;
-                }
-                16 => mem.read_last(linear, &mut operand[..16], &access)?,
-                _ => mem.read_last(linear, &mut operand[..usize::from(size).min(64)], &access)?,
-            }
+            let size = if insn.row.is(attr::LOW_HALF) && size == 16 { 8 } else { size };
+            let access = mem.access(AccessKind::Read, size as u16);
+            mem.read_last(linear, &mut self.scratch.1.0[..size], &access)?;
         }
-        self.execute(cpu, insn, mem.vmm, stub)?;
+        self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
         if uses.writes() {
-            let access = mem.access(AccessKind::Write, size);
-            let operand = &self.scratch.1.0;
-            match size {
-                64 => mem.write_last(linear, &operand[..], &access)?,
-                32 => mem.write_last(linear, &operand[..32], &access)?,
-                16 => mem.write_last(linear, &operand[..16], &access)?,
-                _ => mem.write_last(linear, &operand[..usize::from(size).min(64)], &access)?,
-            }
+            let access = mem.access(AccessKind::Write, size as u16);
+            mem.write_last(linear, &self.scratch.1.0[..size], &access)?;
         }
         Ok(())
     }
@@ -170,7 +138,7 @@ impl Replayer {
             check_alignment(linear, insn.slots[at].size)?;
         }
         if uses.writes() {
-            self.execute(cpu, insn, mem.vmm, stub)?;
+            self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             for place in places.to_probe() {
                 let linear = element_address(cpu, insn, place, active.width, intent)?;
                 mem.probe(linear, active.width, &access)?;
@@ -191,63 +159,103 @@ impl Replayer {
             let linear = element_address(cpu, insn, place, active.width, intent)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
-        self.execute(cpu, insn, mem.vmm, stub)
+        self.execute(cpu, insn, mem.vmm, stub, components(insn))
     }
 
-    /// Calls the stub and commits flags; the stub has stored the registers.
-    #[inline]
-    fn execute<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, insn: &Insn, vmm: &mut V, stub: StubRef) -> Result<(), Halt> {
+    /// Calls the stub and commits flags; the stub has stored the registers, which lie in the components `dirty`.
+    #[inline(always)]
+    pub(crate) fn execute<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        dirty: u32,
+    ) -> Result<(), Halt> {
         if insn.row.is(attr::MXCSR) {
-            return self.execute_float(cpu, insn, vmm, stub);
+            return self.execute_float(cpu, insn, vmm, stub, dirty);
         }
         let exit = self.call(stub, cpu, vmm)?;
         let written = u64::from(insn.row.flags.written);
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        destination_dirty(cpu, insn);
+        cpu.dirty |= u64::from(dirty);
         Ok(())
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
+    #[inline(always)]
     fn execute_float<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
         vmm: &mut V,
         stub: StubRef,
+        dirty: u32,
     ) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
-        let run = mxcsr & CONTROL | ALL_MASKED;
-        let mut tiny = false;
-        let exit = if unmasked & UE == 0 {
-            self.scratch.0.mxcsr_run = run;
+        let (exit, tiny) = if unmasked & UE == 0 {
+            self.scratch.0.mxcsr_run = mxcsr & CONTROL | ALL_MASKED;
             self.scratch.0.mxcsr_fatal = unmasked;
-            self.call(stub, cpu, vmm)?
+            (self.call(stub, cpu, vmm)?, false)
         } else {
-            // FTZ acts only while underflow is masked. A tiny exact result faults although the masked run does not flag
-            // it: a trial with FTZ on shows it.
-            self.scratch.0.mxcsr_run = run | FTZ;
-            self.scratch.0.mxcsr_fatal = 0x3f;
-            let trial = self.call(stub, cpu, vmm)?;
-            if !trial.is_fault() {
-                trial
-            } else {
-                let slot = insn.slots[0];
-                let saved = *vector(cpu, slot.reg);
-                self.scratch.0.mxcsr_run = run & !FTZ;
-                self.scratch.0.mxcsr_fatal = unmasked;
-                let exit = self.call(stub, cpu, vmm)?;
-                tiny = trial.mxcsr_flags() & UE != 0;
-                if tiny && slot.kind == SlotKind::Vector {
-                    cpu.vector.zmm[slot.reg as usize & 31] = saved;
-                }
-                exit
-            }
+            self.run_twice(cpu, insn, vmm, stub, unmasked)?
         };
-        let mut raised = exit.mxcsr_flags() | if tiny { UE } else { 0 };
+        let raised = exit.mxcsr_flags();
+        if tiny || raised & (OE | UE | unmasked) != 0 {
+            self.raise(cpu, insn, raised | if tiny { UE } else { 0 }, unmasked, exit.is_fault() || tiny)?;
+        } else {
+            cpu.vector.mxcsr |= raised;
+        }
+        let written = u64::from(insn.row.flags.written);
+        if written != 0 {
+            cpu.merge_flags(written, exit.rflags());
+        }
+        cpu.dirty |= u64::from(dirty) | component::SSE;
+        Ok(())
+    }
+
+    /// With underflow unmasked: FTZ acts only while it is masked, and a tiny exact result faults although the masked run
+    /// does not flag it. A trial with FTZ on shows it; says so, and leaves the destination as it was.
+    #[cold]
+    #[inline(never)]
+    fn run_twice<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        unmasked: u32,
+    ) -> Result<(Exit, bool), Halt> {
+        let run = cpu.vector.mxcsr & CONTROL | ALL_MASKED;
+        self.scratch.0.mxcsr_run = run | FTZ;
+        self.scratch.0.mxcsr_fatal = 0x3f;
+        let trial = self.call(stub, cpu, vmm)?;
+        if !trial.is_fault() {
+            return Ok((trial, false));
+        }
+        let slot = insn.slots[0];
+        let saved = *vector(cpu, slot.reg);
+        self.scratch.0.mxcsr_run = run & !FTZ;
+        self.scratch.0.mxcsr_fatal = unmasked;
+        let exit = self.call(stub, cpu, vmm)?;
+        let tiny = trial.mxcsr_flags() & UE != 0;
+        if tiny && slot.kind == SlotKind::Vector {
+            cpu.vector.zmm[slot.reg as usize & 31] = saved;
+        }
+        Ok((exit, tiny))
+    }
+
+    /// Makes the flags sticky that the instruction raised.
+    ///
+    /// # Errors
+    /// #XM, or #UD with CR4.OSXMMEXCPT clear, if one of them is `fatal`.
+    #[cold]
+    #[inline(never)]
+    fn raise(&mut self, cpu: &mut Cpu, insn: &Insn, mut raised: u32, unmasked: u32, fatal: bool) -> Result<(), Halt> {
         let extreme = raised & (OE | UE);
         if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
             raised &= !PE;
@@ -255,29 +263,14 @@ impl Replayer {
         let before = raised & unmasked & PRE_COMPUTATION != 0;
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
-        if exit.is_fault() || tiny {
-            return Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
-                Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
-            } else {
-                Event::xm("an unmasked SIMD floating-point exception").into()
-            });
+        if !fatal {
+            return Ok(());
         }
-        let written = u64::from(insn.row.flags.written);
-        if written != 0 {
-            cpu.merge_flags(written, exit.rflags());
-        }
-        destination_dirty(cpu, insn);
-        Ok(())
-    }
-}
-
-#[inline]
-fn destination_dirty(cpu: &mut Cpu, insn: &Insn) {
-    let slot = insn.slots[0];
-    match slot.kind {
-        SlotKind::Vector => mark_dirty(cpu, slot.reg, usize::from(insn.vl)),
-        SlotKind::Mask => cpu.dirty |= component::OPMASK,
-        _ => {}
+        Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
+            Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
+        } else {
+            Event::xm("an unmasked SIMD floating-point exception").into()
+        })
     }
 }
 
@@ -294,7 +287,7 @@ fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
 fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &Profile) -> Result<u64, Event> {
     let offset = address::effective(cpu, insn);
     match address::linear(cpu, insn.seg, offset, size, intent) {
-        Ok(at) if at & (size - 1) == 0 || insn.row.class == Class::Free && !cpu.word().alignment_check => Ok(at),
+        Ok(at) if at & (size - 1) == 0 || insn.row.class == Class::Free && !cpu.word().alignment_check() => Ok(at),
         linear => misaligned(cpu, insn, size, profile, linear),
     }
 }

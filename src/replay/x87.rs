@@ -7,6 +7,7 @@
 use super::Replayer;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
+use crate::alu::real;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RAX;
@@ -61,7 +62,7 @@ impl Replayer {
                 cpu.gpr[RAX] = cpu.gpr[RAX] & !0xffff | u64::from(cpu.x87.fsw);
             }
             X87Op::StoreStatus => write(cpu, insn, mem, &cpu.x87.fsw.to_le_bytes())?,
-            X87Op::Load => self.load(cpu, insn, mem, profile, held)?,
+            X87Op::Load | X87Op::LoadReal => self.load(cpu, insn, mem, profile, held)?,
             X87Op::Const => self.constant(cpu, insn, mem, profile, held)?,
             X87Op::LoadSt => {
                 let value = cpu.x87.st(insn.rm as usize & 7);
@@ -74,12 +75,10 @@ impl Replayer {
                 }
             }
             X87Op::StoreSt => store_register(&mut cpu.x87, insn),
-            X87Op::Store => self.store(cpu, insn, mem, profile, held, false)?,
-            X87Op::StorePop => self.store(cpu, insn, mem, profile, held, true)?,
+            X87Op::Store | X87Op::StoreReal => self.store(cpu, insn, mem, profile, held, false)?,
+            X87Op::StorePop | X87Op::StoreRealPop => self.store(cpu, insn, mem, profile, held, true)?,
         }
-        pointers(op, cpu, insn, profile);
-        cpu.dirty |= component::X87;
-        cpu.rip = next_rip(cpu, insn);
+        retire(op, cpu, insn, profile);
         Ok(())
     }
 
@@ -130,10 +129,48 @@ impl Replayer {
         let size = usize::from(insn.slots[0].size);
         let mut buf = [0; 10];
         read(cpu, insn, mem, &mut buf[..size])?;
+        self.loaded(cpu, insn, mem.vmm, profile, held, buf)
+    }
+
+    /// Pushes what `buf`, read from memory, means.
+    fn loaded(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut dyn Vmm,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+        buf: [u8; 10],
+    ) -> Result<(), Halt> {
         self.scratch.1.0[..10].copy_from_slice(&buf);
-        let status = self.run(cpu, insn, mem.vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
+        let status = self.run(cpu, insn, vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
         let value = self.result();
         push(&mut cpu.x87, value, status & (IE | DE), profile.vendor());
+        Ok(())
+    }
+
+    /// The rest of FLD, once the real has been read: moves RIP past it.
+    ///
+    /// # Errors
+    /// `Unsupported` where no stub can be run; the x87 state is unchanged.
+    pub(crate) fn load_real(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut dyn Vmm,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+        bits: u64,
+    ) -> Result<(), Halt> {
+        match real::widen(bits, insn.slots[0].size) {
+            Some(value) => push(&mut cpu.x87, value, 0, profile.vendor()),
+            None => {
+                let mut buf = [0; 10];
+                buf[..8].copy_from_slice(&bits.to_le_bytes());
+                self.loaded(cpu, insn, vmm, profile, held, buf)?;
+            }
+        }
+        retire(X87Op::LoadReal, cpu, insn, profile);
         Ok(())
     }
 
@@ -195,6 +232,31 @@ impl Replayer {
         cpu.x87.update_summary();
         Ok(())
     }
+}
+
+/// The real that FST and FSTP store, where ST(0) is one exactly and no exception is possible.
+#[inline]
+pub(crate) fn exact_real(cpu: &Cpu, insn: &Insn) -> Option<u64> {
+    real::narrow(cpu.x87.st(0)?, insn.slots[0].size)
+}
+
+/// The rest of FST and FSTP once [`exact_real`] has been stored.
+#[inline]
+pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
+    cpu.x87.fsw &= !C1;
+    if op == X87Op::StoreRealPop {
+        pop(&mut cpu.x87);
+    }
+    cpu.x87.update_summary();
+    retire(op, cpu, insn, profile);
+}
+
+/// What follows every x87 instruction.
+#[inline]
+fn retire(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
+    pointers(op, cpu, insn, profile);
+    cpu.dirty |= component::X87;
+    cpu.rip = next_rip(cpu, insn);
 }
 
 /// Pushes a result, unless an unmasked exception keeps it from the stack; overflow of the stack counts first. AMD's

@@ -4,7 +4,10 @@ use encore86::bus::Modify;
 use encore86::cpu::segment::Segment;
 use encore86::host::HostRam;
 use encore86::introspect::{Preview, Verdict};
-use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, decode};
+use encore86::paging::{Limits, Paging};
+use encore86::{
+    Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, Vendor, Vmm, decode,
+};
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -251,26 +254,73 @@ pub fn step_does_not_panic(
         let n = code.len().min(15);
         bytes[..n].copy_from_slice(&code[..n]);
     }
-    let mut vmm = Hostile { choices, code: bytes, ram };
     engine.abandon();
+    if choices.one_in(3) {
+        let limits = any_paging(&mut choices, &mut cpu);
+        let mut vmm = Paging::new(Hostile { choices, code: bytes, ram }, limits);
+        let step = |engine: &mut Engine, cpu: &mut Cpu| {
+            // Where the PDPTEs cannot be read, nothing is changed.
+            let _ = vmm.load(cpu);
+            match any_verdict(&mut vmm.inner().choices) {
+                Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
+                None => engine.step(cpu, &mut vmm),
+            }
+        };
+        return steps(engine, &mut cpu, step, ended);
+    }
+    let mut vmm = Hostile { choices, code: bytes, ram };
+    let step = |engine: &mut Engine, cpu: &mut Cpu| match any_verdict(&mut vmm.choices) {
+        Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
+        None => engine.step(cpu, &mut vmm),
+    };
+    steps(engine, &mut cpu, step, ended);
+}
+
+/// A filter's verdict now and then.
+fn any_verdict(c: &mut Choices<'_>) -> Option<Verdict> {
+    match c.u8() {
+        0..12 => Some(Verdict::Skip),
+        12..24 => Some(Verdict::Refuse),
+        24..48 => Some(Verdict::Allow),
+        _ => None,
+    }
+}
+
+fn step_under<V: Vmm>(verdict: Verdict, engine: &mut Engine, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    engine.step_filtered(cpu, vmm, &mut |_: &Cpu, preview: &Preview<'_>| {
+        assert!(preview.accesses.len() <= 1024, "{}", preview.insn);
+        preview.touches(&(0..1));
+        verdict
+    })
+}
+
+/// Paging of any kind, and the processor's limits.
+fn any_paging(c: &mut Choices<'_>, cpu: &mut Cpu) -> Limits {
+    cpu.update(|s| {
+        s.cr0 |= 1 << 31;
+        s.cr3 = c.number();
+        s.cr4 ^= c.u64() & 0x11ff_ffff;
+        s.efer ^= c.u64() & 0x800;
+        (s.pkru, s.pkrs) = (c.u64() as u32, c.u64() as u32);
+    });
+    Limits {
+        maxphyaddr: c.u8(),
+        pse36: c.one_in(2),
+        pat: c.one_in(2),
+        gigabyte_pages: c.one_in(2),
+        vendor: if c.one_in(2) { Vendor::Amd } else { Vendor::Intel },
+    }
+}
+
+fn steps(
+    engine: &mut Engine,
+    cpu: &mut Cpu,
+    mut step: impl FnMut(&mut Engine, &mut Cpu) -> Outcome,
+    ended: &mut [usize; 5],
+) {
     for _ in 0..6 {
         let open = engine.has_open_journal();
-        // A filter now and then, whose verdict is as random as all else.
-        let outcome = match vmm.choices.u8() {
-            0..48 => {
-                let verdict = match vmm.choices.u8() % 4 {
-                    0 => Verdict::Skip,
-                    1 => Verdict::Refuse,
-                    _ => Verdict::Allow,
-                };
-                engine.step_filtered(&mut cpu, &mut vmm, &mut |_: &Cpu, preview: &Preview<'_>| {
-                    assert!(preview.accesses.len() <= 1024, "{}", preview.insn);
-                    preview.touches(&(0..1));
-                    verdict
-                })
-            }
-            _ => engine.step(&mut cpu, &mut vmm),
-        };
+        let outcome = step(engine, cpu);
         ended[match outcome {
             Outcome::Completed(_) => 0,
             Outcome::Exception(_) => 1,

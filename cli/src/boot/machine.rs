@@ -8,11 +8,12 @@
 //! | 0xD00020F4, 4 bytes | 0xF4 | exit port |
 //! | 0xE0000000, 3 MiB | | framebuffer |
 //!
-//! Linear addresses are physical ones. An access that is not wholly in one of these places ends the boot.
+//! Its processor walks page tables if paging is on. An access that is not wholly in one of these places ends the boot.
 
 use super::devices::{Device, Exit, Framebuffer, Registers, Serial};
 use super::memory::Ram;
 use encore86::host::HostRam;
+use encore86::paging::Paging;
 use encore86::{Access, Bus, Platform, Stop};
 use encore86_asm::gallery;
 use std::fmt;
@@ -143,6 +144,12 @@ impl Machine {
         })
     }
 
+    /// The RAM.
+    #[cfg(feature = "kvm")]
+    pub fn guest_ram(&self) -> &Ram {
+        &self.ram
+    }
+
     /// What reached devices since the last call.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
@@ -151,14 +158,6 @@ impl Machine {
     /// The access that ended the last step, if one did.
     pub fn stray(&self) -> Option<Stray> {
         self.stray
-    }
-
-    /// Up to 15 instruction bytes at `at`, without a fetch.
-    pub fn code(&mut self, at: u64) -> ([u8; 15], usize) {
-        let mut bytes = [0; 15];
-        let count = self.ram.size().saturating_sub(at).min(15) as usize;
-        let there = self.ram.load(at, &mut bytes[..count]);
-        (bytes, if there { count } else { 0 })
     }
 
     /// The device that holds all of `len` bytes at `at`, by name.
@@ -199,43 +198,63 @@ impl Machine {
     }
 }
 
-impl Bus for Machine {
-    fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], _access: &Access) -> Result<usize, Stop> {
-        let count = self.ram.size().saturating_sub(linear).min(15) as usize;
-        if count == 0 {
-            return Err(self.strayed(Does::Fetch, linear, 1));
+/// Up to 15 instruction bytes at a linear address, without a fetch: those that are in RAM.
+pub fn code(memory: &mut Paging<Machine>, linear: u64) -> ([u8; 15], usize) {
+    let mut bytes = [0; 15];
+    let mut count = 0;
+    while count < bytes.len() {
+        let at = linear.wrapping_add(count as u64);
+        let Some(at) = physical(memory, at) else { break };
+        if !memory.inner().ram.load(at, &mut bytes[count..=count]) {
+            break;
         }
-        self.ram.load(linear, &mut buf[..count]);
+        count += 1;
+    }
+    (bytes, count)
+}
+
+/// Where a linear address is, if it is anywhere.
+pub fn physical(memory: &mut Paging<Machine>, linear: u64) -> Option<u64> {
+    memory.look_up(linear).ok().map(|page| page.physical | linear & 0xfff)
+}
+
+impl Bus for Machine {
+    fn fetch(&mut self, at: u64, buf: &mut [u8; 15], _access: &Access) -> Result<usize, Stop> {
+        let count = self.ram.size().saturating_sub(at).min(15) as usize;
+        if count == 0 {
+            return Err(self.strayed(Does::Fetch, at, 1));
+        }
+        self.ram.load(at, &mut buf[..count]);
         Ok(count)
     }
 
-    fn read(&mut self, linear: u64, buf: &mut [u8], _access: &Access) -> Result<(), Stop> {
-        if self.ram.load(linear, buf) || self.read_device(&MEMORY, linear, buf).is_some() {
+    fn read(&mut self, at: u64, buf: &mut [u8], _access: &Access) -> Result<(), Stop> {
+        if self.ram.load(at, buf) || self.read_device(&MEMORY, at, buf).is_some() {
             return Ok(());
         }
-        Err(self.strayed(Does::Read, linear, buf.len()))
+        Err(self.strayed(Does::Read, at, buf.len()))
     }
 
-    fn write(&mut self, linear: u64, buf: &[u8], _access: &Access) -> Result<(), Stop> {
-        if self.ram.store(linear, buf) || self.write_device(&MEMORY, linear, buf).is_some() {
+    fn write(&mut self, at: u64, buf: &[u8], _access: &Access) -> Result<(), Stop> {
+        if self.ram.store(at, buf) || self.write_device(&MEMORY, at, buf).is_some() {
             return Ok(());
         }
-        Err(self.strayed(Does::Write, linear, buf.len()))
+        Err(self.strayed(Does::Write, at, buf.len()))
     }
 
-    fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
-        if self.ram.grant(linear, len).is_some() || window(&MEMORY, linear, len).is_some() {
+    fn probe(&mut self, at: u64, len: usize, access: &Access) -> Result<(), Stop> {
+        if self.ram.grant(at, len).is_some() || window(&MEMORY, at, len).is_some() {
             return Ok(());
         }
-        Err(self.strayed(if access.writes() { Does::Write } else { Does::Read }, linear, len))
+        Err(self.strayed(if access.writes() { Does::Write } else { Does::Read }, at, len))
     }
 
-    fn ram(&mut self, linear: u64, len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
-        Ok(self.ram.grant(linear, len))
+    fn ram(&mut self, at: u64, len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(self.ram.grant(at, len))
     }
 
-    fn takes_blocks(&mut self, linear: u64, len: usize, _access: &Access) -> bool {
-        self.ram.grant(linear, len).is_some()
+    fn takes_blocks(&mut self, at: u64, len: usize, _access: &Access) -> bool {
+        self.ram.grant(at, len).is_some()
     }
 }
 

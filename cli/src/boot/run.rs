@@ -3,12 +3,13 @@
 use super::args::Guest;
 use super::console::Console;
 use super::error::{Error, Place, What};
-use super::machine::Machine;
+use super::machine::{Machine, code};
 use super::start::linear_rip;
 use super::table::Table;
 use encore86::cpu::registers::rflags;
 use encore86::cpu::segment::Seg;
-use encore86::{Cpu, Engine, Insn, Mode, Outcome, Vmm, decode};
+use encore86::paging::Paging;
+use encore86::{Cpu, Engine, Insn, Mode, Outcome, Stop, Vmm, decode};
 use std::time::Instant;
 
 /// The machine as the engine sees it: itself, or under something that looks on.
@@ -17,8 +18,12 @@ pub trait Board {
     type Vmm: Vmm;
     /// What the engine is given.
     fn vmm(&mut self) -> &mut Self::Vmm;
+    /// The machine behind its page tables.
+    fn memory(&mut self) -> &mut Paging<Machine>;
     /// The machine.
-    fn machine(&mut self) -> &mut Machine;
+    fn machine(&mut self) -> &mut Machine {
+        self.memory().inner()
+    }
     /// Called after each step, with the instruction if it decodes, and the RIP that it had.
     ///
     /// # Errors
@@ -26,14 +31,14 @@ pub trait Board {
     fn stepped(&mut self, rip: u64, insn: Option<&Insn>, outcome: &Outcome) -> Result<(), Error>;
 }
 
-impl Board for Machine {
-    type Vmm = Machine;
+impl Board for Paging<Machine> {
+    type Vmm = Paging<Machine>;
 
-    fn vmm(&mut self) -> &mut Machine {
+    fn vmm(&mut self) -> &mut Paging<Machine> {
         self
     }
 
-    fn machine(&mut self) -> &mut Machine {
+    fn memory(&mut self) -> &mut Paging<Machine> {
         self
     }
 
@@ -79,19 +84,24 @@ pub fn run(
         let here = Here::new(&processor.cpu);
         let end = |what, engine: &_, machine: &mut _| Err(Error::Guest(what, here.place(engine, machine).into()));
         if limit == Some(instructions) {
-            return end(What::Limit(instructions), &processor.engine, board.machine());
+            return end(What::Limit(instructions), &processor.engine, board.memory());
         }
 
         let begun = Instant::now();
-        let outcome = processor.engine.step(&mut processor.cpu, board.vmm());
+        let outcome = match board.memory().load(&processor.cpu) {
+            Ok(()) => processor.engine.step(&mut processor.cpu, board.vmm()),
+            Err(Stop::Fault(event)) => Outcome::Exception(event),
+            Err(Stop::Caller(code)) => Outcome::Stopped(code),
+            Err(stop) => return end(What::Unexpected(format!("{stop:?}")), &processor.engine, board.memory()),
+        };
         let time = begun.elapsed();
 
         let Outcome::Completed(retired) = outcome else {
             // Which instruction the engine decoded last says nothing about one that it could not fetch.
-            let insn = here.insn(&processor.engine, board.machine());
+            let insn = here.insn(&processor.engine, board.memory());
             board.stepped(here.rip, insn.as_ref(), &outcome)?;
             let what = failure(outcome, board.machine());
-            return end(what, &processor.engine, board.machine());
+            return end(what, &processor.engine, board.memory());
         };
         board.stepped(here.rip, processor.engine.last(), &outcome)?;
         let machine = board.machine();
@@ -110,14 +120,14 @@ pub fn run(
             Some(0) => return Ok(End::Exit),
             Some(code) => {
                 let failed = if guest.is_gallery() { machine.registers.failed() } else { 0 };
-                return end(What::Exit { code, failed }, &processor.engine, machine);
+                return end(What::Exit { code, failed }, &processor.engine, board.memory());
             }
         }
         if retired.hlt {
             if processor.cpu.rflags() & rflags::IF != 0 {
-                return end(What::Sleeps, &processor.engine, machine);
+                return end(What::Sleeps, &processor.engine, board.memory());
             }
-            return Ok(End::Halt(here.place(&processor.engine, machine)));
+            return Ok(End::Halt(here.place(&processor.engine, board.memory())));
         }
         if instructions % SHOW_EVERY == 0 && !guest.is_gallery() {
             console.instructions(instructions);
@@ -126,7 +136,7 @@ pub fn run(
 }
 
 /// What to say about a step that did not complete.
-fn failure(outcome: Outcome, machine: &Machine) -> What {
+pub fn failure(outcome: Outcome, machine: &Machine) -> What {
     match (outcome, machine.stray()) {
         (Outcome::Exception(event), _) => What::Exception(event),
         (Outcome::Shutdown, _) => What::Shutdown,
@@ -137,7 +147,7 @@ fn failure(outcome: Outcome, machine: &Machine) -> What {
 }
 
 /// Where an instruction is, kept from before its step.
-struct Here {
+pub struct Here {
     rip: u64,
     cs_base: u64,
     linear: u64,
@@ -149,14 +159,21 @@ impl Here {
         Here { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, linear: linear_rip(cpu), mode: cpu.mode() }
     }
 
-    fn insn(&self, engine: &Engine, machine: &mut Machine) -> Option<Insn> {
-        let (bytes, count) = machine.code(self.linear);
+    fn insn(&self, engine: &Engine, memory: &mut Paging<Machine>) -> Option<Insn> {
+        let (bytes, count) = code(memory, self.linear);
         decode(&bytes[..count], self.mode, engine.profile()).ok()
     }
 
-    fn place(&self, engine: &Engine, machine: &mut Machine) -> Place {
-        let (bytes, count) = machine.code(self.linear);
-        let insn = self.insn(engine, machine);
+    /// In 64-bit mode.
+    #[cfg(feature = "kvm")]
+    pub fn long(rip: u64) -> Here {
+        Here { rip, cs_base: 0, linear: rip, mode: Mode::Long64 }
+    }
+
+    /// For a message.
+    pub fn place(&self, engine: &Engine, memory: &mut Paging<Machine>) -> Place {
+        let (bytes, count) = code(memory, self.linear);
+        let insn = self.insn(engine, memory);
         let length = insn.map_or(count, |insn| insn.length());
         Place {
             rip: self.rip,

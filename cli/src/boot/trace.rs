@@ -1,10 +1,11 @@
 //! Every access of every instruction, as JSON Lines: the machine under the library's recorder.
 
 use super::error::Error;
-use super::machine::Machine;
+use super::machine::{Machine, physical};
 use super::run::Board;
 use crate::number::{Bytes, Number};
 use encore86::introspect::{Record, Recorded, What};
+use encore86::paging::Paging;
 use encore86::{Insn, Outcome};
 use serde::Serialize;
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The machine, with a file that is told of its accesses.
 pub struct Traced {
-    record: Record<Machine>,
+    record: Record<Paging<Machine>>,
     out: BufWriter<File>,
     path: PathBuf,
     steps: u64,
@@ -49,9 +50,9 @@ impl Traced {
     ///
     /// # Errors
     /// If it can't be created.
-    pub fn new(machine: Machine, path: &Path, fetches: bool) -> Result<Traced, Error> {
+    pub fn new(memory: Paging<Machine>, path: &Path, fetches: bool) -> Result<Traced, Error> {
         let file = File::create(path).map_err(|error| Error::Output(path.into(), error))?;
-        let record = Record::new(machine).fetches(fetches);
+        let record = Record::new(memory).fetches(fetches);
         Ok(Traced { record, out: BufWriter::with_capacity(1 << 16, file), path: path.into(), steps: 0 })
     }
 
@@ -75,13 +76,15 @@ impl Traced {
         };
         let len = bytes.len();
         let (hex, old) = if new.is_some() { (None, Some(Bytes(bytes))) } else { (Some(Bytes(bytes)), None) };
+        let at = if is_port { Some(access.at) } else { physical(self.record.inner(), access.at) };
+        let device = at.and_then(|at| self.record.inner().inner().device_at(at, len, is_port));
         let line = Line {
             step: self.steps,
             rip: Number(rip),
             text,
             kind,
             address: Number(access.at),
-            place: self.record.inner().device_at(access.at, len, is_port).unwrap_or("ram"),
+            place: device.unwrap_or("ram"),
             len,
             hex,
             old,
@@ -94,13 +97,13 @@ impl Traced {
 }
 
 impl Board for Traced {
-    type Vmm = Record<Machine>;
+    type Vmm = Record<Paging<Machine>>;
 
-    fn vmm(&mut self) -> &mut Record<Machine> {
+    fn vmm(&mut self) -> &mut Record<Paging<Machine>> {
         &mut self.record
     }
 
-    fn machine(&mut self) -> &mut Machine {
+    fn memory(&mut self) -> &mut Paging<Machine> {
         self.record.inner()
     }
 

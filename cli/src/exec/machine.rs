@@ -1,9 +1,12 @@
 //! The platform of a case: its memory, ports, model-specific registers, and a clock that repeats.
 
+use super::layers::Layer;
+
 use super::memory::Memory;
-use encore86::bus::CacheOp;
+use encore86::bus::{CacheOp, Modify};
 use encore86::host::HostRam;
-use encore86::{Access, AccessKind, Bus, Event, Platform, Stop};
+use encore86::introspect::{Clock, Record, Recorded, What};
+use encore86::{Access, AccessKind, Bus, Cpu, Event, Platform, Stop};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -15,10 +18,15 @@ mod error {
     pub const SHADOW_STACK: u32 = 1 << 6;
 }
 
-/// What a case's processor finds around it. Linear addresses are physical.
+/// What a case's processor finds around it, at physical addresses. Without paging, linear addresses are physical.
 #[derive(Debug)]
 pub struct Machine<'a> {
     pub memory: Memory,
+    /// Page tables are walked: memory that is in no region reads all ones and drops writes, in place of a page fault.
+    pub paging: bool,
+    /// What the page walks did, numbered by `clock`.
+    pub walks: Vec<Recorded>,
+    pub clock: Clock,
     /// Values that port reads return; others read all ones.
     pub ports: BTreeMap<u16, u32>,
     /// Model-specific registers that exist, without those that `Cpu` keeps.
@@ -34,7 +42,7 @@ impl Machine<'_> {
     /// The fault of the lowest byte that no region covers.
     fn check(&self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
         let covered = self.memory.covered(linear, len);
-        if covered == len {
+        if covered == len || self.paging {
             return Ok(());
         }
         let mut code = 0;
@@ -50,6 +58,24 @@ impl Machine<'_> {
     fn ready(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
         self.check(linear, len, access)?;
         if self.memory.answers(linear, len) { Ok(()) } else { Err(Stop::Retry) }
+    }
+
+    fn load(&self, at: u64, buf: &mut [u8]) {
+        if self.paging { self.memory.load_or_ones(at, buf) } else { self.memory.load(at, buf) }
+    }
+
+    fn store(&mut self, at: u64, buf: &[u8]) {
+        if self.paging { self.memory.write_or_drop(at, buf) } else { self.memory.write(at, buf) }
+    }
+
+    /// Lists an access of a page walk, of which there is an end too.
+    fn walked(&mut self, at: u64, what: What, access: &Access) -> Result<(), Stop> {
+        if self.walks.len() >= Record::<()>::LIMIT {
+            return Err(Stop::Caller(Record::<()>::FULL));
+        }
+        let Access { locked, implicit, walk, .. } = *access;
+        self.walks.push(Recorded { at, what, locked, implicit, walk, order: self.clock.tick() });
+        Ok(())
     }
 
     /// The next of a sequence that the seed decides (splitmix64).
@@ -71,20 +97,37 @@ impl Bus for Machine<'_> {
             n => n,
         };
         self.ready(linear, n, access)?;
-        self.memory.load(linear, &mut buf[..n]);
+        self.load(linear, &mut buf[..n]);
         Ok(n)
     }
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
         self.ready(linear, buf.len(), access)?;
-        self.memory.load(linear, buf);
+        self.load(linear, buf);
+        if access.walk {
+            self.walked(linear, What::Read(buf.to_vec()), access)?;
+        }
         Ok(())
     }
 
     fn write(&mut self, linear: u64, buf: &[u8], access: &Access) -> Result<(), Stop> {
         self.ready(linear, buf.len(), access)?;
-        self.memory.write(linear, buf);
+        self.store(linear, buf);
         Ok(())
+    }
+
+    /// Only page walks have their accessed and dirty bits set so: they are listed here, where both values are known.
+    fn rmw(&mut self, linear: u64, old: &mut [u8], modify: &mut Modify<'_>, access: &Access) -> Result<bool, Stop> {
+        if !access.walk {
+            return Ok(false);
+        }
+        self.ready(linear, old.len(), access)?;
+        self.load(linear, old);
+        let mut new = old.to_vec();
+        modify(old, &mut new);
+        self.store(linear, &new);
+        self.walked(linear, What::Rmw { old: old.to_vec(), new }, access)?;
+        Ok(true)
     }
 
     fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
@@ -93,11 +136,20 @@ impl Bus for Machine<'_> {
 
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         self.check(linear, len, access)?;
+        if access.walk {
+            return Ok(None);
+        }
         Ok(self.memory.grant(linear, len, access.writes()))
     }
 
     fn takes_blocks(&mut self, linear: u64, len: usize, _access: &Access) -> bool {
         self.memory.ram_from(linear, len) == len
+    }
+}
+
+impl Layer for Machine<'_> {
+    fn prepare(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        Ok(())
     }
 }
 

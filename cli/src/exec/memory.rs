@@ -11,7 +11,7 @@ const LARGEST: u64 = 1 << 30;
 const PAGE: u64 = 4096;
 
 /// A region as a case gives it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Region {
     /// Address of the first byte.
     pub at: u64,
@@ -75,12 +75,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Lays out `regions`, then `code` at `code_at`: what no region covers of its pages becomes zeroed RAM.
-    /// Addresses of code wrap at `wrap` (all ones, or 32 bits).
+    /// Lays out `regions`, then pieces of code, none over a page's end unless they are one: what no region covers of their
+    /// pages becomes zeroed RAM.
     ///
     /// # Errors
     /// A sentence that names the regions that overlap, run past the end, or are too much.
-    pub fn new(regions: Vec<Region>, code_at: u64, code: &[u8], wrap: u64) -> Result<Memory, String> {
+    pub fn new(regions: Vec<Region>, code: &[(u64, &[u8])]) -> Result<Memory, String> {
         let mut regions: Vec<Region> = regions.into_iter().filter(|r| r.len > 0).collect();
         if let Some(r) = regions.iter().find(|r| r.at.checked_add(r.len - 1).is_none()) {
             return Err(format!("the region at {:#x} runs past the end of the address space; make it shorter", r.at));
@@ -90,8 +90,7 @@ impl Memory {
             let (a, b) = (a.at, b.at);
             return Err(format!("the regions at {a:#x} and {b:#x} overlap; give each byte to one of them"));
         }
-        let pieces = pieces(code_at, code, wrap);
-        for (at, bytes) in &pieces {
+        for (at, bytes) in code {
             fill_pages(&mut regions, *at, bytes.len() as u64);
         }
         let total = regions.iter().try_fold(0u64, |sum, r| sum.checked_add(r.len)).unwrap_or(u64::MAX);
@@ -102,8 +101,8 @@ impl Memory {
         for together in regions.chunk_by(|a, b| a.retry.is_none() && b.retry.is_none() && a.last() + 1 == b.at) {
             memory.blocks.push(lay(together)?);
         }
-        for (at, bytes) in pieces {
-            memory.store(at, bytes);
+        for (at, bytes) in code {
+            memory.store(*at, bytes);
         }
         Ok(memory)
     }
@@ -156,6 +155,35 @@ impl Memory {
             let (now, behind) = rest.split_at_mut(n);
             self.blocks[i].host.grant(offset, n).load(now);
             rest = behind;
+        }
+    }
+
+    /// Reads a range of which bytes that are not there are all ones.
+    pub fn load_or_ones(&self, at: u64, buf: &mut [u8]) {
+        let mut done = 0;
+        while done < buf.len() {
+            let here = at.wrapping_add(done as u64);
+            match self.covered(here, buf.len() - done) {
+                0 => {
+                    buf[done] = 0xff;
+                    done += 1;
+                }
+                n => {
+                    self.load(here, &mut buf[done..done + n]);
+                    done += n;
+                }
+            }
+        }
+    }
+
+    /// Writes what is there of a range.
+    pub fn write_or_drop(&mut self, at: u64, buf: &[u8]) {
+        let mut done = 0;
+        while done < buf.len() {
+            let here = at.wrapping_add(done as u64);
+            let n = self.covered(here, buf.len() - done);
+            self.write(here, &buf[done..done + n]);
+            done += n.max(1);
         }
     }
 
@@ -228,8 +256,8 @@ impl Runs {
     }
 }
 
-/// The code, cut where addresses wrap.
-fn pieces(at: u64, code: &[u8], wrap: u64) -> Vec<(u64, &[u8])> {
+/// The code, cut where addresses wrap (all ones, or 32 bits).
+pub fn pieces(at: u64, code: &[u8], wrap: u64) -> Vec<(u64, &[u8])> {
     let at = at & wrap;
     let room = usize::try_from(wrap - at).unwrap_or(usize::MAX).saturating_add(1);
     let (here, behind) = code.split_at(code.len().min(room));
@@ -282,7 +310,7 @@ mod tests {
     #[test]
     fn code_fills_its_pages_around_the_regions() {
         let regions = vec![ram(0x1ff0, &[7; 8]), Region { retry: Some(0), ..ram(0x2010, &[8; 16]) }];
-        let memory = Memory::new(regions, 0x1ff6, &[1; 12], u64::MAX).unwrap();
+        let memory = Memory::new(regions, &[(0x1ff6, &[1; 12])]).unwrap();
         let contents = memory.contents();
         assert_eq!(contents.len(), 1);
         let mut expected = vec![0; 0x2000];
@@ -299,7 +327,7 @@ mod tests {
     #[test]
     fn code_wraps_with_the_address_space() {
         for wrap in [u64::MAX, 0xffff_ffff] {
-            let memory = Memory::new(Vec::new(), wrap - 1, &[1, 2, 3], wrap).unwrap();
+            let memory = Memory::new(Vec::new(), &pieces(wrap - 1, &[1, 2, 3], wrap)).unwrap();
             let mut bytes = [0; 3];
             memory.load(wrap - 1, &mut bytes[..2]);
             memory.load(0, &mut bytes[2..]);
@@ -311,7 +339,7 @@ mod tests {
     #[test]
     fn equal_bytes_split_runs_and_touching_regions_do_not() {
         let device = Region { retry: Some(0), ..ram(0x104, &[0; 4]) };
-        let mut memory = Memory::new(vec![ram(0x100, &[0; 4]), device], 0, &[], u64::MAX).unwrap();
+        let mut memory = Memory::new(vec![ram(0x100, &[0; 4]), device], &[]).unwrap();
         memory.write(0x101, &[1, 0, 1, 1, 1]);
         assert_eq!(memory.changes(), [run(0x101, &[1]), run(0x103, &[1, 1, 1])]);
         memory.write(0x101, &[0; 5]);
@@ -323,18 +351,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_laid_out_is_said() {
-        let new = |regions| Memory::new(regions, 0, &[], u64::MAX).unwrap_err();
+        let new = |regions| Memory::new(regions, &[]).unwrap_err();
         assert!(new(vec![ram(0x10, &[0; 4]), ram(0x13, &[0; 4])]).contains("0x10 and 0x13 overlap"));
         assert!(new(vec![ram(u64::MAX, &[0; 2])]).contains("past the end"));
         let zero = |at, len| Region { at, len, bytes: Vec::new(), retry: None };
         assert!(new(vec![zero(0, LARGEST), zero(LARGEST, 1)]).contains("at most"));
-        assert!(Memory::new(vec![zero(u64::MAX, 1)], u64::MAX, &[1], u64::MAX).is_ok());
+        assert!(Memory::new(vec![zero(u64::MAX, 1)], &[(u64::MAX, &[1])]).is_ok());
     }
 
     #[test]
     fn a_device_answers_after_its_retries() {
         let device = Region { retry: Some(2), ..ram(0x104, &[0; 4]) };
-        let mut memory = Memory::new(vec![ram(0x100, &[0; 4]), device], 0, &[], u64::MAX).unwrap();
+        let mut memory = Memory::new(vec![ram(0x100, &[0; 4]), device], &[]).unwrap();
         assert!(memory.answers(0x100, 4));
         assert!(!memory.answers(0x102, 4) && !memory.answers(0x104, 1) && memory.answers(0x104, 1));
     }

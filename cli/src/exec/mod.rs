@@ -1,9 +1,11 @@
 //! `encore86 exec`: one instruction from the shell. JSON Lines in, JSON Lines out.
 //!
 //! [`case`] is a line as it is written, [`setup`] what it means once every field has been checked ([`processor`] has
-//! the registers, [`memory`] the regions), [`run`] steps it on a [`machine`], and [`report`] is the line that comes out.
+//! the registers, [`memory`] the regions), [`run`] steps it on a [`machine`], with the [`layers`] that
+//! it asks for, and [`report`] is the line that comes out.
 
 mod case;
+mod layers;
 mod machine;
 mod memory;
 mod processor;

@@ -73,7 +73,7 @@ pub fn build(case: &Case, mode: Mode, cpl: u8, profile: &Profile) -> Result<Cpu,
     let cr0 = paging | or(case.cr0, cr0::ET | cr0::NE | cr0::MP | when(mode != Mode::Real16, cr0::PE));
     let cr4_default = cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::OSXSAVE | cr4::DE | when(long, cr4::PAE);
     let efer = or(case.efer, when(long, efer::LME | efer::LMA | efer::SCE | efer::NXE));
-    check_control(cr0, efer, mode)?;
+    check_control(cr0, or(case.cr4, cr4_default), efer, mode, case.cr0)?;
     let cr8 = Number(or(case.cr8, 0)).within(4, "cr8")?;
     let pkru = Number(or(case.pkru, 0)).within(32, "pkru")? as u32;
     let gdtr = descriptor_table(&case.gdtr, "gdtr")?;
@@ -163,7 +163,7 @@ fn check_segments(seg: &[Segment; 6], mode: Mode, cpl: u8) -> Result<(), String>
     Ok(())
 }
 
-fn check_control(cr0: u64, efer: u64, mode: Mode) -> Result<(), String> {
+fn check_control(cr0: u64, cr4: u64, efer: u64, mode: Mode, given: Given<Number>) -> Result<(), String> {
     let protected = mode != Mode::Real16;
     if (cr0 & cr0::PE != 0) != protected {
         return Err(format!("cr0: PE (bit 0) contradicts `mode`, where it is {}", u8::from(protected)));
@@ -172,6 +172,16 @@ fn check_control(cr0: u64, efer: u64, mode: Mode) -> Result<(), String> {
     if (efer & efer::LMA != 0) != long || long && efer & efer::LME == 0 {
         let wanted = if long { "LME and LMA (0x500) are set" } else { "LMA (0x400) is clear" };
         return Err(format!("efer: it contradicts `mode`, where {wanted}"));
+    }
+    let paging = given.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
+    if paging && !protected {
+        return Err("cr0: PG (bit 31) needs PE, which real mode has not; leave PG out".to_owned());
+    }
+    if paging && long && cr4 & cr4::PAE == 0 {
+        return Err("cr4: PAE (bit 5) is set in this mode where paging is on; set it".to_owned());
+    }
+    if paging && !long && efer & efer::LME != 0 {
+        return Err("efer: LME (bit 8) with paging on is long mode; clear it or choose another `mode`".to_owned());
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ pub struct AccessReport {
 
 impl From<Recorded> for AccessReport {
     fn from(recorded: Recorded) -> AccessReport {
-        let Recorded { at, what, locked, implicit } = recorded;
+        let Recorded { at, what, locked, implicit, .. } = recorded;
         let one = |kind, bytes| (kind, Some(Bytes(bytes)), None, None);
         let (kind, hex, old, new) = match what {
             What::Read(bytes) => one("read", bytes),

@@ -1,15 +1,13 @@
 //! Steps a case to its end.
 
+use super::layers::Layer;
 use super::machine::Machine;
 use super::report::{AccessReport, Exception, Registers, Report, State, retire};
 use super::setup::Setup;
 use encore86::cpu::registers::{cr4, efer};
-use encore86::introspect::{Discard, Overlay, Record};
-use encore86::{Cpu, DecodeError, Engine, Event, EventKind, Outcome, Profile, Retired, Vmm, decode};
+use encore86::introspect::{Clock, Discard, Overlay, Record};
+use encore86::{Cpu, DecodeError, Engine, Event, EventKind, Outcome, Profile, Retired, Stop, decode};
 use std::cell::Cell;
-
-/// CR4.SMEP.
-const SMEP: u64 = 1 << 20;
 
 /// How a case ended.
 struct End {
@@ -37,8 +35,12 @@ pub fn run(setup: Setup) -> Report {
     let mut engine = new_engine(&setup);
     let mut cpu = setup.cpu.clone();
     let fetch_bit = Cell::new(false);
+    let clock = Clock::default();
     let mut machine = Machine {
         memory: setup.memory,
+        paging: setup.paging.is_some(),
+        walks: Vec::new(),
+        clock: clock.clone(),
         ports: setup.ports,
         msr: setup.msr.clone(),
         fetch_bit: &fetch_bit,
@@ -47,8 +49,14 @@ pub fn run(setup: Setup) -> Report {
     };
 
     // Each adaptor only where it is asked for; the record on top sees what the instruction sees.
-    let (mut discard, mut overlay);
-    let mut vmm: &mut dyn Vmm = &mut machine;
+    let (mut paging, mut discard, mut overlay);
+    let mut vmm: &mut dyn Layer = match setup.paging {
+        None => &mut machine,
+        Some(tables) => {
+            paging = tables.paging(&mut machine, &cpu).expect("the setup has loaded the same");
+            &mut paging
+        }
+    };
     if setup.discard_writes {
         discard = Discard::new(vmm);
         vmm = &mut discard;
@@ -57,7 +65,7 @@ pub fn run(setup: Setup) -> Report {
         overlay = Overlay::new(vmm, setup.overlay);
         vmm = &mut overlay;
     }
-    let mut record = Record::new(vmm).fetches(setup.fetches);
+    let mut record = Record::new(vmm).fetches(setup.fetches).clock(clock);
 
     let mut steps = 0;
     let mut retries = 0;
@@ -68,9 +76,12 @@ pub fn run(setup: Setup) -> Report {
         }
         fetch_bit.set(tells_fetches(&cpu));
         let mode = cpu.mode();
-        let outcome = match &setup.insn {
-            Some(bytes) => engine.step_bytes(&mut cpu, &mut record, bytes),
-            None => engine.step(&mut cpu, &mut record),
+        let outcome = match (record.inner().prepare(&cpu), &setup.insn) {
+            (Ok(()), Some(bytes)) => engine.step_bytes(&mut cpu, &mut record, bytes),
+            (Ok(()), None) => engine.step(&mut cpu, &mut record),
+            (Err(Stop::Retry), _) => Outcome::Retry,
+            (Err(Stop::Fault(event)), _) => Outcome::Exception(event),
+            (Err(stop), _) => break End::unsupported(format!("the PDPTEs cannot be read: {stop:?}")),
         };
         let length = match decode(record.fetched(), mode, &setup.profile) {
             Ok(insn) => Some(insn.length()),
@@ -105,7 +116,10 @@ pub fn run(setup: Setup) -> Report {
         }
     };
 
-    let accesses = record.take().into_iter().map(AccessReport::from).collect();
+    let mut accesses = record.take();
+    accesses.append(&mut machine.walks);
+    accesses.sort_by_key(|access| access.order);
+    let accesses = accesses.into_iter().map(AccessReport::from).collect();
     let before = Registers { cpu: &setup.cpu, msr: &setup.msr };
     let after = Registers { cpu: &cpu, msr: &machine.msr };
     Report {
@@ -135,7 +149,7 @@ fn new_engine(setup: &Setup) -> Engine {
 /// Would a page walk's fault tell a fetch from a read?
 fn tells_fetches(cpu: &Cpu) -> bool {
     let s = cpu.system();
-    s.cr4 & cr4::PAE != 0 && s.efer & efer::NXE != 0 || s.cr4 & SMEP != 0
+    s.cr4 & cr4::PAE != 0 && s.efer & efer::NXE != 0 || s.cr4 & cr4::SMEP != 0
 }
 
 /// The trap that is due after an instruction under RFLAGS.TF, before the next one.

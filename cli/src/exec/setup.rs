@@ -1,14 +1,18 @@
 //! Everything that a case asks for, checked.
 
 use super::case::{Case, EventFields, Id};
-use super::memory::{Memory, Region};
+use super::machine::Machine;
+use super::memory::{self, Memory, Region};
 use super::processor::{self, fill, index};
 use crate::fields::{Given, Object};
 use crate::model::Wanted;
 use crate::number::{Bytes, Number, choose};
 use encore86::cpu::registers::cr0;
 use encore86::cpu::segment::Seg;
-use encore86::{Cpu, Mode, Profile, SplitLock};
+use encore86::introspect::Clock;
+use encore86::paging::{Limits, Paging};
+use encore86::{Bus, Cpu, Mode, Profile, SplitLock, Stop};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Steps of a case with `until` that names no number of them.
@@ -22,6 +26,7 @@ pub mod msr {
     pub const GS_BASE: u32 = 0xc000_0101;
     pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
     pub const XSS: u32 = 0xda0;
+    pub const PKRS: u32 = 0x6e1;
     /// SYSENTER_CS, _ESP and _EIP; STAR, LSTAR, CSTAR and FMASK.
     pub const PRESENT: [u32; 7] = [0x174, 0x175, 0x176, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084];
 }
@@ -35,6 +40,25 @@ pub struct Tiles {
     pub config: Vec<u8>,
 }
 
+/// The page tables of a case, beside what is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables {
+    limits: Limits,
+    pdptes: [u64; 4],
+}
+
+impl Tables {
+    /// What walks them.
+    ///
+    /// # Errors
+    /// As for [`Paging::load_with_pdptes`].
+    pub fn paging<B: Bus>(&self, bus: B, cpu: &Cpu) -> Result<Paging<B>, Stop> {
+        let mut paging = Paging::new(bus, self.limits);
+        paging.load_with_pdptes(cpu, self.pdptes)?;
+        Ok(paging)
+    }
+}
+
 /// What is to be run.
 #[derive(Debug)]
 pub struct Setup {
@@ -42,6 +66,8 @@ pub struct Setup {
     pub cpu: Cpu,
     pub profile: Profile,
     pub memory: Memory,
+    /// How page tables are walked, if they are.
+    pub paging: Option<Tables>,
     pub ports: BTreeMap<u16, u32>,
     pub msr: BTreeMap<u32, u64>,
     pub tiles: Tiles,
@@ -84,9 +110,10 @@ impl Setup {
         let mut cpu = processor::build(case, mode, cpl, &profile)?;
         let no_code = || "code: it has no default; write the instruction's bytes".to_owned();
         let Bytes(code) = case.code.0.as_ref().ok_or_else(no_code)?;
-        let memory = memory(case, &cpu, code)?;
-        let (msr, kernel_gs_base) = registers(case)?;
-        cpu.update(|s| s.kernel_gs_base = kernel_gs_base);
+        let (msr, kernel_gs_base, pkrs) = registers(case)?;
+        cpu.update(|s| (s.kernel_gs_base, s.pkrs) = (kernel_gs_base, pkrs));
+        let walks = case.cr0.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
+        let (memory, paging) = memory(case, &cpu, code, walks.then(|| Limits::new(&profile)))?;
         let later = wanted_later(case)?;
         let overlay = case.introspect.overlay.iter().enumerate().map(|(i, Object(o))| {
             let field = |name| format!("introspect.overlay[{i}].{name}");
@@ -96,6 +123,7 @@ impl Setup {
             id: case.id.clone(),
             profile,
             memory,
+            paging,
             ports: ports(case)?,
             msr,
             tiles: tiles(case)?,
@@ -127,9 +155,7 @@ fn wanted_later(case: &Case) -> Result<Option<String>, String> {
     if let Some(Object(event)) = &case.event.0 {
         check_event(event)?;
     }
-    let paging = case.cr0.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
     let wanted = [
-        (paging, "cr0: page tables are not walked yet; without PG, linear addresses are physical"),
         (case.deliver, "deliver: events are not delivered yet; leave it out to have them reported"),
         (case.event.0.is_some(), "event: events are not delivered yet"),
         (!case.blocking.is_empty(), "blocking: it is not taken into account yet"),
@@ -178,7 +204,7 @@ fn split_lock(case: &Case) -> Result<SplitLock, String> {
     case.split_lock.0.as_deref().map_or(Ok(SplitLock::Emulate), |name| choose("split_lock", name, &choices))
 }
 
-fn memory(case: &Case, cpu: &Cpu, code: &[u8]) -> Result<Memory, String> {
+fn memory(case: &Case, cpu: &Cpu, code: &[u8], walks: Option<Limits>) -> Result<(Memory, Option<Tables>), String> {
     let mut regions = Vec::new();
     for (i, Object(ram)) in case.mem.iter().enumerate() {
         regions.push(region(ram.at, &ram.hex, ram.zero, None, &format!("mem[{i}]"))?);
@@ -191,7 +217,68 @@ fn memory(case: &Case, cpu: &Cpu, code: &[u8]) -> Result<Memory, String> {
         Mode::Long64 => (0, u64::MAX),
         _ => (cpu.seg(Seg::Cs).base, 0xffff_ffff),
     };
-    Memory::new(regions, base.wrapping_add(cpu.rip), code, wrap)
+    let pieces = memory::pieces(base.wrapping_add(cpu.rip), code, wrap);
+    let Some(limits) = walks else { return Ok((Memory::new(regions, &pieces)?, None)) };
+    let (placed, tables) = translated(&regions, cpu, &pieces, limits)?;
+    Ok((Memory::new(regions, &placed)?, Some(tables)))
+}
+
+/// Pieces of code, by their address.
+type Pieces<'a> = Vec<(u64, &'a [u8])>;
+
+/// Where pieces of code lie in physical memory, whoever may fetch them there. What no page is present for is nowhere.
+fn translated<'a>(
+    regions: &[Region],
+    cpu: &Cpu,
+    pieces: &Pieces<'a>,
+    limits: Limits,
+) -> Result<(Pieces<'a>, Tables), String> {
+    // A look at tables in device memory is not one of the accesses that it answers "later".
+    let answering = |r: &Region| Region { retry: r.retry.map(|_| 0), ..r.clone() };
+    let fetch_bit = Cell::new(false);
+    let memory = Memory::new(regions.iter().map(answering).collect(), &[])?;
+    let tables = Tables { limits, pdptes: pdptes(&memory, cpu.system().cr3) };
+    let mut machine = Machine {
+        memory,
+        paging: true,
+        walks: Vec::new(),
+        clock: Clock::default(),
+        ports: BTreeMap::new(),
+        msr: BTreeMap::new(),
+        fetch_bit: &fetch_bit,
+        seed: 0,
+        time: 0,
+    };
+    let mut paging = tables.paging(&mut machine, cpu).map_err(|stop| match stop {
+        Stop::Fault(event) => format!("cr3: MOV to CR3 would have refused it: {}; correct it in `mem`", event.cause),
+        other => format!("cr3: its tables cannot be loaded: {other:?}"),
+    })?;
+    let mut placed = Vec::new();
+    for &(at, bytes) in pieces {
+        let mut done = 0;
+        while done < bytes.len() {
+            let linear = at + done as u64;
+            let n = (bytes.len() - done).min(4096 - linear as usize % 4096);
+            if let Ok(page) = paging.look_up(linear) {
+                placed.push((page.physical | linear & 0xfff, &bytes[done..done + n]));
+            }
+            done += n;
+        }
+    }
+    Ok((placed, tables))
+}
+
+/// The PDPTEs, which PAE paging has loaded together with CR3 before the case begins. Those that a case leaves out are not
+/// present.
+fn pdptes(memory: &Memory, cr3: u64) -> [u64; 4] {
+    std::array::from_fn(|i| {
+        let at = (cr3 & 0xffff_ffe0) + 8 * i as u64;
+        let mut bytes = [0; 8];
+        if memory.covered(at, 8) == 8 {
+            memory.load(at, &mut bytes);
+        }
+        u64::from_le_bytes(bytes)
+    })
 }
 
 fn region(
@@ -229,8 +316,8 @@ fn ports(case: &Case) -> Result<BTreeMap<u16, u32>, String> {
     Ok(ports)
 }
 
-/// The model-specific registers but for the kernel's GS base, and that.
-fn registers(case: &Case) -> Result<(BTreeMap<u32, u64>, u64), String> {
+/// The model-specific registers but for the kernel's GS base; that; and IA32_PKRS.
+fn registers(case: &Case) -> Result<(BTreeMap<u32, u64>, u64, u32), String> {
     let elsewhere =
         [(msr::EFER, "efer"), (msr::XSS, "xss"), (msr::FS_BASE, "seg.fs.base"), (msr::GS_BASE, "seg.gs.base")];
     let mut given = BTreeMap::new();
@@ -247,7 +334,8 @@ fn registers(case: &Case) -> Result<(BTreeMap<u32, u64>, u64), String> {
     for index in msr::PRESENT {
         given.entry(index).or_insert(0);
     }
-    Ok((given, kernel_gs_base))
+    let pkrs = Number(given.get(&msr::PKRS).copied().unwrap_or(0)).within(32, "msr.0x6e1")? as u32;
+    Ok((given, kernel_gs_base, pkrs))
 }
 
 fn tiles(case: &Case) -> Result<Tiles, String> {

@@ -7,12 +7,13 @@ use crate::{CodeMemory, DualMap, Exit, Key, MapError, Recipe, Scratch, StubError
 use core::cell::Cell;
 use core::fmt;
 use core::mem;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Names an installed stub: its generation in the upper 48 bits, the number of its first line in the lower 16.
 /// Keep it wherever it is handy; it turns stale by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StubRef(u64);
+pub struct StubRef(NonZeroU64);
 
 /// The step from one generation to the next.
 const GENERATION: u64 = 1 << 16;
@@ -118,7 +119,7 @@ impl StubCache {
                 return None;
             }
             if entry.key == key.0 {
-                return Some(StubRef(entry.stub));
+                return NonZeroU64::new(entry.stub).map(StubRef);
             }
         }
         None
@@ -142,16 +143,16 @@ impl StubCache {
         let sink = unsafe { Sink::new(self.rw.add(self.free * LINE), MAX_STUB) };
         let lines = assemble::stub(sink, recipe)?;
         self.ran_on.set(0);
-        let stub = self.base() + self.free as u64;
+        let stub = NonZeroU64::new(self.base() + self.free as u64).ok_or(StubError::ForkedChild)?;
         self.free += lines;
-        self.enter(key, stub);
+        self.enter(key, stub.get());
         Ok(StubRef(stub))
     }
 
     /// `stub` can be called: it is of this cache, its generation and this process.
     #[inline]
     pub fn is_current(&self, stub: StubRef) -> bool {
-        in_generation(stub.0, self.base())
+        in_generation(stub.0.get(), self.base())
     }
 
     /// Runs a stub.
@@ -174,7 +175,7 @@ impl StubCache {
         operand: *mut u8,
         scratch: *mut Scratch,
     ) -> Result<Exit, StubError> {
-        let line = stub.0.wrapping_sub(self.base());
+        let line = stub.0.get().wrapping_sub(self.base());
         if line >= GENERATION {
             return Err(self.why_not());
         }

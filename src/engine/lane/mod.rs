@@ -1,0 +1,487 @@
+//! The short lines: what most instructions that reach a device are, in 64-bit mode.
+//!
+//! A lane is chosen when an instruction is decoded. It stands for conditions that would be tested at each step: 64-bit
+//! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
+//! operand. Everything that is not so, and everything that does not go well, takes the general line.
+//!
+//! What bounds a step is the number of its stores: registers saved at entry, values spilled, results handed back through
+//! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
+//! it needs, and whatever can go wrong is out of line.
+
+mod string;
+
+use super::cache::Entry;
+use super::{Works, ended};
+use crate::access::{Halt, Journal, Mem, crosses};
+use crate::alu::mask;
+use crate::atomic;
+use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::registers::gpr::RAX;
+use crate::cpu::registers::rflags::{CF, ZF};
+use crate::cpu::segment::Seg;
+use crate::cpu::{Cpu, Mode, obstacle};
+use crate::decode::{Insn, NO_REG, RIP, SlotKind};
+use crate::event::{Outcome, Retired, Stop};
+use crate::integer;
+use crate::isa::Exec;
+use crate::isa::row::{Class, IntOp, Masking, Shape, StrOp, Use, X87Op, attr};
+use crate::replay;
+pub(super) use string::Block;
+
+/// Which short line an instruction takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// None: the general line.
+    General,
+    /// MOV from a register to memory.
+    Store,
+    /// MOV from memory to a register.
+    Load,
+    /// An arithmetic instruction that reads memory and writes a register or flags only.
+    LoadOperate,
+    /// An unlocked arithmetic read-modify-write of memory.
+    Modify,
+    /// A locked read-modify-write of memory.
+    Locked,
+    /// A replayed instruction that reads its memory operand.
+    VectorLoad,
+    /// A replayed instruction that writes it.
+    VectorStore,
+    /// FLD of 4 or 8 bytes.
+    RealLoad,
+    /// FST and FSTP of 4 or 8 bytes.
+    RealStore(X87Op),
+    /// REP MOVS and REP STOS of a block.
+    String(StrOp),
+}
+
+/// What a lane needs to know of an instruction, beyond the instruction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) lane: Lane,
+    /// The operation of an integer lane.
+    op: IntOp,
+    /// Low bits of the address that must be clear.
+    aligned: u8,
+    /// Elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
+    masked: u64,
+    /// Bits of the mode word that keep the instruction from its lane.
+    pub(super) obstacles: u32,
+    /// State components that it changes.
+    dirty: u32,
+    /// Flags that it writes.
+    flags: u32,
+    /// Operand 0 is written.
+    writes: bool,
+    /// Bytes of a vector's memory operand that are read; width of a string's element.
+    reads: u8,
+}
+
+impl Way {
+    pub(super) fn of(insn: &Insn) -> Way {
+        let row = insn.row;
+        let slot = insn.slots.get(insn.mem as usize).copied();
+        let size = slot.map_or(0, |slot| slot.size);
+        let aligned = matches!(row.class, Class::Aligned | Class::AlignedLegacy) && slot.is_some();
+        let elements = insn.broadcast().unwrap_or(0);
+        let suppressed = insn.aaa != 0 && row.class != Class::NoSuppress;
+        Way {
+            lane: Lane::of(insn),
+            op: if let Exec::Value(op) = row.exec { op } else { IntOp::Nop },
+            aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
+            masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
+            obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
+            dirty: replay::components(insn),
+            flags: u32::from(row.flags.written),
+            writes: row.operands[0].uses.writes(),
+            reads: match row.exec {
+                Exec::Str(_) => string::element(insn),
+                _ if row.is(attr::LOW_HALF) && size == 16 => 8,
+                _ => size.min(64) as u8,
+            },
+        }
+    }
+}
+
+impl Lane {
+    /// The lane of a decoded instruction.
+    fn of(insn: &Insn) -> Lane {
+        let addressed =
+            insn.mode == Mode::Long64 && insn.asize == 8 && !based(insn) && insn.base < RIP && insn.mem != NO_REG;
+        if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
+            return Lane::of_vector(insn);
+        }
+        if let Some(op) = string::of(insn) {
+            return Lane::String(op);
+        }
+        match insn.row.exec {
+            Exec::X87(X87Op::LoadReal) if addressed => return Lane::RealLoad,
+            Exec::X87(op @ (X87Op::StoreReal | X87Op::StoreRealPop)) if addressed => return Lane::RealStore(op),
+            _ => {}
+        }
+        let Exec::Value(op) = insn.row.exec else { return Lane::General };
+        let [dst, src, ..] = insn.slots;
+        let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
+        let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
+        if !addressed || insn.mem > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
+            return Lane::General;
+        }
+        let locked = insn.mem == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        let word = op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg);
+        if locked && word && atomic::locked_op(op).is_some() {
+            return Lane::Locked;
+        }
+        if locked || !op.is_plain() {
+            return Lane::General;
+        }
+        match (insn.mem, insn.row.operands[0].uses) {
+            (0, Use::Write) => Lane::Store,
+            (0, Use::ReadWrite) => Lane::Modify,
+            (1, Use::Write) if op == IntOp::Mov => Lane::Load,
+            (1, Use::ReadWrite | Use::Read) | (0, Use::Read) => Lane::LoadOperate,
+            _ => Lane::General,
+        }
+    }
+
+    /// One memory operand that is accessed whole: without an opmask, or a broadcast under one.
+    fn of_vector(insn: &Insn) -> Lane {
+        let Some(slot) = insn.slots.get(insn.mem as usize) else { return Lane::General };
+        let uses = insn.row.operands[insn.mem as usize & 3].uses;
+        let whole = insn.aaa == 0 || insn.broadcast().is_some() && insn.row.masking != Masking::None;
+        if !whole || insn.mem > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
+            return Lane::General;
+        }
+        match uses {
+            Use::Read => Lane::VectorLoad,
+            Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
+            _ => Lane::General,
+        }
+    }
+}
+
+/// Does the segment have a base in 64-bit mode?
+fn based(insn: &Insn) -> bool {
+    matches!(insn.seg, Seg::Fs | Seg::Gs)
+}
+
+/// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
+/// page, take the general line.
+#[inline(always)]
+pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
+    let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
+    let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
+    let size = insn.slots[insn.mem as usize & 3].size;
+    let half = cpu.word().data_half;
+    let canonical = linear.wrapping_add(half) < 2 * half;
+    (canonical && !crosses(linear, usize::from(size))).then_some(linear)
+}
+
+#[inline(always)]
+fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
+    cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len));
+    Outcome::Completed(Retired::default())
+}
+
+/// The value of operand 1.
+#[inline(always)]
+fn source(cpu: &Cpu, insn: &Insn) -> u64 {
+    let src = insn.slots[1];
+    let value = if src.kind == SlotKind::Gpr { cpu.gpr[src.reg as usize & 31] } else { insn.imm };
+    value & mask(insn.slots[0].size)
+}
+
+#[inline(always)]
+fn get<V: Vmm>(vmm: &mut V, linear: u64, size: u16, access: &Access) -> Result<u64, Stop> {
+    if size == 8 {
+        let mut b = [0; 8];
+        vmm.read(linear, &mut b, access)?;
+        Ok(u64::from_le_bytes(b))
+    } else {
+        let mut b = [0; 4];
+        vmm.read(linear, &mut b, access)?;
+        Ok(u64::from(u32::from_le_bytes(b)))
+    }
+}
+
+#[inline(always)]
+fn put<V: Vmm>(vmm: &mut V, linear: u64, size: u16, value: u64, access: &Access) -> Result<(), Stop> {
+    if size == 8 {
+        vmm.write(linear, &value.to_le_bytes(), access)
+    } else {
+        vmm.write(linear, &(value as u32).to_le_bytes(), access)
+    }
+}
+
+/// Each lane is called when nothing is in the way and the journal is idle.
+impl Works {
+    #[inline(always)]
+    pub(super) fn store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let insn = &entry.insn;
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, source(cpu, insn), &access) {
+            Ok(()) => done(cpu, insn),
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let insn = &entry.insn;
+        let dst = insn.slots[0];
+        let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
+        match get(vmm, linear, dst.size, &access) {
+            Ok(value) => {
+                cpu.gpr[dst.reg as usize & 31] = value;
+                done(cpu, insn)
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn load_operate<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let dst = insn.slots[0];
+        let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
+        match get(vmm, linear, dst.size, &access) {
+            Ok(read) => {
+                let (a, b) = if insn.mem == 0 {
+                    (read, source(cpu, insn))
+                } else {
+                    (cpu.gpr[dst.reg as usize & 31] & mask(dst.size), read)
+                };
+                let r = integer::plain(op, a, b, dst.size, cpu.rflags());
+                if entry.way.writes {
+                    cpu.gpr[dst.reg as usize & 31] = r.value;
+                }
+                cpu.merge_flags(u64::from(entry.way.flags), r.flags);
+                done(cpu, insn)
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::ReadForWrite, size, cpu.cpl());
+        let old = match get(vmm, linear, size, &access) {
+            Ok(old) => old,
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        let r = integer::plain(op, old, source(cpu, insn), size, cpu.rflags());
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, r.value, &access) {
+            Ok(()) => {}
+            Err(stop) => {
+                let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
+                let len = usize::from(size & 15);
+                let again = write_again(
+                    &mut self.journal,
+                    stop,
+                    cpu,
+                    vmm,
+                    linear,
+                    &value[..len],
+                    &access,
+                    Some((linear, &old[..len])),
+                );
+                if let Err(halt) = again {
+                    return ended(&mut self.journal, halt, cpu, entry.bytes());
+                }
+            }
+        }
+        cpu.merge_flags(u64::from(entry.way.flags), r.flags);
+        done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let size = insn.slots[0].size;
+        let len = usize::from(size);
+        let Some(locked) = atomic::locked_op(op).filter(|_| !atomic::splits(linear, len)) else {
+            return self.general(entry, cpu, vmm);
+        };
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        let source = source(cpu, insn);
+        let done = ram.locked_word(locked, source, cpu.gpr[RAX] & mask(size), cpu.rflags() & CF != 0);
+        let old = done.old & mask(size);
+        match op {
+            IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slots[1].reg as usize & 31] = old,
+            IntOp::Cmpxchg if done.flags & ZF == 0 => cpu.gpr[RAX] = old,
+            _ => {}
+        }
+        cpu.merge_flags(u64::from(entry.way.flags), done.flags);
+        self::done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn vector_load<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let Entry { insn, stub, way, .. } = entry;
+        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let stub = match self.replayer.stub(insn, stub, &self.profile) {
+            Ok(stub) => stub,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        // A broadcast of which no element is active is not read.
+        if way.masked == 0 || cpu.vector.k[insn.aaa as usize & 7] & way.masked != 0 {
+            let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
+            let operand = self.replayer.operand();
+            // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
+            // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
+            let read = match way.reads {
+                16 => vmm.read(linear, &mut operand[..16], &access),
+                8 => vmm.read(linear, &mut operand[..8], &access),
+                4 => vmm.read(linear, &mut operand[..4], &access),
+                reads => vmm.read(linear, &mut operand[..usize::from(reads).min(64)], &access),
+            };
+            if let Err(stop) = read {
+                return self.stopped(stop, entry, cpu, vmm);
+            }
+        }
+        match self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+            Ok(()) => done(cpu, insn),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn vector_store<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let Entry { insn, stub, way, .. } = entry;
+        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let stub = match self.replayer.stub(insn, stub, &self.profile) {
+            Ok(stub) => stub,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        if let Err(halt) = self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+            return ended(&mut self.journal, halt, cpu, entry.bytes());
+        }
+        let size = insn.slots[insn.mem as usize & 3].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        let operand = &*self.replayer.operand();
+        let written = match size {
+            64 => vmm.write(linear, &operand[..], &access),
+            32 => vmm.write(linear, &operand[..32], &access),
+            16 => vmm.write(linear, &operand[..16], &access),
+            8 => vmm.write(linear, &operand[..8], &access),
+            _ => vmm.write(linear, &operand[..usize::from(size).min(64)], &access),
+        };
+        if let Err(stop) = written {
+            let bytes = &operand[..usize::from(size).min(64)];
+            let again = write_again(&mut self.journal, stop, cpu, vmm, linear, bytes, &access, None);
+            if let Err(halt) = again {
+                return ended(&mut self.journal, halt, cpu, entry.bytes());
+            }
+        }
+        done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn real_load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let insn = &entry.insn;
+        if cpu.x87.pending() || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Read, size, cpu.cpl());
+        match get(vmm, linear, size, &access) {
+            Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
+                Ok(()) => Outcome::Completed(Retired::default()),
+                Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+            },
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn real_store<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+        op: X87Op,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        if cpu.x87.pending() || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let Some(bits) = replay::exact_real(cpu, insn) else { return self.general(entry, cpu, vmm) };
+        let size = insn.slots[0].size;
+        let access = Access::new(AccessKind::Write, size, cpu.cpl());
+        match put(vmm, linear, size, bits, &access) {
+            Ok(()) => {
+                replay::real_stored(op, cpu, insn, &self.profile);
+                Outcome::Completed(Retired::default())
+            }
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    /// The first access was refused, nothing has been done: in pieces by the general line if that is what the device wants.
+    #[cold]
+    #[inline(never)]
+    fn stopped<V: Vmm>(&mut self, stop: Stop, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        match stop {
+            Stop::TooWide(_) => self.general(entry, cpu, vmm),
+            stop => ended(&mut self.journal, stop.into(), cpu, entry.bytes()),
+        }
+    }
+}
+
+/// The store was refused: in pieces if that is what the device wants. A read of `old` at its address came before it.
+#[cold]
+#[inline(never)]
+#[allow(clippy::too_many_arguments)] // one call's worth of context, out of line
+fn write_again<V: Vmm>(
+    journal: &mut Journal,
+    stop: Stop,
+    cpu: &mut Cpu,
+    vmm: &mut V,
+    linear: u64,
+    value: &[u8],
+    access: &Access,
+    old: Option<(u64, &[u8])>,
+) -> Result<(), Halt> {
+    let mem = &mut Mem::new(vmm, journal, cpu);
+    let written = match stop {
+        Stop::TooWide(_) => mem.write(linear, value, access),
+        stop => Err(stop.into()),
+    };
+    match (&written, old) {
+        (Ok(()), _) => journal.clear(),
+        (Err(_), Some((at, old))) => mem.remember(at, old),
+        (Err(_), None) => {}
+    }
+    written
+}
