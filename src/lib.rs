@@ -3,7 +3,7 @@
 //! caller.
 
 mod access;
-#[cfg(feature = "vm-memory")]
+#[cfg(any(feature = "kvm", feature = "vm-memory"))]
 pub mod adapt;
 mod address;
 mod alu;
@@ -24,7 +24,7 @@ mod system;
 pub use address::paging;
 pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
 pub use cpu::{Cpu, Mode};
-pub use decode::{DecodeError, Insn, decode};
+pub use decode::{DecodeError, Insn, decode, decode_into};
 pub use engine::{CodeMemory, Engine, MapError, SplitLock};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Signature, Vendor};

@@ -4,7 +4,7 @@
 mod support;
 
 use encore86::cpu::segment::Seg;
-use encore86::isa::row::{Exec, Shape, StrOp, attr};
+use encore86::isa::row::{Class, Exec, Shape, StrOp, attr};
 use encore86::{Cpu, Engine, Event, Mode, Outcome, Profile, Stop, Unsupported};
 use support::encode::{self, Form};
 use support::machine::{self, DATA, EXTRA, STACK, code_address, differences};
@@ -96,7 +96,9 @@ impl Case {
     /// Bytes of the second page that belong to an inactive element: 4 and 1 are the ones that k1 leaves out.
     fn inactive_bytes(&self) -> u64 {
         let (insn, width) = (&self.form.insn, u64::from(self.form.row.element));
-        let plain = matches!(self.form.row.exec, Exec::Replay(Shape::Plain)) && insn.opmask().is_some();
+        let plain = matches!(self.form.row.exec, Exec::Replay(Shape::Plain))
+            && insn.opmask().is_some()
+            && self.form.row.class != Class::NoSuppress;
         match insn.memory() {
             Some((slot, _)) if plain && [1, 4].contains(&(u64::from(slot.size) / 2 / width)) => width,
             _ => 0,

@@ -88,10 +88,12 @@ pub fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     group.throughput(Throughput::Elements(sites.len() as u64));
     group.bench_function("encore86", |b| {
+        let mut insn = encore86::Insn::default();
         b.iter(|| {
             let mut sum = 0;
             for &at in &sites {
-                if let Ok(insn) = encore86::decode(black_box(window(&text, at)), Mode::Long64, &profile) {
+                let window = black_box(window(&text, at));
+                if encore86::decode_into(window, Mode::Long64, &profile, &mut insn).is_ok() {
                     sum += black_box(&insn).length();
                 }
             }

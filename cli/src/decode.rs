@@ -1,7 +1,7 @@
 //! `encore86 decode`: what is this instruction. Hex strings in, JSON Lines out.
 
 use crate::lines::{self, Line};
-use crate::model::{Choice, Wanted};
+use crate::model::Wanted;
 use crate::number::{Bytes, MODES, Number, choose};
 use encore86::cpu::segment::Seg;
 use encore86::decode::Repeat;
@@ -28,10 +28,7 @@ pub struct Args {
 }
 
 fn profile(text: &str) -> Result<Box<Profile>, String> {
-    match Wanted::parse(text)?.find()? {
-        Choice::Known(profile) => Ok(profile),
-        Choice::Later(why) => Err(why),
-    }
+    Wanted::parse(text)?.find().map(Box::new)
 }
 
 /// Runs the command: status 2 if a line was no hex string, else 0.

@@ -8,19 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
-/// Models that profiles may name.
-const MODELS: [&str; 8] =
-    ["nehalem", "haswell", "skylake-server", "sapphirerapids", "diamondrapids", "piledriver", "zen3", "zen4"];
-
 const VENDORS: [(&str, Vendor); 2] = [("amd", Vendor::Amd), ("intel", Vendor::Intel)];
-
-/// What a profile comes to.
-pub enum Choice {
-    /// This one.
-    Known(Box<Profile>),
-    /// A model that is not there yet: why.
-    Later(String),
-}
 
 /// A profile as a case or the command line gives it.
 #[derive(Debug)]
@@ -48,7 +36,7 @@ impl Wanted {
     ///
     /// # Errors
     /// A sentence that names what is unknown and lists the choices.
-    pub fn find(&self) -> Result<Choice, String> {
+    pub fn find(&self) -> Result<Profile, String> {
         match self {
             Wanted::Name(name) => named(name),
             Wanted::Changes(changes) => changes.apply(),
@@ -92,20 +80,19 @@ pub struct Changes {
 ///
 /// # Errors
 /// A sentence that lists the names.
-fn named(name: &str) -> Result<Choice, String> {
+fn named(name: &str) -> Result<Profile, String> {
     match name {
-        "host" => Ok(Choice::Known(Box::new(Profile::host()))),
-        "all" => Ok(Choice::Known(Box::new(Profile::all()))),
-        model if MODELS.contains(&model) => {
-            let why = format!("the model {model:?} has no profile yet; use host, all or an object of features");
-            Ok(Choice::Later(why))
-        }
-        _ => Err(format!("there is no profile {name:?}; choose host, all or one of {}", MODELS.join(", "))),
+        "host" => Ok(Profile::host()),
+        "all" => Ok(Profile::all()),
+        model => Profile::named(model).ok_or_else(|| {
+            let names: Vec<_> = Profile::names().collect();
+            format!("there is no profile {name:?}; choose host, all or one of {}", names.join(", "))
+        }),
     }
 }
 
 impl Changes {
-    fn apply(&self) -> Result<Choice, String> {
+    fn apply(&self) -> Result<Profile, String> {
         let base = named(self.base.0.as_deref().unwrap_or("host")).map_err(|why| format!("base: {why}"))?;
         let vendor = match self.vendor.0.as_deref() {
             Some(name) => Some(choose("vendor", name, &VENDORS)?),
@@ -123,12 +110,11 @@ impl Changes {
         if let Some(both) = add.iter().find(|f| remove.contains(f)) {
             return Err(format!("{:?} is both added and removed; say one of them", both.name()));
         }
-        let Choice::Known(mut profile) = base else { return Ok(base) };
-        *profile = add.into_iter().fold(*profile, Profile::with);
-        *profile = remove.into_iter().fold(*profile, Profile::without);
-        if let Some(vendor) = vendor {
-            *profile = profile.with_vendor(vendor);
-        }
-        Ok(Choice::Known(profile))
+        let profile = add.into_iter().fold(base, Profile::with);
+        let profile = remove.into_iter().fold(profile, Profile::without);
+        Ok(match vendor {
+            Some(vendor) => profile.with_vendor(vendor),
+            None => profile,
+        })
     }
 }

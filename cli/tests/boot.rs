@@ -2,52 +2,12 @@
 
 mod boot_support;
 
-use boot_support::{Run, boot, file, image};
+use boot_support::{Run, assert_painted, boot, file, host_flags, image, pixels};
 use encore86_asm::gallery::{HEIGHT, TILES, WIDTH};
-use encore86_asm::picture::expected;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
-
-/// The pixels of a PNG file, 0x00RRGGBB.
-fn pixels(path: &Path) -> Vec<u32> {
-    let mut reader = png::Decoder::new(BufReader::new(File::open(path).unwrap())).read_info().unwrap();
-    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut bytes).unwrap();
-    assert_eq!((info.width, info.height), (WIDTH as u32, HEIGHT as u32));
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
-    let (pixels, rest) = bytes[..info.buffer_size()].as_chunks();
-    assert!(rest.is_empty());
-    pixels.iter().map(|&[r, g, b]| u32::from_be_bytes([0, r, g, b])).collect()
-}
-
-/// What the host's operating system says that its processor has.
-fn host_flags() -> BTreeSet<String> {
-    let text = fs::read_to_string("/proc/cpuinfo").expect("Linux has /proc/cpuinfo");
-    let line = text.lines().find(|line| line.starts_with("flags"));
-    line.expect("x86 processors list flags").split_whitespace().map(str::to_owned).collect()
-}
-
-/// Fails with the tiles that differ from the picture of a guest that finds `features`.
-fn assert_painted(path: &Path, features: &BTreeSet<String>) {
-    let (painted, wanted) = (pixels(path), expected(&|name| features.contains(name)));
-    let wrong: Vec<&str> = TILES
-        .iter()
-        .filter(|tile| {
-            let at = tile.rect();
-            let row = |y: usize| y * WIDTH + at.x..y * WIDTH + at.x + at.width;
-            (at.y..at.y + at.height).any(|y| painted[row(y)] != wanted[row(y)])
-        })
-        .map(|tile| tile.name)
-        .collect();
-    assert!(wrong.is_empty(), "tiles that differ: {wrong:?}");
-    if let Some(i) = (0..WIDTH * HEIGHT).find(|&i| painted[i] != wanted[i]) {
-        panic!("pixel ({}, {}) is {:#08x}, not {:#08x}", i % WIDTH, i / WIDTH, painted[i], wanted[i]);
-    }
-}
 
 /// The line of the table for `instruction` and a memory operand of `width` bytes: times run, device accesses, bytes.
 fn counted(run: &Run, instruction: &str, width: Option<u64>) -> Option<[u64; 3]> {

@@ -4,6 +4,7 @@ pub mod registers;
 pub mod segment;
 pub mod vector;
 pub mod x87;
+pub mod xsave;
 
 use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};

@@ -2,47 +2,8 @@
 
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
+pub use crate::isa::plan::SlotKind;
 use crate::isa::row::{Masking, Row, Space, Use, attr};
-
-/// What an operand is, once registers are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SlotKind {
-    /// No operand.
-    None,
-    /// General-purpose register, from bit 0.
-    Gpr,
-    /// AH, CH, DH or BH: bits 15:8 of registers 0 to 3.
-    GprHigh,
-    /// XMM, YMM or ZMM register by size.
-    Vector,
-    /// Opmask register.
-    Mask,
-    /// MMX register.
-    Mmx,
-    /// x87 stack register ST(i).
-    St,
-    /// Segment register.
-    Segment,
-    /// Control register.
-    Control,
-    /// Debug register.
-    Debug,
-    /// The memory operand: segment, base, index, scale and displacement of the instruction.
-    Memory,
-    /// Memory at a vector of addresses.
-    Vsib,
-    /// Memory at rSI in the overridable data segment.
-    StringSrc,
-    /// Memory at ES:rDI.
-    StringDst,
-    /// The immediate.
-    Imm,
-    /// The branch displacement, in the immediate.
-    Rel,
-    /// The constant 1.
-    One,
-}
 
 /// A resolved operand: 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +107,13 @@ pub enum Repeat {
     Repe,
     /// REPNE: as long as they differ.
     Repne,
+}
+
+impl Default for Insn {
+    /// No instruction: a place for [`decode_into`](super::decode_into) to write to.
+    fn default() -> Insn {
+        Insn::EMPTY
+    }
 }
 
 impl Insn {

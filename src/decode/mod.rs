@@ -13,7 +13,8 @@ pub use text::MemoryOperand;
 
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};
-use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Tuple, Width, attr, sel};
+use crate::isa::plan::size_rule;
+use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Tuple, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::{Profile, Vendor};
 use core::fmt;
@@ -46,11 +47,10 @@ impl core::error::Error for DecodeError {}
 
 const LIMIT: usize = 15;
 
-/// A reader over the bytes, which are followed by zeros without end. They are not copied: a load that spans the halves of
-/// a copy would wait for both.
+/// A reader over the bytes, which are followed by zeros without end. Where there are enough they are not copied: a load
+/// that spans the halves of a copy would wait for both.
 struct Cursor<'a> {
-    /// At most 15.
-    bytes: &'a [u8],
+    bytes: &'a [u8; LIMIT],
     at: usize,
 }
 
@@ -67,19 +67,44 @@ impl Cursor<'_> {
         b
     }
 
-    /// `size` bytes (0, 1, 2, 4 or 8), sign-extended.
-    #[inline]
-    fn signed(&mut self, size: usize) -> i64 {
+    /// The next `N` bytes.
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> [u8; N] {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        let value = match size {
+        self.at += N;
+        match rest.first_chunk::<N>() {
+            Some(bytes) => *bytes,
+            None => {
+                let mut bytes = [0; N];
+                bytes[..rest.len()].copy_from_slice(rest);
+                bytes
+            }
+        }
+    }
+
+    /// `size` bytes (0, 1, 2, 4 or 8), sign-extended.
+    #[inline(always)]
+    fn signed(&mut self, size: usize) -> i64 {
+        match size {
             0 => 0,
-            1 => i64::from(self.peek() as i8),
-            2 => i64::from(i16::from_le_bytes(take(rest))),
-            4 => i64::from(i32::from_le_bytes(take(rest))),
-            _ => i64::from_le_bytes(take(rest)),
+            1 => i64::from(self.u8() as i8),
+            4 => i64::from(i32::from_le_bytes(self.take())),
+            2 => i64::from(i16::from_le_bytes(self.take())),
+            _ => i64::from_le_bytes(self.take()),
+        }
+    }
+
+    /// `size` bytes (1, 2, 4 or 8), extended to 64 bits.
+    #[inline(always)]
+    fn immediate(&mut self, size: usize, signed: bool) -> u64 {
+        // Eight bytes are read, wherever they end: a shift is quicker than to ask how many are meant.
+        let Some(bytes) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) else {
+            return if signed { self.signed(size) as u64 } else { self.unsigned(size) };
         };
         self.at += size;
-        value
+        let up = (64 - 8 * size as u32) & 63;
+        let shifted = u64::from_le_bytes(*bytes) << up;
+        if signed { (shifted as i64 >> up) as u64 } else { shifted >> up }
     }
 
     /// `size` bytes, zero-extended.
@@ -87,19 +112,6 @@ impl Cursor<'_> {
     fn unsigned(&mut self, size: usize) -> u64 {
         let value = self.signed(size) as u64;
         value & crate::isa::row::low_bytes(size)
-    }
-}
-
-/// The first bytes of `rest`, zeros behind its end.
-#[inline(always)]
-fn take<const N: usize>(rest: &[u8]) -> [u8; N] {
-    match rest.first_chunk::<N>() {
-        Some(bytes) => *bytes,
-        None => {
-            let mut bytes = [0; N];
-            bytes[..rest.len()].copy_from_slice(rest);
-            bytes
-        }
     }
 }
 
@@ -125,28 +137,30 @@ struct Prefixes {
 /// [`DecodeError`]: bytes that end early are told apart from instructions that are invalid or too long.
 #[inline]
 pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, DecodeError> {
-    // In its place from the start: an instruction that was just written in small pieces is slow to copy.
-    let mut result = Ok(Insn::EMPTY);
-    let done = match &mut result {
-        Ok(insn) => decode_into(bytes, mode, profile, insn),
-        Err(error) => Err(*error),
-    };
-    if let Err(error) = done {
-        result = Err(error);
-    }
-    result
+    let mut insn = Insn::EMPTY;
+    decode_into(bytes, mode, profile, &mut insn)?;
+    Ok(insn)
 }
 
-/// [`decode`] in place.
-pub(crate) fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
-    let bytes = &bytes[..bytes.len().min(LIMIT)];
-    let mut cur = Cursor { bytes, at: 0 };
+/// [`decode`] in place. An instruction is written in small pieces, and the processor waits for them before it can copy
+/// the whole: where many are decoded, this way takes a third less time.
+///
+/// # Errors
+/// As for [`decode`]; `insn` is then of no use.
+pub fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
+    *insn = Insn::EMPTY;
+    let mut padded = [0; LIMIT];
+    let window = match bytes.first_chunk::<LIMIT>() {
+        Some(window) => window,
+        None => {
+            padded[..bytes.len()].copy_from_slice(bytes);
+            &padded
+        }
+    };
+    let mut cur = Cursor { bytes: window, at: 0 };
     let result = decode_padded(&mut cur, mode, profile, insn);
-    if cur.at > LIMIT {
-        return Err(if bytes.len() == LIMIT { DecodeError::TooLong } else { DecodeError::Truncated });
-    }
-    if cur.at > bytes.len() {
-        return Err(DecodeError::Truncated);
+    if cur.at > bytes.len().min(LIMIT) {
+        return Err(if bytes.len() >= LIMIT { DecodeError::TooLong } else { DecodeError::Truncated });
     }
     result
 }
@@ -156,13 +170,12 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let long = mode == Mode::Long64;
     let mut p = take_prefixes(cur, long)?;
     let (space, map, opcode) = take_opcode(cur, mode, profile, &mut p)?;
-    let table = tables::table(space, map, opcode);
-    let candidates = table.candidates(opcode);
-    let Some(first) = candidates.first() else { return Err(DecodeError::Unknown) };
-    let modrm = if first.is(attr::MODRM) { cur.u8() } else { 0xc0 };
+    let line = tables::table(space, map, opcode).line(opcode);
+    let modrm = if line.has_modrm() { cur.u8() } else { 0xc0 };
+    let candidates = line.candidates(modrm);
     let sizes = &SIZES[mode as usize];
     let asize = sizes.address[usize::from(p.bits & prefix::P67 != 0)];
-    let word = selector_word(sizes, &p, modrm, opcode, asize, profile);
+    let word = selector_word(sizes, &p, modrm, opcode, profile);
     let row = select(candidates, word, profile)?;
 
     insn.row = row;
@@ -171,7 +184,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     insn.mode = mode;
     insn.opcode = opcode;
     insn.modrm = modrm;
-    insn.osize = operand_size(sizes, mode, &p, row, profile);
+    insn.osize = operand_size(sizes, &p, row, profile);
     insn.asize = asize;
     insn.reg = modrm >> 3 & 7 | p.r;
     insn.rm = modrm & 7 | p.b & 8;
@@ -191,7 +204,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
         insn.seg = seg;
         insn.prefixes |= prefix::SEG;
     }
-    operands::resolve(cur, insn)?;
+    operands::resolve(cur, insn, row, modrm < 0xc0)?;
     insn.len = cur.at as u8;
     if space == Space::Evex {
         scale_disp8(insn);
@@ -202,25 +215,67 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     Ok(())
 }
 
-#[inline]
+/// No prefix at all, or a REX alone, is what most instructions have.
+#[inline(always)]
 fn take_prefixes(cur: &mut Cursor<'_>, long: bool) -> Result<Prefixes, DecodeError> {
-    let mut p = Prefixes { bits: 0, seg: None, rep: 0, r: 0, x: 0, b: 0, vvvv: 0, ll: 0, aaa: 0 };
+    let [first, second, ..] = *cur.bytes;
+    let is_rex = long && first & 0xf0 == 0x40;
+    let opcode = if is_rex { second } else { first };
+    if PREFIX[opcode as usize] && (long || opcode & 0xf0 != 0x40) {
+        return take_all_prefixes(cur, long);
+    }
+    let rex = if is_rex { first } else { 0 };
+    cur.at += usize::from(is_rex);
+    Ok(Prefixes::of_rex(rex))
+}
+
+/// Legacy prefixes and REX.
+static PREFIX: [bool; 256] = {
+    let mut prefix = [false; 256];
+    let bytes = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3];
+    let mut i = 0;
+    while i < bytes.len() {
+        prefix[bytes[i]] = true;
+        i += 1;
+    }
+    let mut rex = 0x40;
+    while rex < 0x50 {
+        prefix[rex] = true;
+        rex += 1;
+    }
+    prefix
+};
+
+impl Prefixes {
+    /// A REX byte alone; 0 stands for none.
+    #[inline(always)]
+    fn of_rex(rex: u8) -> Prefixes {
+        const _: () = assert!(prefix::REX == 1 << 5 && prefix::W == 1 << 6);
+        // REX is bit 6 of the byte, REX.W its bit 3.
+        let bits = (rex & 0x40) as u16 >> 1 | (rex as u16 & 8) << 3;
+        Prefixes { bits, seg: None, rep: 0, r: rex << 1 & 8, x: rex << 2 & 8, b: rex << 3 & 8, vvvv: 0, ll: 0, aaa: 0 }
+    }
+}
+
+#[inline(never)]
+fn take_all_prefixes(cur: &mut Cursor<'_>, long: bool) -> Result<Prefixes, DecodeError> {
+    let (mut bits, mut seg, mut rep) = (0, None, 0);
     let mut rex = 0;
     while cur.at <= LIMIT {
         let byte = cur.peek();
         match byte {
-            0x66 => p.bits |= prefix::P66,
-            0x67 => p.bits |= prefix::P67,
-            0xf0 => p.bits |= prefix::LOCK,
-            0xf3 => p.rep = 1,
-            0xf2 => p.rep = 2,
+            0x66 => bits |= prefix::P66,
+            0x67 => bits |= prefix::P67,
+            0xf0 => bits |= prefix::LOCK,
+            0xf3 => rep = 1,
+            0xf2 => rep = 2,
             0x26 | 0x2e | 0x36 | 0x3e => {
                 if !long {
-                    p.seg = Some(Seg::ALL[(byte >> 3 & 3) as usize]);
+                    seg = Some(Seg::ALL[(byte >> 3 & 3) as usize]);
                 }
             }
-            0x64 => p.seg = Some(Seg::Fs),
-            0x65 => p.seg = Some(Seg::Gs),
+            0x64 => seg = Some(Seg::Fs),
+            0x65 => seg = Some(Seg::Gs),
             0x40..=0x4f if long => {
                 rex = byte;
                 cur.at += 1;
@@ -232,13 +287,8 @@ fn take_prefixes(cur: &mut Cursor<'_>, long: bool) -> Result<Prefixes, DecodeErr
         rex = 0;
         cur.at += 1;
     }
-    if rex != 0 {
-        p.bits |= prefix::REX | if rex & 8 != 0 { prefix::W } else { 0 };
-        p.r = rex << 1 & 8;
-        p.x = rex << 2 & 8;
-        p.b = rex << 3 & 8;
-    }
-    p.bits |= [0, prefix::REP, prefix::REPNE][p.rep as usize];
+    let mut p = Prefixes { seg, rep, ..Prefixes::of_rex(rex) };
+    p.bits |= bits | [0, prefix::REP, prefix::REPNE, 0][rep as usize & 3];
     if cur.at > LIMIT { Err(DecodeError::TooLong) } else { Ok(p) }
 }
 
@@ -273,6 +323,7 @@ fn take_opcode(
         }
         0xd5 if long => Err(reserved(profile, Feature::Apx)),
         0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
+        0x8f if cur.peek() & 0x38 != 0 => Err(DecodeError::Invalid("8F is POP, and only with ModRM.reg 0")),
         op => Ok((Space::Legacy, Map::Primary, op)),
     }
 }
@@ -360,47 +411,90 @@ fn take_vector_prefix(
 
 /// What a mode makes of prefixes, so that the decoder looks it up.
 struct Sizes {
-    /// Bits of the selector word that the mode sets.
-    select: u32,
-    /// Operand size before a row's defaults, by W (2) and 66 (1).
-    operand: [u8; 4],
+    /// The part of the selector word that mode, W, 66 and 67 decide.
+    select: [u32; 8],
+    /// Operand size, by the row's rule and then by W and 66.
+    operand: [[u8; 4]; size_rule::COUNT],
     /// Address size, by 67.
     address: [u8; 2],
 }
 
-/// By [`Mode`]'s number.
-static SIZES: [Sizes; 7] = {
-    const REAL: Sizes = Sizes { select: sel::REAL_V86, operand: [2, 4, 2, 4], address: [2, 4] };
-    const WORD: Sizes = Sizes { select: 0, ..REAL };
-    const DOUBLE: Sizes = Sizes { select: 0, operand: [4, 2, 4, 2], address: [4, 2] };
-    const LONG: Sizes = Sizes { select: sel::MODE64, operand: [4, 2, 8, 8], address: [8, 4] };
-    [REAL, REAL, WORD, DOUBLE, WORD, DOUBLE, LONG]
-};
-
-/// Index of the operand size in [`Sizes::operand`].
-#[inline(always)]
-fn size_index(bits: u16) -> usize {
-    // P66 is bit 3, W is bit 6.
-    (bits >> 3 & 1 | bits >> 5 & 2) as usize
+impl Sizes {
+    /// `operand`: the operand size before a row's rule, by W (2) and 66 (1).
+    const fn new(mode: u32, operand: [u8; 4], address: [u8; 2]) -> Sizes {
+        // Sizes of 2, 4 and 8 as 0, 1 and 2.
+        const fn code(size: u8) -> u32 {
+            size as u32 >> 2
+        }
+        let mut select = [0; 8];
+        let mut i = 0;
+        while i < 8 {
+            let (p66, w) = (i as u32 & 1, i as u32 >> 1 & 1);
+            select[i] = mode
+                | (p66 * sel::P66)
+                | (w * sel::W)
+                | code(operand[i & 3]) << sel::OSIZE_SHIFT
+                | code(address[i >> 2]) << sel::ASIZE_SHIFT;
+            i += 1;
+        }
+        let long = address[0] == 8;
+        let mut by_rule = [operand; size_rule::COUNT];
+        let mut rule = 0;
+        while rule < size_rule::COUNT {
+            let mut i = 0;
+            while i < 4 {
+                let plain = operand[if rule as u8 & size_rule::NO_66 != 0 { i & 2 } else { i }];
+                let wide = rule as u8 & size_rule::F64 != 0 || rule as u8 & size_rule::D64 != 0 && plain == 4;
+                by_rule[rule][i] = if long && wide { 8 } else { plain };
+                i += 1;
+            }
+            rule += 1;
+        }
+        Sizes { select, operand: by_rule, address }
+    }
 }
 
-#[inline(always)]
-fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, asize: u8, profile: &Profile) -> u32 {
-    const {
-        assert!(
-            prefix::P66 >> 3 == 1 && prefix::W >> 3 == 8 && prefix::W >> 5 == 2 && (prefix::B as u32) << 9 == sel::B
-        );
+/// By [`Mode`]'s number.
+static SIZES: [Sizes; 7] = {
+    const fn word(mode: u32) -> Sizes {
+        Sizes::new(mode, [2, 4, 2, 4], [2, 4])
     }
-    let (bits, modrm) = (p.bits as u32, modrm as u32);
-    let mut word = sizes.select | p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT;
-    word |= bits >> 3 & (sel::P66 | sel::W) | bits << 9 & sel::B;
-    word |= u32::from(modrm >= 0xc0) * sel::REGISTER;
+    const fn double() -> Sizes {
+        Sizes::new(0, [4, 2, 4, 2], [4, 2])
+    }
+    let long = Sizes::new(sel::MODE64, [4, 2, 8, 8], [8, 4]);
+    [word(sel::REAL_V86), word(sel::REAL_V86), word(0), double(), word(0), double(), long]
+};
+
+/// 66 (1), W (2) and 67 (4) as an index into the tables of [`Sizes`].
+#[inline(always)]
+fn size_index(bits: u16) -> usize {
+    const { assert!(prefix::P66 == 1 << 3 && prefix::P67 == 1 << 4 && prefix::W == 1 << 6) };
+    (bits >> 3 & 1 | bits >> 5 & 2 | bits >> 2 & 4) as usize
+}
+
+/// The part of the selector word that ModRM decides.
+static MODRM: [u32; 256] = {
+    let mut words = [0; 256];
+    let mut modrm = 0;
+    while modrm < 256 {
+        let m = modrm as u32;
+        words[modrm] = (m >> 3 & 7) << sel::REG_SHIFT | (m & 7) << sel::RM_SHIFT;
+        if m >= 0xc0 {
+            words[modrm] |= sel::REGISTER;
+        }
+        modrm += 1;
+    }
+    words
+};
+
+#[inline(always)]
+fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, profile: &Profile) -> u32 {
+    const { assert!((prefix::B as u32) << 9 == sel::B) };
+    let mut word = sizes.select[size_index(p.bits) & 7] | MODRM[modrm as usize];
+    word |= p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT | (p.bits as u32) << 9 & sel::B;
     word |= u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
-    word |= (modrm >> 3 & 7) << sel::REG_SHIFT | (modrm & 7) << sel::RM_SHIFT;
-    word |= u32::from(profile.vendor() == Vendor::Amd) * sel::AMD;
-    // Sizes of 2, 4 and 8 as 0, 1 and 2.
-    let code = |size: u8| size as u32 >> 2;
-    word | code(sizes.operand[size_index(p.bits)]) << sel::OSIZE_SHIFT | code(asize) << sel::ASIZE_SHIFT
+    word | (u32::from(profile.vendor() == Vendor::Amd) * sel::AMD)
 }
 
 /// The first row whose bits match and whose features the profile has.
@@ -425,18 +519,13 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
 }
 
 #[inline(always)]
-fn operand_size(sizes: &Sizes, mode: Mode, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
-    // A mandatory 66 is part of the opcode.
-    let part = if row.select.mask & sel::P66 != 0 { prefix::P66 } else { 0 };
-    let size = sizes.operand[size_index(p.bits & !part)];
-    if mode != Mode::Long64 || row.attrs & (attr::F64 | attr::D64) == 0 {
-        return size;
-    }
-    if row.is(attr::F64) {
+fn operand_size(sizes: &Sizes, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
+    let size = sizes.operand[row.plan.size_rule as usize & 7][size_index(p.bits) & 3];
+    if row.is(attr::F64) && p.bits & prefix::P66 != 0 && profile.vendor() == Vendor::Amd {
         // AMD lets 66 make a near branch 16 bits wide, Intel ignores it.
-        return if profile.vendor() == Vendor::Amd && size == 2 { 2 } else { 8 };
+        return sizes.operand[0][size_index(p.bits) & 3];
     }
-    if row.is(attr::D64) && size == 4 { 8 } else { size }
+    size
 }
 
 /// Obstacles in the way of a row, by its gate; VEX and EVEX add real and virtual-8086 mode.
@@ -655,32 +744,4 @@ fn scale_disp8(insn: &mut Insn) {
         }
     };
     insn.disp *= n;
-}
-
-/// Width in bytes of an operand.
-#[inline]
-pub(crate) fn width(insn: &Insn, width: Width) -> u16 {
-    let (osize, vl) = (insn.osize as u16, insn.vl as u16);
-    match width.fixed() {
-        Some(size) => size,
-        None => match width {
-            Width::V | Width::Stack => osize,
-            Width::Z => osize.min(4),
-            Width::Y if insn.has(prefix::W) && insn.mode == Mode::Long64 => 8,
-            Width::Y => 4,
-            Width::Xh => vl / 2,
-            Width::Xq => vl / 4,
-            Width::Xe => vl / 8,
-            Width::Xdup if vl == 16 => 8,
-            Width::Pseudo if insn.mode == Mode::Long64 => 10,
-            Width::Pseudo => 6,
-            Width::Far => 2 + osize,
-            Width::Pair => osize * 2,
-            Width::Env if osize == 2 => 14,
-            Width::Env => 28,
-            Width::X87State if osize == 2 => 94,
-            Width::X87State => 108,
-            _ => vl,
-        },
-    }
 }

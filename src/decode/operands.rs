@@ -1,110 +1,114 @@
 //! Operand resolution: what each of a row's operands is in this instruction, and its immediates.
 //!
-//! Most operands are registers, found alike: a field of the instruction, masked to the register file. A table says which
-//! field and file for each location, so that they need no branch of their own.
+//! Most operands are found alike: a field of the instruction, masked to the register file, or memory in its place. The
+//! row's plan has that as data, so that they need no branch of their own.
 
-use super::{Cursor, DecodeError, Insn, Slot, SlotKind, prefix, width};
+use super::{Cursor, DecodeError, Insn, Slot, SlotKind, prefix};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::row::{Loc, Spec, Use};
+use crate::isa::row::{Loc, Row, Spec, Use, Width};
 
-/// Fields that name registers, as indices into the array that [`resolve`] fills.
-mod field {
-    pub const RM: u8 = 0;
-    pub const REG: u8 = 1;
-    pub const VVVV: u8 = 2;
-    pub const OPCODE: u8 = 3;
-    pub const FIXED: u8 = 4;
-}
-
-/// How a location names a register.
-#[derive(Clone, Copy)]
-struct Place {
-    kind: SlotKind,
-    field: u8,
-    mask: u8,
-    /// Memory instead, if ModRM says so.
-    or_memory: bool,
-}
-
-impl Place {
-    /// `None` for a location that is no register.
-    const fn of(loc: Loc) -> Place {
-        use SlotKind::*;
-        const fn at(kind: SlotKind, field: u8, mask: u8) -> Place {
-            Place { kind, field, mask, or_memory: false }
+/// Widths that an instruction's sizes decide: by [`sizes`], then by [`Width`].
+static WIDTHS: [[u16; 32]; 64] = {
+    let mut widths = [[0; 32]; 64];
+    let mut code = 0;
+    while code < 64 {
+        let (osize, vl, wide, long) = (2 << (code & 3), 16 << (code >> 2 & 3), code & 16 != 0, code & 32 != 0);
+        let mut i = 0;
+        while i < Width::ALL.len() {
+            let width = Width::ALL[i];
+            widths[code][width as usize] = width.bytes(osize, vl, wide, long);
+            i += 1;
         }
-        const fn or_memory(kind: SlotKind, mask: u8) -> Place {
-            Place { kind, field: field::RM, mask, or_memory: true }
-        }
-        match loc {
-            Loc::GprOrMem => or_memory(Gpr, 15),
-            Loc::VecOrMem => or_memory(Vector, 31),
-            Loc::MaskOrMem => or_memory(Mask, 7),
-            Loc::MmxOrMem => or_memory(Mmx, 7),
-            Loc::GprRm => at(Gpr, field::RM, 15),
-            Loc::GprReg => at(Gpr, field::REG, 15),
-            Loc::GprVvvv => at(Gpr, field::VVVV, 15),
-            Loc::GprOpcode => at(Gpr, field::OPCODE, 15),
-            Loc::VecReg => at(Vector, field::REG, 31),
-            Loc::VecRm => at(Vector, field::RM, 31),
-            Loc::VecVvvv => at(Vector, field::VVVV, 31),
-            Loc::MaskRm => at(Mask, field::RM, 7),
-            Loc::MmxReg => at(Mmx, field::REG, 7),
-            Loc::MmxRm => at(Mmx, field::RM, 7),
-            Loc::Control => at(Control, field::REG, 31),
-            Loc::Debug => at(Debug, field::REG, 31),
-            Loc::FixedSeg => at(Segment, field::FIXED, 7),
-            Loc::FixedSt => at(St, field::FIXED, 7),
-            Loc::StRm => at(St, field::RM, 7),
-            Loc::FixedVec => at(Vector, field::FIXED, 31),
-            _ => at(None, 0, 0),
-        }
+        code += 1;
     }
-}
-
-static PLACES: [Place; Loc::COUNT] = {
-    let mut places = [Place::of(Loc::Nothing); Loc::COUNT];
-    let mut i = 0;
-    while i < Loc::COUNT {
-        places[i] = Place::of(Loc::ALL[i]);
-        i += 1;
-    }
-    places
+    widths
 };
 
+/// The widths of an instruction's operands.
+#[inline(always)]
+fn sizes(insn: &Insn) -> &'static [u16; 32] {
+    const { assert!(prefix::W == 1 << 6) };
+    let (osize, vl) = (insn.osize as usize >> 2, insn.vl as usize >> 5);
+    let (wide, long) = ((insn.prefixes >> 2 & 16) as usize, usize::from(insn.mode == Mode::Long64) << 5);
+    &WIDTHS[(osize & 3 | (vl & 3) << 2 | wide | long) & 63]
+}
+
 /// Fills `insn.slots`, `insn.imm` and `insn.mem`.
-#[inline]
-pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeError> {
-    let fields = [insn.rm, insn.reg, insn.vvvv, insn.opcode & 7 | insn.rm & 8];
-    let register = insn.has(prefix::REGISTER);
-    // Without REX, byte registers 4 to 7 are AH, CH, DH and BH.
-    let high_bytes = !insn.has(prefix::REX) && !insn.is_vex();
-    for i in 0..insn.slots.len() {
-        let spec = &insn.row.operands[i];
-        if spec.loc == Loc::Nothing {
-            break;
+#[inline(always)]
+pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memory: bool) -> Result<(), DecodeError> {
+    let plan = &row.plan;
+    if plan.special {
+        return resolve_special(cur, insn);
+    }
+    let sizes = sizes(insn);
+    // One by one: a load of neighbours that were just stored by themselves would wait for them.
+    let (rm, reg, vvvv) = (u32::from(insn.rm), u32::from(insn.reg), u32::from(insn.vvvv));
+    let fields = rm | reg << 8 | vvvv << 16 | (u32::from(insn.opcode & 7) | rm & 8) << 24;
+    let slot = |i: usize| {
+        let place = &plan.places[i];
+        let replaced = in_memory & (place.in_memory as u8 != place.kind as u8);
+        let mask = if replaced { 0 } else { place.mask };
+        let reg = (fields >> (place.field * 8)) as u8 & mask | place.fixed;
+        let kind = if in_memory { place.in_memory } else { place.kind };
+        Slot { kind, reg, size: sizes[place.width as usize & 31] }
+    };
+    // Two operands cost no more than the question how many there are.
+    insn.slots[0] = slot(0);
+    insn.slots[1] = slot(1);
+    for i in 2..usize::from(plan.count).min(insn.slots.len()) {
+        insn.slots[i] = slot(i);
+    }
+    if in_memory {
+        insn.mem = plan.memory;
+    }
+    if plan.immediate.present {
+        let size = usize::from(sizes[plan.immediate.width as usize & 31]);
+        insn.imm = cur.immediate(size, plan.immediate.signed);
+    }
+    if plan.bytes & !insn.has(prefix::REX) & !insn.is_vex() {
+        high_bytes(insn);
+    }
+    if insn.has(prefix::B)
+        && insn.broadcast().is_some()
+        && let Some(slot) = insn.slots.get_mut(insn.mem as usize)
+    {
+        // An embedded broadcast reads one element.
+        slot.size = insn.row.element as u16;
+    }
+    Ok(())
+}
+
+/// Without REX, byte registers 4 to 7 are AH, CH, DH and BH.
+fn high_bytes(insn: &mut Insn) {
+    for slot in &mut insn.slots {
+        if slot.kind == SlotKind::Gpr && slot.size == 1 && slot.reg & 0x1c == 4 {
+            *slot = Slot { kind: SlotKind::GprHigh, reg: slot.reg & 3, size: 1 };
         }
-        let place = PLACES[spec.loc as usize];
-        let size = width(insn, spec.width);
-        insn.slots[i] = if place.or_memory && !register {
-            insn.mem = i as u8;
-            memory(insn, size)
-        } else if place.kind != SlotKind::None {
-            let field = if place.field == field::FIXED { spec.fixed } else { fields[place.field as usize & 3] };
-            let reg = field & place.mask;
-            if high_bytes && size == 1 && reg & 0x1c == 4 && place.kind == SlotKind::Gpr {
-                Slot { kind: SlotKind::GprHigh, reg: reg & 3, size }
-            } else {
-                Slot { kind: place.kind, reg, size }
-            }
-        } else {
-            let slot = other(cur, insn, spec, size)?;
-            if matches!(slot.kind, SlotKind::Memory | SlotKind::Vsib) {
-                insn.mem = i as u8;
-            }
-            slot
+    }
+}
+
+/// [`resolve`] where an operand has to be looked at by itself.
+#[inline(never)]
+fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeError> {
+    let (row, sizes) = (insn.row, sizes(insn));
+    let in_memory = !insn.has(prefix::REGISTER);
+    let fields = u32::from_le_bytes([insn.rm, insn.reg, insn.vvvv, insn.opcode & 7 | insn.rm & 8]);
+    for (i, spec) in row.specs().iter().enumerate() {
+        let size = sizes[spec.width as usize & 31];
+        let place = &row.plan.places[i];
+        insn.slots[i] = match place.kind {
+            SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
+            SlotKind::Memory => memory(insn, size),
+            _ if in_memory && place.in_memory == SlotKind::Memory => memory(insn, size),
+            kind => Slot { kind, reg: (fields >> (place.field * 8)) as u8 & place.mask | place.fixed, size },
         };
+        if matches!(insn.slots[i].kind, SlotKind::Memory | SlotKind::Vsib) {
+            insn.mem = i as u8;
+        }
+    }
+    if row.plan.bytes && !insn.has(prefix::REX) && !insn.is_vex() {
+        high_bytes(insn);
     }
     Ok(())
 }
@@ -115,8 +119,7 @@ fn memory(insn: &Insn, size: u16) -> Slot {
     Slot { kind: SlotKind::Memory, reg: 0, size }
 }
 
-/// Locations that are neither plain registers nor register-or-memory.
-#[inline]
+/// Locations that a plan does not cover, and immediates beside them.
 fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Result<Slot, DecodeError> {
     let plain = |kind, reg| Slot { kind, reg, size };
     Ok(match spec.loc {
@@ -143,10 +146,6 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             insn.imm = cur.signed(size as usize) as u64;
             Slot { kind: SlotKind::Imm, reg: 0, size: insn.osize as u16 }
         }
-        Loc::Rel => {
-            insn.imm = cur.signed(size as usize) as u64;
-            plain(SlotKind::Rel, 0)
-        }
         Loc::Moffs => {
             insn.disp = cur.unsigned(insn.asize as usize) as i64;
             insn.prefixes &= !prefix::REGISTER;
@@ -157,12 +156,6 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             insn.imm = offset | cur.unsigned(2) << 32;
             plain(SlotKind::Imm, 0)
         }
-        Loc::StringSrc => plain(SlotKind::StringSrc, 6),
-        Loc::StringDst => plain(SlotKind::StringDst, 7),
-        Loc::FixedGpr if spec.fixed >= 0x10 => Slot { kind: SlotKind::GprHigh, reg: spec.fixed & 3, size },
-        Loc::FixedGpr => plain(SlotKind::Gpr, spec.fixed),
-        Loc::One => plain(SlotKind::One, 0),
-        Loc::Mem => memory(insn, size),
         _ => Slot::NONE,
     })
 }

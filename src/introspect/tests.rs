@@ -265,6 +265,20 @@ fn discarded_writes_fault_as_they_would_and_change_nothing() {
 }
 
 #[test]
+fn a_range_is_shut_and_the_rest_is_open() {
+    let mut bus = Discard::within(Mock::new(), 0x1010..=0x101f);
+    for (at, dropped) in [(0x100c, false), (0x100d, true), (0x1010, true), (0x101f, true), (0x1020, false)] {
+        bus.inner().calls.clear();
+        assert_eq!(bus.write(at, &[9; 4], &WRITE), Ok(()), "{at:#x}");
+        assert_eq!(bus.inner().calls, [if dropped { "probe" } else { "write" }], "{at:#x}");
+        assert_eq!(bus.ram(at, 4, &LOCKED).unwrap().is_none(), dropped, "{at:#x}");
+        bus.inner().kinds.clear();
+        assert_eq!(bus.read(at, &mut [0; 4], &READ_FOR_WRITE), Ok(()));
+        assert_eq!(bus.inner().kinds.last() == Some(&AccessKind::Read), dropped, "{at:#x}");
+    }
+}
+
+#[test]
 fn overlays_merge_byte_by_byte_and_spare_implicit_accesses() {
     let mut bus = Overlay::new(Mock::new(), vec![(0x1002, vec![0xaa; 4]), (0x1005, vec![0xbb])]);
     let mut buf = [0; 4];

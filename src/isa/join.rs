@@ -40,7 +40,7 @@ macro_rules! rows {
                 let mut i = 0;
                 while i < GROUPS[g].len() {
                     let code = GROUPS[g][i].opcode as usize;
-                    out[place[code]] = GROUPS[g][i];
+                    out[place[code]] = GROUPS[g][i].planned();
                     place[code] += 1;
                     i += 1;
                 }

@@ -8,6 +8,7 @@ mod join;
 mod evex;
 mod legacy;
 mod notation;
+pub(crate) mod plan;
 pub mod row;
 mod sse;
 pub mod tables;

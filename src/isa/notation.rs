@@ -1,6 +1,7 @@
 //! The words in which rows are written: operands in the manuals' letters and a builder that a constant can use.
 
 use super::feature::Feature;
+use super::plan::Plan;
 use super::row::*;
 use Loc::*;
 
@@ -172,6 +173,7 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         rounding: Rounding::None,
         flags: FlagEffect::NONE,
         exec: Exec::Missing,
+        plan: Plan::NONE,
         replayed_as: opcode,
     }
 }
@@ -445,9 +447,38 @@ impl Row {
     }
 }
 
+/// Where an opcode's rows are in its table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines {
+    pub(super) first: u16,
+    pub(super) count: u8,
+    /// Bits of [`LINES_MODRM`] and [`LINES_GROUP`].
+    pub(super) flags: u8,
+}
+
+/// There is a ModRM byte.
+pub(super) const LINES_MODRM: u8 = 1;
+/// Eight rows, one a value of ModRM.reg.
+pub(super) const LINES_GROUP: u8 = 2;
+
+impl Lines {
+    pub(super) const NONE: Lines = Lines { first: 0, count: 0, flags: 0 };
+
+    const fn flags(rows: &[Row], first: usize, count: usize) -> u8 {
+        let mut group = count == 8;
+        let mut i = 0;
+        while group && i < 8 {
+            let select = rows[first + i].select;
+            group = select.mask & sel::REG == sel::REG && select.value & sel::REG == (i as u32) << sel::REG_SHIFT;
+            i += 1;
+        }
+        (if rows[first].is(attr::MODRM) { LINES_MODRM } else { 0 }) | (if group { LINES_GROUP } else { 0 })
+    }
+}
+
 /// Rows of one (space, map), with where each opcode's rows begin.
-pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
-    let mut out = [(0u16, 0u8); 256];
+pub(super) const fn index(rows: &[Row]) -> [Lines; 256] {
+    let mut out = [Lines::NONE; 256];
     let mut i = 0;
     while i < rows.len() {
         let r = &rows[i];
@@ -476,12 +507,13 @@ pub(super) const fn index(rows: &[Row]) -> [(u16, u8); 256] {
         let mut n = 0;
         while n < span {
             let at = r.opcode as usize + n;
-            if out[at].1 == 0 {
-                out[at] = (i as u16, 1);
+            if out[at].count == 0 {
+                out[at] = Lines { first: i as u16, count: 1, flags: 0 };
             } else {
-                assert!(out[at].0 as usize + out[at].1 as usize == i, "rows of an opcode stand together");
-                out[at].1 += 1;
+                assert!(out[at].first as usize + out[at].count as usize == i, "rows of an opcode stand together");
+                out[at].count += 1;
             }
+            out[at].flags = Lines::flags(rows, out[at].first as usize, out[at].count as usize);
             n += 1;
         }
         i += 1;

@@ -4,6 +4,7 @@
 //! a method of addressing and a width, wrapped in how the instruction uses it, for example `RW(Eb)`.
 
 use super::feature::Feature;
+use super::plan::Plan;
 
 /// How an instruction uses an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,51 +114,6 @@ pub enum Loc {
     FixedVec,
 }
 
-impl Loc {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Loc::ALL.len();
-
-    /// All of them, in the order of their numbers.
-    pub(crate) const ALL: &[Loc] = &[
-        Loc::Nothing,
-        Loc::GprOrMem,
-        Loc::Mem,
-        Loc::GprRm,
-        Loc::GprReg,
-        Loc::GprVvvv,
-        Loc::GprOpcode,
-        Loc::VecReg,
-        Loc::VecOrMem,
-        Loc::VecRm,
-        Loc::VecVvvv,
-        Loc::VecIs4,
-        Loc::MaskReg,
-        Loc::MaskRm,
-        Loc::MaskOrMem,
-        Loc::MaskVvvv,
-        Loc::MmxReg,
-        Loc::MmxOrMem,
-        Loc::MmxRm,
-        Loc::Vsib,
-        Loc::Seg,
-        Loc::Control,
-        Loc::Debug,
-        Loc::Imm,
-        Loc::ImmSigned,
-        Loc::Rel,
-        Loc::Moffs,
-        Loc::FarPointer,
-        Loc::StringSrc,
-        Loc::StringDst,
-        Loc::FixedGpr,
-        Loc::FixedSeg,
-        Loc::One,
-        Loc::FixedSt,
-        Loc::StRm,
-        Loc::FixedVec,
-    ];
-}
-
 /// An operand's width: the manual's second letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -213,27 +169,44 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width in bytes, where nothing else decides it.
-    #[inline]
-    pub(crate) const fn fixed(self) -> Option<u16> {
-        const NONE: u16 = u16::MAX;
-        const FIXED: [u16; 32] = {
-            let mut sizes = [NONE; 32];
-            sizes[Width::Zero as usize] = 0;
-            sizes[Width::B as usize] = 1;
-            sizes[Width::W as usize] = 2;
-            sizes[Width::D as usize] = 4;
-            sizes[Width::Q as usize] = 8;
-            sizes[Width::T as usize] = 10;
-            sizes[Width::Dq as usize] = 16;
-            sizes[Width::Qq as usize] = 32;
-            sizes[Width::Oq as usize] = 64;
-            sizes[Width::Fx as usize] = 512;
-            sizes
-        };
-        match FIXED[self as usize & 31] {
-            NONE => None,
-            size => Some(size),
+    /// All of them.
+    pub(crate) const ALL: [Width; 24] = {
+        use Width::*;
+        [Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, Pair, Env, X87State, Fx, Stack]
+    };
+
+    /// The width in bytes under an operand size and vector length, W and 64-bit mode.
+    pub(crate) const fn bytes(self, osize: u16, vl: u16, wide: bool, long: bool) -> u16 {
+        match self {
+            Width::Zero => 0,
+            Width::B => 1,
+            Width::W => 2,
+            Width::D => 4,
+            Width::Q => 8,
+            Width::T => 10,
+            Width::Dq => 16,
+            Width::Qq => 32,
+            Width::Oq => 64,
+            Width::Fx => 512,
+            Width::V | Width::Stack => osize,
+            Width::Z if osize == 2 => 2,
+            Width::Z => 4,
+            Width::Y if wide && long => 8,
+            Width::Y => 4,
+            Width::X => vl,
+            Width::Xh => vl / 2,
+            Width::Xq => vl / 4,
+            Width::Xe => vl / 8,
+            Width::Xdup if vl == 16 => 8,
+            Width::Xdup => vl,
+            Width::Pseudo if long => 10,
+            Width::Pseudo => 6,
+            Width::Far => 2 + osize,
+            Width::Pair => osize * 2,
+            Width::Env if osize == 2 => 14,
+            Width::Env => 28,
+            Width::X87State if osize == 2 => 94,
+            Width::X87State => 108,
         }
     }
 }
@@ -882,6 +855,8 @@ pub struct Row {
     pub flags: FlagEffect,
     /// What executes it.
     pub exec: Exec,
+    /// What the decoder asks of it, worked out from the rest.
+    pub(crate) plan: Plan,
     /// Opcode that is replayed instead: the temporal form of a non-temporal move, whose hint means nothing on a local
     /// operand and costs hundreds of nanoseconds there. The row's own opcode otherwise.
     pub replayed_as: u8,

@@ -1,13 +1,38 @@
 //! The tables by encoding space and opcode map, with the index of each opcode's rows.
 
-use super::notation::index;
+use super::notation::{LINES_GROUP, LINES_MODRM, Lines, index};
 use super::row::{Map, Row, Space};
 
 /// The rows of one opcode map in one encoding space.
 #[derive(Debug)]
 pub struct Table {
     rows: &'static [Row],
-    index: [(u16, u8); 256],
+    index: [Lines; 256],
+}
+
+/// The rows of one opcode.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    rows: &'static [Row],
+    at: Lines,
+}
+
+impl Line {
+    /// Does a ModRM byte follow the opcode?
+    #[inline(always)]
+    pub fn has_modrm(self) -> bool {
+        self.at.flags & LINES_MODRM != 0
+    }
+
+    /// The rows that this ModRM byte leaves, in the order in which they are tried.
+    #[inline(always)]
+    pub fn candidates(self, modrm: u8) -> &'static [Row] {
+        let (first, count) = (self.at.first as usize, self.at.count as usize);
+        // Of a group there is one row for each value of ModRM.reg.
+        let group = self.at.flags & LINES_GROUP != 0;
+        let (first, count) = if group { (first + (modrm >> 3 & 7) as usize, 1) } else { (first, count) };
+        self.rows.get(first..first + count).unwrap_or(&[])
+    }
 }
 
 impl Table {
@@ -15,11 +40,10 @@ impl Table {
         Table { rows, index: index(rows) }
     }
 
-    /// The rows that share an opcode, in the order in which they are tried.
-    #[inline]
-    pub fn candidates(&self, opcode: u8) -> &'static [Row] {
-        let (first, count) = self.index[opcode as usize];
-        &self.rows[first as usize..first as usize + count as usize]
+    /// The rows of an opcode.
+    #[inline(always)]
+    pub fn line(&self, opcode: u8) -> Line {
+        Line { rows: self.rows, at: self.index[opcode as usize] }
     }
 
     /// All rows of the table.
@@ -28,7 +52,7 @@ impl Table {
     }
 }
 
-static EMPTY: Table = Table { rows: &[], index: [(0, 0); 256] };
+static EMPTY: Table = Table { rows: &[], index: [Lines::NONE; 256] };
 static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
 static M0F: Table = Table::new(super::legacy::M0F);
 static M0F38: Table = Table::new(super::legacy::M0F38);

@@ -119,7 +119,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
             dst.0[usize::from(insn.vl)..].fill(0);
         }
         cpu.vector.zmm[insn.reg as usize & 31] = dst;
-        cpu.dirty |= vector_components(insn.reg, usize::from(insn.vl));
+        cpu.dirty |= vector_components(insn.reg, false);
         if vex {
             commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
@@ -162,7 +162,7 @@ fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usiz
         mask.0[..failed * vsib.width].fill(0);
     }
     cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
-    cpu.dirty |= vector_components(insn.vvvv, usize::from(insn.vl));
+    cpu.dirty |= vector_components(insn.vvvv, false);
 }
 
 /// The opmask of an EVEX gather or scatter: remaining elements. Its bits beyond them are cleared only at the end.

@@ -178,17 +178,13 @@ pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -
     Ok(())
 }
 
-/// The component of a vector register's bytes that an instruction on `bytes` of it changes.
+/// The components that writing a vector register changes. VEX and EVEX clear the rest of it.
 #[inline]
-fn vector_components(reg: u8, bytes: usize) -> u64 {
-    if reg >= 16 {
-        component::HI16_ZMM
-    } else if bytes > 32 {
-        component::SSE | component::AVX | component::ZMM_HI256
-    } else if bytes > 16 {
-        component::SSE | component::AVX
-    } else {
-        component::SSE
+fn vector_components(reg: u8, legacy: bool) -> u64 {
+    match (reg, legacy) {
+        (16.., _) => component::HI16_ZMM,
+        (_, true) => component::SSE,
+        (_, false) => component::SSE | component::AVX | component::ZMM_HI256,
     }
 }
 
@@ -196,7 +192,8 @@ fn vector_components(reg: u8, bytes: usize) -> u64 {
 pub(crate) fn components(insn: &Insn) -> u32 {
     let slot = insn.slots[0];
     (match slot.kind {
-        SlotKind::Vector => vector_components(slot.reg, usize::from(insn.vl)),
+        _ if !insn.uses(0).writes() => 0,
+        SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
         SlotKind::Mask => component::OPMASK,
         _ => 0,
     }) as u32

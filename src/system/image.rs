@@ -9,7 +9,6 @@ use crate::cpu::{Cpu, Mode, X87};
 use crate::decode::{Insn, prefix};
 use crate::event::Event;
 use crate::integer;
-use crate::isa::Feature;
 use crate::profile::{Profile, Vendor};
 
 /// Bytes that the processor transfers: up to XMM7, or XMM15 in 64-bit mode. What lies behind in the 512 bytes stays.
@@ -97,8 +96,8 @@ pub(super) fn fxrstor(
         return Err(Event::gp0("a reserved bit of MXCSR is set in the image").into());
     }
     // Only the bits of a linear address are kept.
-    let linear_bits = if profile.has(Feature::La57) { 57 } else { 48 };
-    let pointer_at = |i: usize| (((u64_at(i) << (64 - linear_bits)) as i64) >> (64 - linear_bits)) as u64;
+    let unused = 64 - profile.linear_bits();
+    let pointer_at = |i: usize| (((u64_at(i) << unused) as i64) >> unused) as u64;
     let wide = insn.has(prefix::W);
     let mut x87 = X87 {
         // Bit 6 always reads as 1, the reserved upper bits as 0.

@@ -6,7 +6,7 @@ use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, CacheOp, Vmm};
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
-use crate::cpu::registers::{component, cr4, rflags};
+use crate::cpu::registers::{component, rflags};
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
@@ -115,7 +115,7 @@ pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn) -> Result<(), Halt> {
 fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> Result<(), Halt> {
     let (leaf, subleaf) = (cpu.gpr[RAX] as u32, cpu.gpr[RCX] as u32);
     let system = cpu.system();
-    let answer = profile.cpuid(leaf, subleaf, system.xcr0, system.cr4 & cr4::OSXSAVE != 0);
+    let answer = profile.cpuid(leaf, subleaf, system);
     let answer = mem.vmm.cpuid(leaf, subleaf, answer)?;
     cpu.gpr[RAX] = u64::from(answer.eax);
     cpu.gpr[RBX] = u64::from(answer.ebx);

@@ -597,7 +597,12 @@ impl Encoder<'_> {
         let matching = |row: &&Row| {
             word & row.select.mask == row.select.value && row.features.into_iter().all(|f| features.has(f))
         };
-        table.candidates(d.opcode).iter().find(matching).is_some_and(|row| core::ptr::eq(row, self.row))
+        table
+            .line(d.opcode)
+            .candidates((d.reg & 7) << 3)
+            .iter()
+            .find(matching)
+            .is_some_and(|row| core::ptr::eq(row, self.row))
     }
 
     fn operand_size(&self, d: &Draft) -> usize {

@@ -4,5 +4,7 @@
 
 pub mod encode;
 pub mod fuzz;
+#[cfg(feature = "kvm")]
+pub mod kvm;
 pub mod machine;
 pub mod vm;

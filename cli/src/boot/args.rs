@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::machine::RAM_LIMIT;
-use crate::model::{Choice, Wanted};
+use crate::model::Wanted;
 use clap::{ArgAction, ValueEnum};
 use encore86::isa::Feature;
 use encore86::{Mode, Profile};
@@ -26,6 +26,13 @@ pub struct Args {
     /// The mode that the processor starts in, with flat segments and interrupts off [default: long64]
     #[arg(long, value_enum, requires = "image")]
     mode: Option<StartMode>,
+    /// What runs the guest
+    #[arg(long, value_enum, default_value_t = Backend::Engine)]
+    pub cpu: Backend,
+    /// The KVM device
+    #[cfg(feature = "kvm")]
+    #[arg(long, value_name = "FILE", default_value = "/dev/kvm", hide = true)]
+    pub kvm_device: PathBuf,
     /// RAM from address 0 on: bytes, or with K, M or G
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16M")]
     memory: u64,
@@ -47,6 +54,16 @@ pub struct Args {
     /// End the boot after this many instructions
     #[arg(long, value_name = "N", value_parser = number)]
     pub max_steps: Option<u64>,
+}
+
+/// What runs the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// The engine, every instruction
+    Engine,
+    /// The processor itself through /dev/kvm, at CPL 3; the engine where the kernel gives up
+    #[cfg(feature = "kvm")]
+    Kvm,
 }
 
 /// Modes to start in.
@@ -189,10 +206,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn profile(text: &str) -> Result<Box<Profile>, String> {
-    match Wanted::parse(text)?.find()? {
-        Choice::Known(profile) => Ok(profile),
-        Choice::Later(why) => Err(why),
-    }
+    Wanted::parse(text)?.find().map(Box::new)
 }
 
 fn feature(name: &str) -> Result<Feature, String> {

@@ -32,6 +32,18 @@ pub enum Error {
     Console(io::Error),
     /// The guest ended the run in another way than by exit code 0 or HLT.
     Guest(What, Box<Place>),
+    /// The KVM device cannot be used.
+    #[cfg(feature = "kvm")]
+    KvmDevice(PathBuf, io::Error),
+    /// KVM does not do what it is asked for.
+    #[cfg(feature = "kvm")]
+    Kvm(&'static str, io::Error),
+    /// KVM runs no such guest.
+    #[cfg(feature = "kvm")]
+    KvmMode,
+    /// An option that has no meaning where KVM runs the guest.
+    #[cfg(feature = "kvm")]
+    KvmOption(&'static str),
 }
 
 /// What a guest ended with.
@@ -49,6 +61,9 @@ pub enum What {
     Exit { code: u32, failed: u32 },
     /// HLT with interrupts on.
     Sleeps,
+    /// An exit that this monitor has no answer to.
+    #[cfg(feature = "kvm")]
+    Kvm(String),
     /// As many instructions as `--max-steps` allows.
     Limit(u64),
     /// An outcome that this monitor never asks for.
@@ -123,6 +138,22 @@ impl fmt::Display for Error {
             Error::Output(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Error::Console(error) => write!(f, "cannot write to standard output: {error}"),
             Error::Guest(what, place) => what.at(place, f),
+            #[cfg(feature = "kvm")]
+            Error::KvmDevice(path, error) => write!(
+                f,
+                "cannot use {}: {error}; --cpu kvm needs a KVM device that this user may open, --cpu engine needs none",
+                path.display()
+            ),
+            #[cfg(feature = "kvm")]
+            Error::Kvm(what, error) => write!(f, "{what} failed: {error}"),
+            #[cfg(feature = "kvm")]
+            Error::KvmMode => {
+                f.write_str("--cpu kvm runs 64-bit guests only, at CPL 3; use --cpu engine for other modes")
+            }
+            #[cfg(feature = "kvm")]
+            Error::KvmOption(option) => {
+                write!(f, "{option} needs --cpu engine: what the processor runs by itself under --cpu kvm, nobody sees")
+            }
         }
     }
 }
@@ -149,6 +180,8 @@ impl What {
                 f,
                 "the guest waits for an interrupt, and nothing in this machine raises one: HLT with interrupts on, at {place}"
             ),
+            #[cfg(feature = "kvm")]
+            What::Kvm(why) => write!(f, "KVM ended the guest: {why}, at {place}"),
             What::Limit(steps) => {
                 write!(
                     f,

@@ -144,6 +144,12 @@ impl Machine {
         })
     }
 
+    /// The RAM.
+    #[cfg(feature = "kvm")]
+    pub fn guest_ram(&self) -> &Ram {
+        &self.ram
+    }
+
     /// What reached devices since the last call.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)

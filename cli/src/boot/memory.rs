@@ -28,6 +28,24 @@ impl Ram {
         self.map.len() as u64
     }
 
+    /// Gives all of it to a virtual machine, at the same guest-physical addresses.
+    ///
+    /// # Errors
+    /// What KVM_SET_USER_MEMORY_REGION answers.
+    #[cfg(feature = "kvm")]
+    pub fn give_to(&self, vm: &kvm_ioctls::VmFd, slot: u32, at: u64) -> Result<(), kvm_ioctls::Error> {
+        let region = kvm_bindings::kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: at,
+            memory_size: self.size(),
+            userspace_addr: self.map.as_mut_ptr() as u64,
+        };
+        // SAFETY: the range is this mapping, of which no Rust reference exists, and which the caller keeps for as long as the
+        // guest runs; if it went earlier, the guest's accesses would fail.
+        unsafe { vm.set_user_memory_region(region) }
+    }
+
     /// The host's view of `len` bytes at `at`; `None` unless all of them are RAM.
     pub fn grant(&mut self, at: u64, len: usize) -> Option<HostRam<'_>> {
         let end = at.checked_add(len as u64)?;

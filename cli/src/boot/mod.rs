@@ -9,6 +9,8 @@ mod console;
 mod devices;
 mod error;
 mod hatching;
+#[cfg(feature = "kvm")]
+mod kvm;
 mod machine;
 mod memory;
 mod picture;
@@ -20,11 +22,12 @@ mod trace;
 pub use args::Args;
 use args::Guest;
 use console::Console;
-use encore86::Engine;
 use encore86::paging::{Limits, Paging};
+use encore86::{Engine, Profile};
 use error::Error;
 use machine::Machine;
 use run::{Board, End, Processor};
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -54,6 +57,10 @@ fn boot(args: &Args) -> Result<(), Error> {
         Engine::integer_only(profile)
     });
     let mut processor = Processor { engine, cpu };
+    #[cfg(feature = "kvm")]
+    if args.cpu == args::Backend::Kvm {
+        return kvm::boot(args, &guest, processor, memory);
+    }
     let Some(path) = &args.trace else {
         return watch(args, &guest, &mut processor, &mut memory);
     };
@@ -71,16 +78,29 @@ fn watch(args: &Args, guest: &Guest, processor: &mut Processor, board: &mut impl
     let seconds = begun.elapsed().as_secs_f64();
     let machine = board.machine();
     console.finish(&mut machine.serial).map_err(Error::Console)?;
+    let run = format!("after {} instructions in {seconds:.2} s", table.instructions());
+    report(args, guest, machine, processor.engine.profile(), end, &run, &table)
+}
+
+/// Says how the guest ended and `run`, writes its picture, and prints the table.
+fn report(
+    args: &Args,
+    guest: &Guest,
+    machine: &Machine,
+    profile: &Profile,
+    end: Result<End, Error>,
+    run: &str,
+    table: &dyn fmt::Display,
+) -> Result<(), Error> {
     let mut report = String::new();
-    let instructions = table.instructions();
     let how = match &end {
         Ok(End::Exit) => "ended with exit code 0".to_owned(),
         Ok(End::Halt(place)) => format!("halted at {place}"),
         Err(_) => "was ended".to_owned(),
     };
-    report += &format!("{} {how} after {instructions} instructions in {seconds:.2} s\n", guest.name);
+    report += &format!("{} {how} {run}\n", guest.name);
     if guest.is_gallery() {
-        report += &hatching::reasons(&machine.registers, processor.engine.profile());
+        report += &hatching::reasons(&machine.registers, profile);
     }
     if let Some(path) = args.picture() {
         picture::write(&machine.framebuffer, path).map_err(|error| Error::Output(path.into(), error))?;

@@ -136,7 +136,7 @@ pub fn run(
 }
 
 /// What to say about a step that did not complete.
-fn failure(outcome: Outcome, machine: &Machine) -> What {
+pub fn failure(outcome: Outcome, machine: &Machine) -> What {
     match (outcome, machine.stray()) {
         (Outcome::Exception(event), _) => What::Exception(event),
         (Outcome::Shutdown, _) => What::Shutdown,
@@ -147,7 +147,7 @@ fn failure(outcome: Outcome, machine: &Machine) -> What {
 }
 
 /// Where an instruction is, kept from before its step.
-struct Here {
+pub struct Here {
     rip: u64,
     cs_base: u64,
     linear: u64,
@@ -164,7 +164,14 @@ impl Here {
         decode(&bytes[..count], self.mode, engine.profile()).ok()
     }
 
-    fn place(&self, engine: &Engine, memory: &mut Paging<Machine>) -> Place {
+    /// In 64-bit mode.
+    #[cfg(feature = "kvm")]
+    pub fn long(rip: u64) -> Here {
+        Here { rip, cs_base: 0, linear: rip, mode: Mode::Long64 }
+    }
+
+    /// For a message.
+    pub fn place(&self, engine: &Engine, memory: &mut Paging<Machine>) -> Place {
         let (bytes, count) = code(memory, self.linear);
         let insn = self.insn(engine, memory);
         let length = insn.map_or(count, |insn| insn.length());

@@ -22,11 +22,26 @@ struct Line {
 }
 
 /// What makes two instructions the same line. Rows are compared by where they are in the library's tables.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
     row: *const Row,
-    width: u16,
+    /// Width of the memory operand in bytes; 0 without one.
+    pub width: u16,
     prefix: &'static str,
+}
+
+impl Key {
+    /// The line that `insn` belongs to.
+    pub fn new(insn: &Insn) -> Key {
+        let memory = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringDst, SlotKind::StringSrc];
+        let width = insn.slots().iter().find(|s| memory.contains(&s.kind)).map_or(0, |s| s.size);
+        Key { row: insn.row(), width, prefix: prefix(insn) }
+    }
+
+    /// What the line is called.
+    pub fn name(&self, insn: &Insn) -> String {
+        format!("{}{}", self.prefix, insn.row().form())
+    }
 }
 
 /// Counts and times by instruction.
@@ -47,14 +62,11 @@ impl Table {
 
     /// Counts a step of `insn`. Only the last step of a repeated string instruction is a `whole` one.
     pub fn count(&mut self, insn: &Insn, whole: bool, devices: Tally, time: Duration) {
-        let memory = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringDst, SlotKind::StringSrc];
-        let width = insn.slots().iter().find(|s| memory.contains(&s.kind)).map_or(0, |s| s.size);
-        let key = Key { row: insn.row(), width, prefix: prefix(insn) };
+        let key = Key::new(insn);
         let at = match self.index.get(&key) {
             Some(&at) => at,
             None => {
-                let name = format!("{}{}", key.prefix, insn.row().form());
-                self.lines.push(Line { name, width, ..Line::default() });
+                self.lines.push(Line { name: key.name(insn), width: key.width, ..Line::default() });
                 self.index.insert(key, self.lines.len() - 1);
                 self.lines.len() - 1
             }

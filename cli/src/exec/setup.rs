@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::memory::{self, Memory, Region};
 use super::processor::{self, fill, index};
 use crate::fields::{Given, Object};
-use crate::model::{Choice, Wanted};
+use crate::model::Wanted;
 use crate::number::{Bytes, Number, choose};
 use encore86::cpu::registers::cr0;
 use encore86::cpu::segment::Seg;
@@ -106,10 +106,7 @@ impl Setup {
     pub fn new(case: &Case) -> Result<Setup, Refusal> {
         let (mode, cpl) = processor::mode_of(case)?;
         let choice = case.profile.0.as_ref().map_or_else(|| Wanted::Name("host".to_owned()).find(), Wanted::find);
-        let (profile, mut later) = match choice.map_err(|why| format!("profile: {why}"))? {
-            Choice::Known(profile) => (*profile, None),
-            Choice::Later(why) => (Profile::all(), Some(format!("profile: {why}"))),
-        };
+        let profile = choice.map_err(|why| format!("profile: {why}"))?;
         let mut cpu = processor::build(case, mode, cpl, &profile)?;
         let no_code = || "code: it has no default; write the instruction's bytes".to_owned();
         let Bytes(code) = case.code.0.as_ref().ok_or_else(no_code)?;
@@ -117,7 +114,7 @@ impl Setup {
         cpu.update(|s| (s.kernel_gs_base, s.pkrs) = (kernel_gs_base, pkrs));
         let walks = case.cr0.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
         let (memory, paging) = memory(case, &cpu, code, walks.then(|| Limits::new(&profile)))?;
-        later = later.or(wanted_later(case)?);
+        let later = wanted_later(case)?;
         let overlay = case.introspect.overlay.iter().enumerate().map(|(i, Object(o))| {
             let field = |name| format!("introspect.overlay[{i}].{name}");
             Ok((need(o.at, &field("at"))?.0, need(o.hex.clone(), &field("hex"))?.0))

@@ -43,7 +43,7 @@ impl Limits {
     /// What a profile promises.
     pub fn new(profile: &Profile) -> Limits {
         Limits {
-            maxphyaddr: profile.cpuid(0x8000_0008, 0, 0, false).eax as u8,
+            maxphyaddr: profile.physical_bits(),
             pse36: profile.has(Feature::Pse36),
             pat: profile.has(Feature::Pat),
             gigabyte_pages: profile.has(Feature::Pdpe1gb),

@@ -1,0 +1,216 @@
+//! What the decoder asks of a row, worked out when the table is built: each operand as data that needs no branch.
+
+use super::row::{Loc, Row, Spec, Width, attr, sel};
+
+/// What an operand is, once registers are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SlotKind {
+    /// No operand.
+    None,
+    /// General-purpose register, from bit 0.
+    Gpr,
+    /// AH, CH, DH or BH: bits 15:8 of registers 0 to 3.
+    GprHigh,
+    /// XMM, YMM or ZMM register by size.
+    Vector,
+    /// Opmask register.
+    Mask,
+    /// MMX register.
+    Mmx,
+    /// x87 stack register ST(i).
+    St,
+    /// Segment register.
+    Segment,
+    /// Control register.
+    Control,
+    /// Debug register.
+    Debug,
+    /// The memory operand: segment, base, index, scale and displacement of the instruction.
+    Memory,
+    /// Memory at a vector of addresses.
+    Vsib,
+    /// Memory at rSI in the overridable data segment.
+    StringSrc,
+    /// Memory at ES:rDI.
+    StringDst,
+    /// The immediate.
+    Imm,
+    /// The branch displacement, in the immediate.
+    Rel,
+    /// The constant 1.
+    One,
+}
+
+/// Fields of an instruction that name registers, as byte numbers in the word that the decoder makes of them.
+mod field {
+    pub(super) const RM: u8 = 0;
+    pub(super) const REG: u8 = 1;
+    pub(super) const VVVV: u8 = 2;
+    pub(super) const OPCODE: u8 = 3;
+}
+
+/// How an operand is found: the register is `field & mask | fixed`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: SlotKind,
+    /// The kind where ModRM names memory.
+    pub(crate) in_memory: SlotKind,
+    pub(crate) field: u8,
+    pub(crate) mask: u8,
+    pub(crate) fixed: u8,
+    pub(crate) width: Width,
+}
+
+impl Place {
+    const NONE: Place = Place::fixed(SlotKind::None, 0);
+
+    const fn fixed(kind: SlotKind, fixed: u8) -> Place {
+        Place { kind, in_memory: kind, field: 0, mask: 0, fixed, width: Width::Zero }
+    }
+
+    const fn at(kind: SlotKind, field: u8, mask: u8) -> Place {
+        Place { field, mask, ..Place::fixed(kind, 0) }
+    }
+
+    const fn or_memory(kind: SlotKind, mask: u8) -> Place {
+        Place { in_memory: SlotKind::Memory, ..Place::at(kind, field::RM, mask) }
+    }
+
+    /// `None` for a location that the decoder has to look at by itself.
+    const fn of(spec: &Spec) -> Option<Place> {
+        use SlotKind::*;
+        let place = match spec.loc {
+            Loc::Nothing => Place::NONE,
+            Loc::GprOrMem => Place::or_memory(Gpr, 15),
+            Loc::VecOrMem => Place::or_memory(Vector, 31),
+            Loc::MaskOrMem => Place::or_memory(Mask, 7),
+            Loc::MmxOrMem => Place::or_memory(Mmx, 7),
+            Loc::Mem => Place::fixed(Memory, 0),
+            Loc::GprRm => Place::at(Gpr, field::RM, 15),
+            Loc::GprReg => Place::at(Gpr, field::REG, 15),
+            Loc::GprVvvv => Place::at(Gpr, field::VVVV, 15),
+            Loc::GprOpcode => Place::at(Gpr, field::OPCODE, 15),
+            Loc::VecReg => Place::at(Vector, field::REG, 31),
+            Loc::VecRm => Place::at(Vector, field::RM, 31),
+            Loc::VecVvvv => Place::at(Vector, field::VVVV, 31),
+            Loc::MaskRm => Place::at(Mask, field::RM, 7),
+            Loc::MmxReg => Place::at(Mmx, field::REG, 7),
+            Loc::MmxRm => Place::at(Mmx, field::RM, 7),
+            Loc::Control => Place::at(Control, field::REG, 31),
+            Loc::Debug => Place::at(Debug, field::REG, 31),
+            Loc::StRm => Place::at(St, field::RM, 7),
+            Loc::FixedGpr if spec.fixed >= 0x10 => Place::fixed(GprHigh, spec.fixed & 3),
+            Loc::FixedGpr => Place::fixed(Gpr, spec.fixed),
+            Loc::FixedSeg => Place::fixed(Segment, spec.fixed),
+            Loc::FixedSt => Place::fixed(St, spec.fixed),
+            Loc::FixedVec => Place::fixed(Vector, spec.fixed),
+            Loc::StringSrc => Place::fixed(StringSrc, 6),
+            Loc::StringDst => Place::fixed(StringDst, 7),
+            Loc::One => Place::fixed(One, 0),
+            Loc::Imm => Place::fixed(Imm, 0),
+            // It is as wide as the operand, however many bytes the instruction has of it.
+            Loc::ImmSigned => return Some(Place { width: Width::V, ..Place::fixed(Imm, 0) }),
+            Loc::Rel => Place::fixed(Rel, 0),
+            Loc::VecIs4 | Loc::MaskReg | Loc::MaskVvvv | Loc::Vsib | Loc::Seg | Loc::Moffs | Loc::FarPointer => {
+                return Option::None;
+            }
+        };
+        Some(Place { width: spec.width, ..place })
+    }
+}
+
+/// How a row decides the operand size: bits of [`Plan::size_rule`].
+pub(crate) mod size_rule {
+    /// 64 bits by default in 64-bit mode; 66 makes 16.
+    pub(crate) const D64: u8 = 1;
+    /// 64 bits in 64-bit mode whatever the prefixes (AMD lets 66 make 16).
+    pub(crate) const F64: u8 = 2;
+    /// 66 is part of the opcode.
+    pub(crate) const NO_66: u8 = 4;
+    pub(crate) const COUNT: usize = 8;
+}
+
+/// An immediate or branch displacement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Immediate {
+    pub(crate) present: bool,
+    pub(crate) signed: bool,
+    pub(crate) width: Width,
+}
+
+impl Immediate {
+    const NONE: Immediate = Immediate { present: false, signed: false, width: Width::Zero };
+}
+
+/// What the decoder asks of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) places: [Place; 5],
+    /// Operands in `places` behind which there are none.
+    pub(crate) count: u8,
+    /// An operand has to be looked at by itself: `places` and `immediate` are not to be used.
+    pub(crate) special: bool,
+    /// A byte register may be AH, CH, DH or BH.
+    pub(crate) bytes: bool,
+    /// The operand that memory would be, 0xff if none can.
+    pub(crate) memory: u8,
+    pub(crate) size_rule: u8,
+    pub(crate) immediate: Immediate,
+}
+
+impl Plan {
+    pub(super) const NONE: Plan = Plan {
+        places: [Place::NONE; 5],
+        count: 0,
+        special: false,
+        bytes: false,
+        memory: 0xff,
+        size_rule: 0,
+        immediate: Immediate::NONE,
+    };
+
+    const fn of(row: &Row) -> Plan {
+        let mut plan = Plan::NONE;
+        let mut i = 0;
+        while i < row.operands.len() && !matches!(row.operands[i].loc, Loc::Nothing) {
+            let spec = &row.operands[i];
+            if matches!(spec.loc, Loc::Imm | Loc::ImmSigned | Loc::Rel) {
+                // ENTER has two.
+                plan.special |= plan.immediate.present;
+                let signed = !matches!(spec.loc, Loc::Imm);
+                plan.immediate = Immediate { present: true, signed, width: spec.width };
+            }
+            match Place::of(spec) {
+                Some(place) => {
+                    if matches!(place.in_memory, SlotKind::Memory) {
+                        plan.memory = i as u8;
+                    }
+                    plan.bytes |= matches!(spec.width, Width::B) && matches!(place.kind, SlotKind::Gpr);
+                    plan.places[i] = place;
+                }
+                None => plan.special = true,
+            }
+            plan.count += 1;
+            i += 1;
+        }
+        if row.is(attr::D64) {
+            plan.size_rule |= size_rule::D64;
+        }
+        if row.is(attr::F64) {
+            plan.size_rule |= size_rule::F64;
+        }
+        if row.select.mask & sel::P66 != 0 {
+            plan.size_rule |= size_rule::NO_66;
+        }
+        plan
+    }
+}
+
+impl Row {
+    /// The row with what the decoder asks of it.
+    pub(super) const fn planned(mut self) -> Row {
+        self.plan = Plan::of(&self);
+        self
+    }
+}

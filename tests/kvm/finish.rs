@@ -1,0 +1,316 @@
+//! What `Finisher` does with one exit.
+
+use crate::machine;
+use crate::support::kvm::{CODE, DATA, Ended, Machine, Out, registers};
+use encore86::adapt::kvm::{By, Capabilities, End, Finished, Finisher, Ioctls, Refusal, regs};
+use encore86::cpu::registers::rflags;
+use encore86::{Cpu, Engine, Event, Profile, Stop};
+
+const POPCNT: &[u8] = &[0xf3, 0x0f, 0xb8, 0x03]; // popcnt eax, [rbx]
+const PADDD: &[u8] = &[0x66, 0x0f, 0xfe, 0x03]; // paddd xmm0, [rbx]
+const VMOVDQU_STORE: &[u8] = &[0xc5, 0xfe, 0x7f, 0x03]; // vmovdqu [rbx], ymm0
+const VMOVDQU_LOAD: &[u8] = &[0xc5, 0xfe, 0x6f, 0x03]; // vmovdqu ymm0, [rbx]
+const CMPXCHG16B: &[u8] = &[0xf0, 0x48, 0x0f, 0xc7, 0x0b]; // lock cmpxchg16b [rbx]
+const MOVBE: &[u8] = &[0x0f, 0x38, 0xf0, 0x03]; // movbe eax, [rbx]
+const MOV_LOAD: &[u8] = &[0x8b, 0x03]; // mov eax, [rbx]
+
+fn finisher(machine: &mut Machine) -> Finisher {
+    with(machine, machine.capabilities)
+}
+
+fn with(machine: &mut Machine, capabilities: Capabilities) -> Finisher {
+    let engine = Engine::new(Profile::host()).expect("the host grants executable memory");
+    let finisher = Finisher::new(engine, capabilities).expect("the host's layout");
+    finisher.arm(&mut machine.vcpu);
+    finisher
+}
+
+/// Runs up to the first exit that `finish` has something to do with, and finishes it.
+fn until_finished(machine: &mut Machine, finisher: &mut Finisher) -> Finished {
+    let mut last = None;
+    let out = machine.run(|vcpu, board| {
+        last = Some(finisher.finish(vcpu, board).expect("no ioctl fails"));
+        false
+    });
+    match (out, last) {
+        (Out::Exit(_), Some(Finished { end: End::Exit, .. })) => answer(machine, finisher),
+        (Out::Exit(_), Some(finished)) => finished,
+        (Out::Exit(what), None) if what.contains("Internal") => {
+            finisher.finish(&mut machine.vcpu, &mut machine.board).expect("no ioctl fails")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Answers the read that stands in `kvm_run`.
+fn answer(machine: &mut Machine, finisher: &mut Finisher) -> Finished {
+    let Machine { vcpu, board, .. } = machine;
+    crate::support::kvm::answer(vcpu, board);
+    finisher.finish(vcpu, board).expect("no ioctl fails")
+}
+
+fn run_to_end(machine: &mut Machine) -> Ended {
+    match machine.run(|_, _| true) {
+        Out::Ended(ended) => ended,
+        Out::Exit(what) => panic!("{what}"),
+    }
+}
+
+fn filled() -> Cpu {
+    let mut cpu = registers();
+    for (i, zmm) in cpu.vector.zmm.iter_mut().enumerate() {
+        zmm.0.fill(i as u8 + 1);
+    }
+    cpu
+}
+
+#[test]
+fn what_each_instruction_costs_in_ioctls() {
+    let Some(mut machine) = machine("kvm finish: ioctls", 5) else { return };
+    let mut finisher = finisher(&mut machine);
+    let none = Ioctls::default();
+    let xsave = Ioctls { get_xsave: 1, ..none };
+    let cases = [
+        ("popcnt", POPCNT, none),
+        ("paddd xmm", PADDD, Ioctls { set_xsave: 1, ..xsave }),
+        ("vmovdqu store", VMOVDQU_STORE, Ioctls { get_xcrs: 1, ..xsave }),
+        ("vmovdqu load", VMOVDQU_LOAD, Ioctls { get_xcrs: 1, set_xsave: 1, ..xsave }),
+        // One KVM_RUN for each of the kernel's reads, and one translation to know them again.
+        ("cmpxchg16b", CMPXCHG16B, Ioctls { translate: 1, run: 1, ..none }),
+    ];
+    let synced = machine.capabilities.sync_regs == 7;
+    for (name, code, expected) in cases {
+        machine.prepare(code, &filled(), true);
+        let finished = until_finished(&mut machine, &mut finisher);
+        assert!(matches!(finished.end, End::Completed(_)), "{name}: {finished:?}");
+        assert_eq!(finished.by, By::Engine, "{name}");
+        let made = finished.ioctls;
+        let extended = |i: Ioctls| (i.get_xsave, i.set_xsave, i.get_xcrs);
+        assert_eq!(extended(made), extended(expected), "{name}");
+        if synced {
+            assert_eq!((made, made.total()), (expected, expected.total()), "{name}");
+        }
+        assert_eq!(run_to_end(&mut machine), Ended::Retired, "{name}");
+    }
+}
+
+#[test]
+fn without_synced_registers_each_group_is_fetched_and_what_changed_is_set() {
+    let Some(mut machine) = machine("kvm finish: without KVM_CAP_SYNC_REGS", 1) else { return };
+    let capabilities = Capabilities { sync_regs: 0, ..machine.capabilities };
+    let mut finisher = with(&mut machine, capabilities);
+    machine.prepare(POPCNT, &registers(), true);
+    let finished = until_finished(&mut machine, &mut finisher);
+    let expected = Ioctls { get_regs: 1, get_sregs: 1, get_events: 1, set_regs: 1, ..Ioctls::default() };
+    assert_eq!(finished.ioctls, expected);
+    assert_eq!(machine.vcpu.get_regs().unwrap().rip, CODE + POPCNT.len() as u64, "set at once");
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+}
+
+#[test]
+fn the_larger_xsave_structure_works_alike() {
+    let Some(mut machine) = machine("kvm finish: KVM_GET_XSAVE2", 2) else { return };
+    if machine.capabilities.xsave2 == 0 {
+        return encore86_oracle::Skips::new("kvm finish").skip("KVM_GET_XSAVE2", "the kernel has it not", 2);
+    }
+    let capabilities = Capabilities { xsave2: machine.capabilities.xsave2.max(4096) + 64, ..machine.capabilities };
+    let mut finisher = with(&mut machine, capabilities);
+    for (name, code) in [("vmovdqu load", VMOVDQU_LOAD), ("paddd", PADDD)] {
+        machine.prepare(code, &filled(), true);
+        machine.board.device[0x100..0x120].fill(0x40);
+        assert!(matches!(until_finished(&mut machine, &mut finisher).end, End::Completed(_)), "{name}");
+        assert_eq!(run_to_end(&mut machine), Ended::Retired);
+        let after = machine.state(Ended::Retired);
+        let expected = if code == PADDD { 0x41 } else { 0x40 };
+        assert_eq!(after.vector.zmm[0].0[..16], [expected; 16], "{name}");
+        assert_eq!(after.vector.zmm[31].0, [32; 64], "{name}: other registers stay");
+    }
+}
+
+#[test]
+fn reads_that_the_kernel_has_made_are_not_made_again() {
+    let Some(mut machine) = machine("kvm finish: kept reads", 2) else { return };
+    let mut finisher = finisher(&mut machine);
+    let mut cpu = registers();
+    cpu.gpr[0] = 0x0101_0101_0101_0101;
+    cpu.gpr[2] = 0x0202_0202_0202_0202;
+    cpu.gpr[1] = 7;
+    machine.board.device[0x100..0x108].fill(1);
+    machine.board.device[0x108..0x110].fill(2);
+    machine.prepare(CMPXCHG16B, &cpu, true);
+    let finished = until_finished(&mut machine, &mut finisher);
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    let reads: Vec<_> = machine.board.log.iter().filter(|(.., write)| !write).collect();
+    let bytes: usize = reads.iter().map(|(_, len, _)| len).sum();
+    assert_eq!(bytes, 16, "{:x?}", machine.board.log);
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+    assert_eq!(machine.board.device[0x100..0x108], (DATA + 0x100).to_le_bytes(), "RBX was stored");
+    assert_eq!(machine.board.device[0x108..0x110], 7u64.to_le_bytes(), "RCX was stored");
+
+    // MOVBE: some kernels read and then raise #UD. Whoever ran it, the device is read once and the result is right.
+    machine.board.device[0x100..0x104].copy_from_slice(&[0x11, 0x22, 0x33, 0x44]);
+    machine.prepare(MOVBE, &registers(), true);
+    let finished = until_finished(&mut machine, &mut finisher);
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+    assert_eq!(machine.state(Ended::Retired).gpr[0], 0x1122_3344);
+    assert_eq!(machine.board.log, [(0x100, 4, false)]);
+}
+
+#[test]
+fn an_access_that_the_kernel_had_begun_is_completed_without_entering_the_guest() {
+    let Some(mut machine) = machine("kvm finish: completion", 2) else { return };
+    let mut finisher = finisher(&mut machine);
+    machine.board.device[0x100..0x104].copy_from_slice(&[4, 3, 2, 1]);
+    machine.prepare(MOV_LOAD, &registers(), true);
+    let finished = until_finished(&mut machine, &mut finisher);
+    assert_eq!((finished.end, finished.by), (End::Completed(Default::default()), By::Kernel));
+    assert_eq!(finished.ioctls.run, 1);
+    let now = machine.vcpu.get_regs().unwrap();
+    assert_eq!((now.rax, machine.board.log.len()), (0x0102_0304, 1));
+}
+
+#[test]
+fn a_fault_reaches_the_guest_with_its_code_and_address() {
+    for enable in [true, false] {
+        let Ok(mut machine) = Machine::new(enable) else {
+            return drop(crate::machine("kvm finish: injection", 2));
+        };
+        let synced = enable && machine.capabilities.sync_regs == 7;
+        if !enable {
+            // Without the payload, CR2 is set at once; the exit has to come all the same.
+            machine.capabilities = Capabilities::enable(&machine.vm).expect("KVM_ENABLE_CAP");
+            machine.capabilities.exception_payload = false;
+            machine.capabilities.sync_regs = 0;
+        }
+        let mut finisher = finisher(&mut machine);
+        let mut cpu = registers();
+        cpu.gpr[3] = DATA + 0x100;
+        machine.prepare(VMOVDQU_STORE, &cpu, true);
+        let fault = Event::pf(7, DATA + 0x110, "the test's own");
+        machine.board.answers = vec![Some(fault.into())];
+        let finished = until_finished(&mut machine, &mut finisher);
+        assert_eq!(finished.end, End::Injected(fault));
+        assert!(!synced || finished.ioctls.set_events == 0, "{finished:?}");
+        let ended = run_to_end(&mut machine);
+        assert_eq!(ended, Ended::Exception { vector: 14, error: Some(7), cr2: Some(DATA + 0x110) });
+        let state = machine.state(ended);
+        assert_eq!(state.rip, CODE, "a fault leaves RIP at the instruction");
+        assert_eq!(state.rflags() & rflags::RF, rflags::RF);
+        assert!(machine.board.log.is_empty());
+    }
+}
+
+#[test]
+fn single_stepping_ends_in_a_debug_exception_behind_the_instruction() {
+    let Some(mut machine) = machine("kvm finish: TF", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    let mut cpu = registers();
+    machine.prepare(VMOVDQU_STORE, &cpu, true);
+    assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
+    // From here, so that the flag is the engine's to see and not the kernel's.
+    cpu.set_rflags(rflags::TF | rflags::RF);
+    machine.vcpu.set_regs(&kvm_bindings::kvm_regs { rip: CODE, ..regs(&cpu) }).unwrap();
+    machine.vcpu.get_kvm_run().kvm_valid_regs = 0;
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert!(matches!(finished.end, End::Completed(retired) if retired.singlestep), "{finished:?}");
+    let ended = run_to_end(&mut machine);
+    assert_eq!(ended, Ended::Exception { vector: 1, error: None, cr2: None });
+    let state = machine.state(ended);
+    assert_eq!(state.rip, CODE + VMOVDQU_STORE.len() as u64);
+    assert_eq!(machine.vcpu.get_debug_regs().unwrap().dr6 & 1 << 14, 1 << 14, "DR6.BS");
+}
+
+/// Stops at the kernel's refusal of `code` with registers that do not come with the exit, so that a test may change them.
+fn refused(machine: &mut Machine, code: &[u8]) {
+    machine.vcpu.get_kvm_run().kvm_valid_regs = 0;
+    machine.prepare(code, &registers(), true);
+    let out = machine.run(|_, _| true);
+    assert!(matches!(&out, Out::Exit(what) if what.contains("Internal")), "{out:?}");
+}
+
+#[test]
+fn the_interrupt_shadow_ends_with_the_instruction() {
+    let Some(mut machine) = machine("kvm finish: shadow", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    refused(&mut machine, VMOVDQU_STORE);
+    let mut events = machine.vcpu.get_vcpu_events().unwrap();
+    events.interrupt.shadow = 2;
+    events.flags = 4;
+    machine.vcpu.set_vcpu_events(&events).unwrap();
+    assert_eq!(machine.vcpu.get_vcpu_events().unwrap().interrupt.shadow, 2);
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    assert_eq!(finished.ioctls.set_events, 1);
+    assert_eq!(machine.vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
+}
+
+#[test]
+fn an_injected_event_comes_first_and_the_kernels_own_refusal_is_taken_back() {
+    let Some(mut machine) = machine("kvm finish: events", 2) else { return };
+    let mut finisher = finisher(&mut machine);
+    refused(&mut machine, VMOVDQU_STORE);
+    let mut events = machine.vcpu.get_vcpu_events().unwrap();
+    (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, 13, 1);
+    events.flags = 0;
+    machine.vcpu.set_vcpu_events(&events).unwrap();
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert_eq!(finished.end, End::Refused(Refusal::EventFirst(13)));
+    assert!(machine.board.log.is_empty(), "nothing was run");
+    assert_eq!(machine.vcpu.get_regs().unwrap().rip, CODE);
+
+    // A #UD together with this exit is how a kernel without KVM_CAP_EXIT_ON_EMULATION_FAILURE says that it gave up.
+    refused(&mut machine, VMOVDQU_STORE);
+    let mut events = machine.vcpu.get_vcpu_events().unwrap();
+    (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, 6, 0);
+    events.flags = 0;
+    machine.vcpu.set_vcpu_events(&events).unwrap();
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+}
+
+#[test]
+fn a_device_that_answers_later_sees_each_access_once() {
+    let Some(mut machine) = machine("kvm finish: retry", 2) else { return };
+    let mut finisher = finisher(&mut machine);
+    // A locked exchange of 16 bytes: read by the kernel, stored by the engine, which has to come again.
+    let mut cpu = registers();
+    cpu.gpr[1] = 9;
+    for code in [CMPXCHG16B, VMOVDQU_STORE] {
+        machine.board.device[0x100..0x120].fill(0);
+        machine.prepare(code, &cpu, true);
+        machine.board.answers = vec![Some(Stop::Retry)];
+        let first = until_finished(&mut machine, &mut finisher);
+        assert_eq!(first.end, End::Retry);
+        let second = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+        assert!(matches!(second.end, End::Completed(_)), "{second:?}");
+        let writes: Vec<_> = machine.board.log.iter().filter(|(.., write)| *write).collect();
+        assert_eq!(writes.len(), 1, "{:x?}", machine.board.log);
+        let read: usize = machine.board.log.iter().filter(|(.., write)| !write).map(|(_, len, _)| len).sum();
+        assert_eq!(read, if code == CMPXCHG16B { 16 } else { 0 });
+        assert_eq!(run_to_end(&mut machine), Ended::Retired);
+    }
+}
+
+#[test]
+fn bytes_are_fetched_where_the_exit_has_none() {
+    let Some(mut machine) = machine("kvm finish: bytes", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    machine.prepare(VMOVDQU_STORE, &filled(), true);
+    assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
+    machine.vcpu.get_kvm_run().__bindgen_anon_1.emulation_failure.ndata = 0;
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    assert_eq!(machine.board.device[0x100..0x120], [1; 32]);
+}
+
+#[test]
+fn exits_about_no_instruction_are_refused_by_their_reason() {
+    let Some(mut machine) = machine("kvm finish: other exits", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    machine.prepare(&[0xf4], &registers(), true);
+    machine.vcpu.get_kvm_run().exit_reason = kvm_bindings::KVM_EXIT_HLT;
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert_eq!(finished.end, End::Refused(Refusal::Reason(kvm_bindings::KVM_EXIT_HLT)));
+}
