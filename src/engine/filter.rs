@@ -5,7 +5,6 @@ use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::Cpu;
-use crate::decode::decode;
 use crate::event::{Outcome, Retired, Stop};
 use crate::integer;
 use crate::introspect::{Filter, Protect, Verdict, filter::Findings};
@@ -51,14 +50,10 @@ impl Engine {
         if self.works.journal.is_open() {
             return self.step_bytes(cpu, vmm, bytes);
         }
-        let mut padded = [0; 16];
-        let count = bytes.len().min(15);
-        padded[..count].copy_from_slice(&bytes[..count]);
-        let entry = match decode(&padded[..count], cpu.mode(), &self.works.profile) {
-            Ok(insn) => self.cache.at(cpu.rip).insert(Entry::new(&padded, insn)),
-            Err(error) => return self.not_decoded(decode_halt(error), cpu),
-        };
-        self.works.filtered(entry, cpu, vmm, filter)
+        match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
+            Ok(entry) => self.works.filtered(entry, cpu, vmm, filter),
+            Err(error) => self.not_decoded(decode_halt(error), cpu),
+        }
     }
 
     /// Runs the instruction at CS:RIP with these ranges of linear addresses open to it, whatever `bus` forbids there; for it
