@@ -13,5 +13,7 @@ mod masking;
 mod memory;
 #[path = "paging/naive.rs"]
 mod naive;
+#[path = "paging/qemu.rs"]
+mod qemu;
 #[path = "paging/world.rs"]
 mod world;

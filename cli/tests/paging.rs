@@ -233,7 +233,9 @@ fn locked_operations_run_on_translated_memory() {
     let mut mem = long(2);
     mem.push(json!({"at": DATA_FRAME, "hex": "0100000000000000"}));
     // LOCK ADD [RBX], EAX
-    let result = run(&case("f00103", mem));
+    let result = run(&case("f00103", mem.clone()));
+    let user = run(&with(case("f00103", mem), json!({"cpl": 3, "cr4": "0x240628"})));
+    assert_eq!(user["accesses"], result["accesses"], "by the user, in a page that SMAP keeps from the supervisor");
     let rmw = json!({"kind": "rmw", "at": "0x11000", "old": "01000000", "new": "45332211", "locked": true});
     assert_eq!(result["accesses"].as_array().unwrap().last(), Some(&rmw), "{result}");
     assert_eq!(result["mem"], json!([{"at": "0x4088", "hex": "67"}, {"at": "0x30000", "hex": "45332211"}]));

@@ -447,3 +447,31 @@ fn limits_come_from_the_profile() {
     let host = Limits::new(&Profile::host());
     assert!((36..=52).contains(&host.maxphyaddr), "{host:?}");
 }
+
+#[test]
+fn each_register_flushes_what_it_flushes() {
+    let memory = tables();
+    memory.set(PT, FRAME | P | RW | US | G | A | D, 8);
+    /// A change of registers, and whether it drops even global pages.
+    type Change = (&'static str, fn(&mut encore86::cpu::System), bool);
+    let changes: &[Change] = &[
+        ("CR4.PSE", |s| s.cr4 ^= 1 << 4, true),
+        ("CR4.PCIDE", |s| s.cr4 ^= PCIDE, true),
+        ("CR4.SMEP", |s| s.cr4 ^= 1 << 20, true),
+        ("EFER.NXE", |s| s.efer ^= 1 << 11, true),
+        ("CR0.WP", |s| s.cr0 ^= 1 << 16, false),
+        ("CR0.TS", |s| s.cr0 ^= 1 << 3, false),
+        ("CR4.PKE", |s| s.cr4 ^= 1 << 22, false),
+        ("CR4.OSXSAVE", |s| s.cr4 ^= 1 << 18, false),
+        ("PKRU", |s| s.pkru ^= 4, false),
+        ("CR3", |s| s.cr3 = OTHER, false),
+    ];
+    for (what, change, flushes) in changes {
+        let mut processor = cpu(PGE);
+        let mut paging = loaded(&memory, &processor);
+        go(&mut paging, PAGE, &READ).unwrap();
+        processor.update(change);
+        paging.load(&processor).unwrap();
+        assert_eq!(walks(&mut paging, PAGE, &READ) > 0, *flushes, "{what}");
+    }
+}

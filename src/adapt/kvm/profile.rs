@@ -1,17 +1,22 @@
 //! A profile from what KVM_SET_CPUID2 was given.
 
 use crate::{CpuidResult, Profile};
-use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
+use kvm_bindings::kvm_cpuid_entry2;
+
+/// The subleaf counts: KVM_CPUID_FLAG_SIGNIFCANT_INDEX.
+const SIGNIFICANT_INDEX: u32 = 1;
 
 impl Profile {
-    /// What the guest of a virtual processor sees that has this list: `CpuId::as_slice` of what KVM_SET_CPUID2 got. As
-    /// [`Profile::from_cpuid`].
+    /// What the guest of a virtual processor sees that has this list, `CpuId::as_slice` of what KVM_SET_CPUID2 got.
+    ///
+    /// The vendor is AMD's if leaf 0 says so, and else Intel's.
     pub fn from_cpuid2(entries: &[kvm_cpuid_entry2]) -> Profile {
-        Profile::from_cpuid(entries.iter().map(|e| {
-            // Where the index does not matter, the list may hold any.
-            let subleaf = if e.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX == 0 { 0 } else { e.index };
-            (e.function, subleaf, CpuidResult { eax: e.eax, ebx: e.ebx, ecx: e.ecx, edx: e.edx })
-        }))
+        let leaf = |entry: &kvm_cpuid_entry2| {
+            let subleaf = if entry.flags & SIGNIFICANT_INDEX != 0 { entry.index } else { 0 };
+            let answer = CpuidResult { eax: entry.eax, ebx: entry.ebx, ecx: entry.ecx, edx: entry.edx };
+            (entry.function, subleaf, answer)
+        };
+        Profile::from_cpuid(entries.iter().map(leaf))
     }
 }
 
@@ -31,23 +36,18 @@ mod tests {
             ebx,
             ..kvm_cpuid_entry2::default()
         };
-        let vendor = |name: &[u8; 12]| {
-            let word = |i: usize| u32::from_le_bytes([name[i], name[i + 1], name[i + 2], name[i + 3]]);
-            kvm_cpuid_entry2 { edx: word(4), ecx: word(8), ..entry(0, 0, 7, word(0)) }
-        };
-        // AVX-VNNI is bit 4 of EAX in subleaf 1 of leaf 7, AVX2 bit 5 of EBX in subleaf 0. Leaf 1 has an index without meaning.
-        let list = [
-            vendor(b"AuthenticAMD"),
-            kvm_cpuid_entry2 { edx: 1 << 26, ..entry(1, 9, 0, 0) },
-            entry(7, 0, 1 << 4, 1 << 5),
-            entry(7, 1, 1 << 4, 0),
-        ];
+        // AVX-VNNI is bit 4 of EAX in subleaf 1 of leaf 7, AVX2 bit 5 of EBX in subleaf 0.
+        let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
+        let name = |ebx, edx, ecx| kvm_cpuid_entry2 { edx: word(edx), ecx: word(ecx), ..entry(0, 0, 7, word(ebx)) };
+        let amd = name(b"Auth", b"enti", b"cAMD");
+        let list = [amd, entry(7, 0, 1 << 4, 1 << 5), entry(7, 1, 1 << 4, 0)];
         let profile = Profile::from_cpuid2(&list);
         assert_eq!(profile.vendor(), Vendor::Amd);
-        assert!(profile.has(Feature::Avx2) && profile.has(Feature::AvxVnni) && profile.has(Feature::Sse2));
-        let without = Profile::from_cpuid2(&list[..3]);
+        assert!(profile.has(Feature::Avx2) && profile.has(Feature::AvxVnni));
+        assert!(!profile.has(Feature::Sse2), "leaf 1 is not in the list");
+        let without = Profile::from_cpuid2(&list[..2]);
         assert!(!without.has(Feature::AvxVnni), "bit 4 of subleaf 0 is another's");
-        assert!(!Profile::from_cpuid2(&list[..1]).has(Feature::Sse2), "leaf 1 is not in the list");
-        assert_eq!(Profile::from_cpuid2(&[vendor(b"GenuineIntel")]).vendor(), Vendor::Intel);
+        let list = [name(b"Genu", b"ineI", b"ntel")];
+        assert_eq!(Profile::from_cpuid2(&list).vendor(), Vendor::Intel);
     }
 }
