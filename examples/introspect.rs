@@ -3,7 +3,8 @@
 //!
 //! The guest's memory is mapped twice. KVM has the first mapping, where the page is read-only for good: a store to it makes
 //! KVM_RUN fail with EFAULT before anything of the instruction has happened. The engine then runs that one instruction on the
-//! second mapping, through two adaptors: `Record` lists what it stores, and `Discard` drops the stores to a part of the page.
+//! second mapping, through two adaptors: `Record` lists what it stores, and `Discard` drops the stores to a part of the page. A
+//! filter sees the instruction before it runs, and could refuse it.
 //!
 //! Two virtual processors run at once. The first writes in several ways; the second hammers one quadword of the page.
 //!
@@ -13,10 +14,11 @@
 
 use encore86::adapt::kvm::{Capabilities, End, Finisher, Refusal};
 use encore86::host::HostRam;
-use encore86::introspect::{Discard, Record, What};
-use encore86::{Access, Bus, Engine, Platform, Profile, Stop};
+use encore86::introspect::{Discard, Preview, Record, Verdict, What};
+use encore86::{Access, Bus, Cpu, Engine, Platform, Profile, Stop};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_regs, kvm_segment, kvm_sregs, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::ops::RangeInclusive;
@@ -188,6 +190,8 @@ pub struct Seen {
     pub bytes: Vec<u8>,
     /// Was it dropped?
     pub discarded: bool,
+    /// The instruction.
+    pub text: String,
 }
 
 /// What became of one virtual processor.
@@ -281,7 +285,13 @@ fn watch(mut vcpu: VcpuFd, mut finisher: Finisher, memory: &Memory) -> Result<Re
             Ok(other) => return Err(format!("an exit that nobody expects: {other:?}").into()),
             Err(error) => return Err(error.into()),
         }
-        let finished = finisher.emulate(&mut vcpu, &mut bus, |_, _| Ok(()))?;
+        let mut text = String::new();
+        let mut look = |_: &Cpu, preview: &Preview<'_>| {
+            text = preview.insn.to_string();
+            // Something else than a store to the page is nothing that this monitor expects.
+            if preview.writes(&(PAGE..PAGE + 0x1000)) { Verdict::Allow } else { Verdict::Refuse }
+        };
+        let finished = finisher.emulate_filtered(&mut vcpu, &mut bus, |_, _| Ok(()), &mut look)?;
         if let Some(outcome) = &finished.outcome {
             bus.settle(outcome, None);
         }
@@ -297,7 +307,7 @@ fn watch(mut vcpu: VcpuFd, mut finisher: Finisher, memory: &Memory) -> Result<Re
             };
             let last = access.at + bytes.len() as u64 - 1;
             let discarded = access.at <= *DISCARDED.end() && last >= *DISCARDED.start();
-            report.seen.push(Seen { at: access.at, bytes, discarded });
+            report.seen.push(Seen { at: access.at, bytes, discarded, text: text.clone() });
         }
     }
 }
@@ -350,6 +360,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (number, Report { seen, made }) in reports.iter().enumerate() {
         let discarded = seen.iter().filter(|store| store.discarded).count();
         println!("virtual processor {number}: stored {made} times, {} seen, {discarded} of them discarded", seen.len());
+        for text in seen.iter().map(|store| &store.text).collect::<BTreeSet<_>>() {
+            println!("    {text}");
+        }
     }
     println!("the hammered quadword still holds {:02x?}", memory.load::<8>(HAMMERED));
     Ok(())

@@ -18,18 +18,21 @@ fn every_store_is_seen_and_the_page_stays_shut_for_the_other_processor() {
     };
 
     // What the first made, store by store, is what was seen.
-    let store = |at: u64, bytes: &[u8], discarded| Seen { at: PAGE + at, bytes: bytes.to_vec(), discarded };
+    let store = |at: u64, bytes: &[u8], discarded, text: &str| {
+        let text = text.to_owned();
+        Seen { at: PAGE + at, bytes: bytes.to_vec(), discarded, text }
+    };
     let counter = u64::from_le_bytes([0x11; 8]);
     // XADD gives RAX the old value, so that the next one adds that.
     let (mut sum, mut addend) = (counter, 1u64);
     let mut expected = Vec::new();
     for i in 0..TIMES {
         (sum, addend) = (sum.wrapping_add(addend), sum);
-        expected.push(store(0, &(TIMES - i).to_le_bytes(), false));
-        expected.push(store(0x10, &[0; 16], false));
-        expected.push(store(0x20, &sum.to_le_bytes(), false));
-        expected.push(store(0x7fe, &[0xff; 4], true));
-        expected.push(store(0x900, &[1], true));
+        expected.push(store(0, &(TIMES - i).to_le_bytes(), false, "mov qword ptr [rbx], rdx"));
+        expected.push(store(0x10, &[0; 16], false, "movups xmmword ptr [rbx+0x10], xmm0"));
+        expected.push(store(0x20, &sum.to_le_bytes(), false, "lock xadd qword ptr [rbx+0x20], rax"));
+        expected.push(store(0x7fe, &[0xff; 4], true, "mov dword ptr [rbx+0x7fe], 0xffffffff"));
+        expected.push(store(0x900, &[1], true, "mov byte ptr [rbx+0x900], 0x1"));
     }
     assert_eq!(writer.made, 5 * TIMES);
     assert_eq!(writer.seen.len(), expected.len());
@@ -40,7 +43,8 @@ fn every_store_is_seen_and_the_page_stays_shut_for_the_other_processor() {
     assert!(hammer.made > 20, "the second processor hardly ran: {}", hammer.made);
     assert_eq!(hammer.seen.len() as u64, hammer.made);
     for (i, seen) in hammer.seen.iter().enumerate() {
-        assert_eq!(*seen, Seen { at: HAMMERED, bytes: (i as u64).to_le_bytes().to_vec(), discarded: true });
+        let number = (i as u64).to_le_bytes();
+        assert_eq!(*seen, store(HAMMERED - PAGE, &number, true, "mov qword ptr [rbx+0xf00], r8"));
     }
 
     // Memory has what was let through and nothing of what was discarded, so that no store got by.

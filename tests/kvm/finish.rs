@@ -4,6 +4,7 @@ use crate::machine;
 use crate::support::kvm::{Board, CODE, DATA, DATA_LEN, DEVICE, Ended, Machine, Out, registers};
 use encore86::adapt::kvm::{By, Capabilities, End, Finished, Finisher, Ioctls, Refusal, regs};
 use encore86::cpu::registers::rflags;
+use encore86::introspect::{Preview, Verdict};
 use encore86::paging::{Limits, Paging};
 use encore86::{Access, Bus, Cpu, Engine, Event, Platform, Profile, Stop};
 use kvm_ioctls::VcpuExit;
@@ -401,6 +402,33 @@ fn the_guests_page_tables_are_walked_with_the_exits_registers() {
                 assert_eq!(ended, Ended::Exception { vector: 14, error: Some(6), cr2: Some(cr2) });
                 assert_eq!(machine.board.device, [0; DATA_LEN], "no half of the store is left");
             }
+        }
+    }
+}
+
+#[test]
+fn a_filter_may_skip_or_refuse_what_the_engine_would_run() {
+    let Some(mut machine) = machine("kvm finish: filters", 3) else { return };
+    let mut finisher = finisher(&mut machine);
+    for verdict in [Verdict::Refuse, Verdict::Skip, Verdict::Allow] {
+        machine.board.device.fill(0);
+        machine.prepare(VMOVDQU_STORE, &filled(), true);
+        assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
+        let mut seen = None;
+        let mut filter = |_: &Cpu, preview: &Preview<'_>| {
+            seen = Some((preview.insn.to_string(), preview.accesses[0].at, preview.accesses[0].len));
+            verdict
+        };
+        let Machine { vcpu, board, .. } = &mut machine;
+        let finished = finisher.finish_filtered(vcpu, board, |_, _| Ok(()), &mut filter).unwrap();
+        assert_eq!(seen, Some(("vmovdqu ymmword ptr [rbx], ymm0".to_owned(), DATA + 0x100, 32)));
+        assert_eq!(machine.board.device[0x100], u8::from(verdict == Verdict::Allow), "{verdict:?}");
+        if verdict == Verdict::Refuse {
+            assert_eq!(finished.end, End::Refused(Refusal::Filtered));
+            assert_eq!(machine.vcpu.get_regs().unwrap().rip, CODE);
+        } else {
+            assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+            assert_eq!(run_to_end(&mut machine), Ended::Retired);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::cpu::registers::{component, cr0, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::decode;
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
+use crate::introspect::Filter;
 use crate::isa::row::{Exec, Gate, SysOp};
 use crate::{Cpu, Engine, Insn, Mode};
 use core::fmt;
@@ -195,12 +196,37 @@ impl Finisher {
         vmm: &mut V,
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
+        self.finish_by(vcpu, vmm, before, plain)
+    }
+
+    /// As [`Finisher::finish_with`] for exits that the engine has to run: `filter` sees the instruction and its coming accesses
+    /// first, and has a say ([`Engine::step_filtered`]). Of an instruction that the kernel runs it hears nothing.
+    ///
+    /// # Errors
+    /// As [`Finisher::finish`].
+    pub fn finish_filtered<V: Vmm, F: Filter>(
+        &mut self,
+        vcpu: &mut VcpuFd,
+        vmm: &mut V,
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
+        filter: &mut F,
+    ) -> Result<Finished, Error> {
+        self.finish_by(vcpu, vmm, before, |engine, cpu, linked, bytes| filtered(engine, cpu, linked, bytes, filter))
+    }
+
+    fn finish_by<V: Vmm>(
+        &mut self,
+        vcpu: &mut VcpuFd,
+        vmm: &mut V,
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
+        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+    ) -> Result<Finished, Error> {
         self.link.begin();
         self.outcome = None;
         if let Some(waiting) = self.waiting.take()
             && waiting.rip == self.regs(vcpu)?.0.rip
         {
-            return self.run(vcpu, vmm, before, &waiting.bytes[..waiting.count], waiting.retract);
+            return self.run(vcpu, vmm, before, &waiting.bytes[..waiting.count], waiting.retract, step);
         }
         let mut reason = vcpu.get_kvm_run().exit_reason;
         let mut retract = false;
@@ -233,7 +259,7 @@ impl Finisher {
             KVM_EXIT_MEMORY_FAULT => {}
             other => return Ok(self.finished(End::Refused(Refusal::Reason(other)), By::Kernel)),
         }
-        self.run(vcpu, vmm, before, &given.0[..given.1], retract)
+        self.run(vcpu, vmm, before, &given.0[..given.1], retract, step)
     }
 
     /// Runs the instruction at RIP on the engine, whatever the exit was: for monitors that know that nothing of it has
@@ -247,12 +273,36 @@ impl Finisher {
         vmm: &mut V,
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
     ) -> Result<Finished, Error> {
+        self.emulate_by(vcpu, vmm, before, plain)
+    }
+
+    /// As [`Finisher::emulate`], if `filter` lets it: as [`Finisher::finish_filtered`].
+    ///
+    /// # Errors
+    /// As [`Finisher::finish`].
+    pub fn emulate_filtered<V: Vmm, F: Filter>(
+        &mut self,
+        vcpu: &mut VcpuFd,
+        vmm: &mut V,
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
+        filter: &mut F,
+    ) -> Result<Finished, Error> {
+        self.emulate_by(vcpu, vmm, before, |engine, cpu, linked, bytes| filtered(engine, cpu, linked, bytes, filter))
+    }
+
+    fn emulate_by<V: Vmm>(
+        &mut self,
+        vcpu: &mut VcpuFd,
+        vmm: &mut V,
+        before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
+        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+    ) -> Result<Finished, Error> {
         self.link.begin();
         self.outcome = None;
         if self.waiting.take().is_none() {
             self.link.reads.clear();
         }
-        self.run(vcpu, vmm, before, &[], false)
+        self.run(vcpu, vmm, before, &[], false, step)
     }
 
     /// Gives the kernel what waits in `kvm_run` for the next KVM_RUN, so that its ioctls show it.
@@ -356,6 +406,7 @@ impl Finisher {
         before_step: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
         given: &[u8],
         retract: bool,
+        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
     ) -> Result<Finished, Error> {
         let before = self.before(vcpu)?;
         let mut events = before.events;
@@ -384,10 +435,9 @@ impl Finisher {
 
         let whole = insn.filter(|insn| insn.length() <= given.len());
         let linked = &mut Linked { vmm, vcpu, link: &mut self.link };
-        let outcome = match (ready, whole) {
-            (Err(stop), _) => stopped(stop),
-            (Ok(()), Some(_)) => self.engine.step_bytes(cpu, linked, given),
-            (Ok(()), None) => self.engine.step(cpu, linked),
+        let outcome = match ready {
+            Err(stop) => stopped(stop),
+            Ok(()) => step(&mut self.engine, cpu, linked, whole.map(|_| given)),
         };
         if let Some(error) = self.link.failure.take() {
             return Err(error);
@@ -552,6 +602,28 @@ enum Gone {
     GaveUp,
     /// Another exit.
     Reason(u32),
+}
+
+/// A step of the instruction in the exit's bytes, or else of what stands at CS:RIP.
+fn plain<V: Vmm>(engine: &mut Engine, cpu: &mut Cpu, linked: &mut Linked<'_, V>, bytes: Option<&[u8]>) -> Outcome {
+    match bytes {
+        Some(bytes) => engine.step_bytes(cpu, linked, bytes),
+        None => engine.step(cpu, linked),
+    }
+}
+
+/// The same, with a say of `filter`.
+fn filtered<V: Vmm, F: Filter>(
+    engine: &mut Engine,
+    cpu: &mut Cpu,
+    linked: &mut Linked<'_, V>,
+    bytes: Option<&[u8]>,
+    filter: &mut F,
+) -> Outcome {
+    match bytes {
+        Some(bytes) => engine.step_bytes_filtered(cpu, linked, bytes, filter),
+        None => engine.step_filtered(cpu, linked, filter),
+    }
 }
 
 /// What a bus's answer means to the whole step.
