@@ -11,8 +11,9 @@ use kvm_ioctls::VcpuExit;
 
 const POPCNT: &[u8] = &[0xf3, 0x0f, 0xb8, 0x03]; // popcnt eax, [rbx]
 const PADDD: &[u8] = &[0x66, 0x0f, 0xfe, 0x03]; // paddd xmm0, [rbx]
-const VMOVDQU_STORE: &[u8] = &[0xc5, 0xfe, 0x7f, 0x03]; // vmovdqu [rbx], ymm0
-const VMOVDQU_LOAD: &[u8] = &[0xc5, 0xfe, 0x6f, 0x03]; // vmovdqu ymm0, [rbx]
+// Forms that no kernel's emulator has, unlike the plain moves.
+const STORE: &[u8] = &[0xc4, 0xe3, 0x7d, 0x19, 0x03, 0x01]; // vextractf128 [rbx], ymm0, 1
+const LOAD: &[u8] = &[0xc5, 0xff, 0xf0, 0x03]; // vlddqu ymm0, [rbx]
 const CMPXCHG16B: &[u8] = &[0xf0, 0x48, 0x0f, 0xc7, 0x0b]; // lock cmpxchg16b [rbx]
 const MOVBE: &[u8] = &[0x0f, 0x38, 0xf0, 0x03]; // movbe eax, [rbx]
 const MOV_LOAD: &[u8] = &[0x8b, 0x03]; // mov eax, [rbx]
@@ -76,8 +77,8 @@ fn what_each_instruction_costs_in_ioctls() {
     let cases = [
         ("popcnt", POPCNT, none),
         ("paddd xmm", PADDD, Ioctls { set_xsave: 1, ..xsave }),
-        ("vmovdqu store", VMOVDQU_STORE, Ioctls { get_xcrs: 1, ..xsave }),
-        ("vmovdqu load", VMOVDQU_LOAD, Ioctls { get_xcrs: 1, set_xsave: 1, ..xsave }),
+        ("vextractf128", STORE, Ioctls { get_xcrs: 1, ..xsave }),
+        ("vlddqu", LOAD, Ioctls { get_xcrs: 1, set_xsave: 1, ..xsave }),
         // One KVM_RUN for each of the kernel's reads, and one translation to know them again.
         ("cmpxchg16b", CMPXCHG16B, Ioctls { translate: 1, run: 1, ..none }),
     ];
@@ -118,7 +119,7 @@ fn the_larger_xsave_structure_works_alike() {
     }
     let capabilities = Capabilities { xsave2: machine.capabilities.xsave2.max(4096) + 64, ..machine.capabilities };
     let mut finisher = with(&mut machine, capabilities);
-    for (name, code) in [("vmovdqu load", VMOVDQU_LOAD), ("paddd", PADDD)] {
+    for (name, code) in [("vlddqu", LOAD), ("paddd", PADDD)] {
         machine.prepare(code, &filled(), true);
         machine.board.device[0x100..0x120].fill(0x40);
         assert!(matches!(until_finished(&mut machine, &mut finisher).end, End::Completed(_)), "{name}");
@@ -189,7 +190,7 @@ fn a_fault_reaches_the_guest_with_its_code_and_address() {
         let mut finisher = finisher(&mut machine);
         let mut cpu = registers();
         cpu.gpr[3] = DATA + 0x100;
-        machine.prepare(VMOVDQU_STORE, &cpu, true);
+        machine.prepare(STORE, &cpu, true);
         let fault = Event::pf(7, DATA + 0x110, "the test's own");
         machine.board.answers = vec![Some(fault.into())];
         let finished = until_finished(&mut machine, &mut finisher);
@@ -209,7 +210,7 @@ fn single_stepping_ends_in_a_debug_exception_behind_the_instruction() {
     let Some(mut machine) = machine("kvm finish: TF", 1) else { return };
     let mut finisher = finisher(&mut machine);
     let mut cpu = registers();
-    machine.prepare(VMOVDQU_STORE, &cpu, true);
+    machine.prepare(STORE, &cpu, true);
     assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
     // From here, so that the flag is the engine's to see and not the kernel's.
     cpu.set_rflags(rflags::TF | rflags::RF);
@@ -220,7 +221,7 @@ fn single_stepping_ends_in_a_debug_exception_behind_the_instruction() {
     let ended = run_to_end(&mut machine);
     assert_eq!(ended, Ended::Exception { vector: 1, error: None, cr2: None });
     let state = machine.state(ended);
-    assert_eq!(state.rip, CODE + VMOVDQU_STORE.len() as u64);
+    assert_eq!(state.rip, CODE + STORE.len() as u64);
     assert_eq!(machine.vcpu.get_debug_regs().unwrap().dr6 & 1 << 14, 1 << 14, "DR6.BS");
 }
 
@@ -236,7 +237,7 @@ fn refused(machine: &mut Machine, code: &[u8]) {
 fn the_interrupt_shadow_ends_with_the_instruction() {
     let Some(mut machine) = machine("kvm finish: shadow", 1) else { return };
     let mut finisher = finisher(&mut machine);
-    refused(&mut machine, VMOVDQU_STORE);
+    refused(&mut machine, STORE);
     let mut events = machine.vcpu.get_vcpu_events().unwrap();
     events.interrupt.shadow = 2;
     events.flags = 4;
@@ -252,7 +253,7 @@ fn the_interrupt_shadow_ends_with_the_instruction() {
 fn an_injected_event_comes_first_and_the_kernels_own_refusal_is_taken_back() {
     let Some(mut machine) = machine("kvm finish: events", 2) else { return };
     let mut finisher = finisher(&mut machine);
-    refused(&mut machine, VMOVDQU_STORE);
+    refused(&mut machine, STORE);
     let mut events = machine.vcpu.get_vcpu_events().unwrap();
     (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, 13, 1);
     events.flags = 0;
@@ -263,7 +264,7 @@ fn an_injected_event_comes_first_and_the_kernels_own_refusal_is_taken_back() {
     assert_eq!(machine.vcpu.get_regs().unwrap().rip, CODE);
 
     // A #UD together with this exit is how a kernel without KVM_CAP_EXIT_ON_EMULATION_FAILURE says that it gave up.
-    refused(&mut machine, VMOVDQU_STORE);
+    refused(&mut machine, STORE);
     let mut events = machine.vcpu.get_vcpu_events().unwrap();
     (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, 6, 0);
     events.flags = 0;
@@ -280,7 +281,7 @@ fn a_device_that_answers_later_sees_each_access_once() {
     // A locked exchange of 16 bytes: read by the kernel, stored by the engine, which has to come again.
     let mut cpu = registers();
     cpu.gpr[1] = 9;
-    for code in [CMPXCHG16B, VMOVDQU_STORE] {
+    for code in [CMPXCHG16B, STORE] {
         machine.board.device[0x100..0x120].fill(0);
         machine.prepare(code, &cpu, true);
         machine.board.answers = vec![Some(Stop::Retry)];
@@ -300,12 +301,12 @@ fn a_device_that_answers_later_sees_each_access_once() {
 fn bytes_are_fetched_where_the_exit_has_none() {
     let Some(mut machine) = machine("kvm finish: bytes", 1) else { return };
     let mut finisher = finisher(&mut machine);
-    machine.prepare(VMOVDQU_STORE, &filled(), true);
+    machine.prepare(STORE, &filled(), true);
     assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
     machine.vcpu.get_kvm_run().__bindgen_anon_1.emulation_failure.ndata = 0;
     let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
     assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
-    assert_eq!(machine.board.device[0x100..0x120], [1; 32]);
+    assert_eq!(machine.board.device[0x100..0x110], [1; 16]);
 }
 
 #[test]
@@ -372,11 +373,11 @@ fn the_guests_page_tables_are_walked_with_the_exits_registers() {
     let limits = Limits::new(finisher.engine().profile());
     let end = DATA + DATA_LEN as u64;
     // Inside the window; over its end, where the second page is not there; and inside the last page.
-    for (at, fault) in [(DATA + 0x100, None), (end - 16, Some(end)), (end - 32, None)] {
+    for (at, fault) in [(DATA + 0x100, None), (end - 8, Some(end)), (end - 16, None)] {
         let mut cpu = filled();
         cpu.gpr[3] = at;
         machine.board.device.fill(0);
-        machine.prepare(VMOVDQU_STORE, &cpu, true);
+        machine.prepare(STORE, &cpu, true);
         let ended = match machine.run(|_, _| true) {
             Out::Exit(what) if what.contains("Internal") => {
                 let mut memory = Paging::new(Physical(&mut machine.board), limits);
@@ -396,7 +397,7 @@ fn the_guests_page_tables_are_walked_with_the_exits_registers() {
         match fault {
             None => {
                 let offset = (at - DATA) as usize;
-                assert_eq!((ended, &machine.board.device[offset..offset + 32]), (Ended::Retired, &[1; 32][..]));
+                assert_eq!((ended, &machine.board.device[offset..offset + 16]), (Ended::Retired, &[1; 16][..]));
             }
             Some(cr2) => {
                 assert_eq!(ended, Ended::Exception { vector: 14, error: Some(6), cr2: Some(cr2) });
@@ -412,7 +413,7 @@ fn a_filter_may_skip_or_refuse_what_the_engine_would_run() {
     let mut finisher = finisher(&mut machine);
     for verdict in [Verdict::Refuse, Verdict::Skip, Verdict::Allow] {
         machine.board.device.fill(0);
-        machine.prepare(VMOVDQU_STORE, &filled(), true);
+        machine.prepare(STORE, &filled(), true);
         assert!(matches!(machine.run(|_, _| true), Out::Exit(_)));
         let mut seen = None;
         let mut filter = |_: &Cpu, preview: &Preview<'_>| {
@@ -421,7 +422,7 @@ fn a_filter_may_skip_or_refuse_what_the_engine_would_run() {
         };
         let Machine { vcpu, board, .. } = &mut machine;
         let finished = finisher.finish_filtered(vcpu, board, |_, _| Ok(()), &mut filter).unwrap();
-        assert_eq!(seen, Some(("vmovdqu ymmword ptr [rbx], ymm0".to_owned(), DATA + 0x100, 32)));
+        assert_eq!(seen, Some(("vextractf128 xmmword ptr [rbx], ymm0, 0x1".to_owned(), DATA + 0x100, 16)));
         assert_eq!(machine.board.device[0x100], u8::from(verdict == Verdict::Allow), "{verdict:?}");
         if verdict == Verdict::Refuse {
             assert_eq!(finished.end, End::Refused(Refusal::Filtered));
