@@ -357,7 +357,8 @@ impl Model {
         };
         let second = self.cache(2).map_or(0, classic);
         // In units of 512 KiB.
-        let third = self.cache(3).map_or(0, |&(.., size, ways)| size / 512 << 18 | code(ways) << 12 | 1 << 8 | LINE);
+        let third =
+            self.cache(3).map_or(0, |&(.., size, ways)| ((size / 512) << 18) | code(ways) << 12 | 1 << 8 | LINE);
         [(0x8000_0005, 0, [0, 0, first(DATA), first(CODE)]), (0x8000_0006, 0, [0, 0, second, third])]
     }
 }
