@@ -306,10 +306,10 @@ fn watch(mut vcpu: VcpuFd, mut finisher: Finisher, memory: &Memory) -> Result<Re
 fn tables(memory: &Memory) {
     let put = |at: u64, entry: u64| memory.store(at, &entry.to_le_bytes());
     // Present, writable, user.
-    put(TABLES, TABLES + 0x1000 | 7);
-    put(TABLES + 0x1000, TABLES + 0x2000 | 7);
-    put(TABLES + 0x1008, TABLES + 0x4000 | 7);
-    put(TABLES + 0x2000, TABLES + 0x3000 | 7);
+    put(TABLES, (TABLES + 0x1000) | 7);
+    put(TABLES + 0x1000, (TABLES + 0x2000) | 7);
+    put(TABLES + 0x1008, (TABLES + 0x4000) | 7);
+    put(TABLES + 0x2000, (TABLES + 0x3000) | 7);
     for page in 0..MEMORY as u64 / 0x1000 {
         put(TABLES + 0x3000 + 8 * page, page << 12 | 7);
     }

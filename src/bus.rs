@@ -121,6 +121,20 @@ pub trait Bus {
         Ok(None)
     }
 
+    /// What a read of these bytes would find, without reading: no device sees it, nothing is marked accessed, no permission is
+    /// checked. `false` where that is not known. Asked on behalf of an [`introspect::Filter`](crate::introspect::Filter), never for
+    /// the guest. By default it knows what [`Bus::ram`] grants for reading; where that has effects of its own, such as accessed
+    /// bits that a page walk sets, write it.
+    fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
+        match self.ram(linear, buf.len(), &Access::read(buf.len() as u16, 0)) {
+            Ok(Some(ram)) if ram.len() == buf.len() => {
+                ram.load(buf);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Does the range take blocks of several elements in one [`Bus::read`] or [`Bus::write`]? RAM does; a device whose
     /// registers want each access for itself does not.
     fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
@@ -243,7 +257,7 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, takes_blocks);
+        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, peek, takes_blocks);
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -304,6 +318,13 @@ macro_rules! forward_bus {
         ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
             let $this = self;
             $inner.ram(linear, len, access)
+        }
+    };
+    (@peek $this:ident => $inner:expr) => {
+        #[inline]
+        fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
+            let $this = self;
+            $inner.peek(linear, buf)
         }
     };
     (@takes_blocks $this:ident => $inner:expr) => {

@@ -322,6 +322,16 @@ impl<M: GuestMemory + ?Sized, P> Bus for GuestBus<'_, M, P> {
         Ok(Some(unsafe { HostRam::new(ptr, len) }))
     }
 
+    /// Nothing is known of devices.
+    fn peek(&mut self, at: u64, buf: &mut [u8]) -> bool {
+        match self.place(at, buf.len(), &Access::read(buf.len() as u16, 0)) {
+            Ok(Place::Ram(slice)) => copy(&slice, |ram| ram.load(buf)),
+            Ok(Place::Nothing) => buf.fill(0xff),
+            Ok(Place::Device(..)) | Err(_) => return false,
+        }
+        true
+    }
+
     fn takes_blocks(&mut self, at: u64, len: usize, access: &Access) -> bool {
         matches!(self.place(at, len, access), Ok(Place::Ram(_)))
     }

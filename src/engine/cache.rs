@@ -4,8 +4,9 @@
 //! construction.
 
 use super::lane::Way;
-use crate::cpu::Mode;
-use crate::decode::Insn;
+use crate::cpu::{Cpu, Mode};
+use crate::decode::{DecodeError, Insn, decode};
+use crate::profile::Profile;
 use encore86_stubs::StubRef;
 
 const ENTRIES: usize = 256;
@@ -102,6 +103,22 @@ impl Cache {
         let slot = Cache::slot(rip);
         self.last = slot as u32;
         &mut self.entries[slot]
+    }
+
+    /// The entry of the instruction in `bytes` at CS:RIP, decoded if it is not there.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub(super) fn of_bytes(&mut self, cpu: &Cpu, bytes: &[u8], profile: &Profile) -> Result<&mut Entry, DecodeError> {
+        let mut padded = [0; 16];
+        let count = bytes.len().min(15);
+        padded[..count].copy_from_slice(&bytes[..count]);
+        let slot = self.at(cpu.rip);
+        let known = slot.take().filter(|entry| entry.matches(&padded, count, cpu.mode()));
+        Ok(match known {
+            Some(entry) => slot.insert(entry),
+            None => slot.insert(Entry::new(&padded, decode(&padded[..count], cpu.mode(), profile)?)),
+        })
     }
 
     /// Nothing was decoded last.

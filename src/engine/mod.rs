@@ -1,6 +1,7 @@
 //! One instruction along the straight line: fetch, decode, gate, address, read, execute, write, commit.
 
 mod cache;
+mod filter;
 mod gate;
 mod lane;
 mod value;
@@ -187,18 +188,10 @@ impl Engine {
 
     /// Runs the instruction in `bytes` as if it stood at CS:RIP; no instruction memory is fetched.
     pub fn step_bytes<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &[u8]) -> Outcome {
-        let mut padded = [0; 16];
-        let count = bytes.len().min(15);
-        padded[..count].copy_from_slice(&bytes[..count]);
-        let slot = self.cache.at(cpu.rip);
-        let entry = match slot {
-            Some(entry) if entry.matches(&padded, count, cpu.mode()) => entry,
-            _ => match decode(&padded[..count], cpu.mode(), &self.works.profile) {
-                Ok(insn) => slot.insert(Entry::new(&padded, insn)),
-                Err(error) => return self.not_decoded(decode_halt(error), cpu),
-            },
-        };
-        self.works.general(entry, cpu, vmm)
+        match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
+            Ok(entry) => self.works.general(entry, cpu, vmm),
+            Err(error) => self.not_decoded(decode_halt(error), cpu),
+        }
     }
 
     /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps

@@ -75,6 +75,12 @@ impl<B: Bus> Bus for Overlay<B> {
         self.inner.rmw(linear, old, modify, access)
     }
 
+    fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
+        let known = self.covered(linear, buf.len()) == buf.len() || self.inner.peek(linear, buf);
+        self.patch(linear, buf);
+        known
+    }
+
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         let reads = !matches!(access.kind, AccessKind::Write | AccessKind::Fetch);
         if reads && !access.implicit && self.covered(linear, len) > 0 {

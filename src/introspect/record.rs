@@ -340,7 +340,7 @@ impl Log {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Record<B> {
-    forward_bus!(this => this.inner; probe);
+    forward_bus!(this => this.inner; probe, peek);
 
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
         self.log.room()?;

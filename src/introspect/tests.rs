@@ -1,4 +1,4 @@
-use super::{Clock, Discard, Overlay, Record, Recorded, What};
+use super::{Clock, Discard, Forbids, Overlay, Protect, Record, Recorded, What};
 use crate::bus::{Access, AccessKind, Bus, CacheOp, Modify, Platform, Vmm};
 use crate::event::{Event, Outcome, Retired, Stop};
 use crate::host::HostRam;
@@ -81,6 +81,13 @@ impl Bus for Mock {
         let place = NonNull::new(self.ram[at..at + len].as_mut_ptr()).unwrap();
         // SAFETY: the range lies in `ram`, which stays borrowed for as long as the grant lives.
         Ok(Some(unsafe { HostRam::new(place, len) }))
+    }
+
+    fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
+        self.calls.push("peek");
+        let at = linear as usize - 0x1000;
+        buf.copy_from_slice(&self.ram[at..at + buf.len()]);
+        true
     }
 
     fn takes_blocks(&mut self, _linear: u64, _len: usize, access: &Access) -> bool {
@@ -176,6 +183,8 @@ fn call_everything(vmm: &mut impl Vmm) {
     let rmw = Access { implicit: true, ..LOCKED };
     assert_eq!(vmm.rmw(0x1010, &mut buf, &mut |_, new| new.fill(1), &rmw), Ok(true));
     assert!(vmm.ram(0x1010, 4, &rmw).unwrap().is_some());
+    assert!(vmm.peek(0x1104, &mut buf));
+    assert_eq!(buf, [4, 5, 6, 7]);
     let _ = vmm.takes_blocks(0x1000, 64, &access);
     assert_eq!(vmm.port_in(1, &mut buf), Ok(()));
     assert_eq!(buf, [0x55; 4]);
@@ -192,13 +201,14 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 19] = [
+const EVERY_METHOD: [&str; 20] = [
     "fetch",
     "read",
     "write",
     "probe",
     "rmw",
     "ram",
+    "peek",
     "takes_blocks",
     "port_in",
     "port_out",
@@ -232,6 +242,10 @@ fn no_adaptor_loses_a_method() {
     call_everything(&mut overlay);
     assert_eq!(overlay.inner().calls, EVERY_METHOD, "Overlay");
 
+    let mut protect = Protect::new(Mock::new(), vec![(0x1f00..0x2000, Forbids::ALL)]);
+    call_everything(&mut protect);
+    assert_eq!(protect.inner().calls, EVERY_METHOD, "Protect");
+
     let mut paging = Paging::new(Mock::new(), Limits::new(&Profile::all()));
     call_everything(&mut paging);
     assert_eq!(paging.inner().calls, EVERY_METHOD, "Paging");
@@ -241,6 +255,48 @@ fn no_adaptor_loses_a_method() {
     let answered_by_itself = ["takes_blocks"];
     let expected: Vec<_> = EVERY_METHOD.into_iter().filter(|m| !answered_by_itself.contains(m)).collect();
     assert_eq!(record.inner().calls, expected, "Record");
+}
+
+#[test]
+fn a_peek_sees_what_a_read_would_and_makes_none() {
+    let mut buf = [0; 4];
+    let mut overlay = Overlay::new(Mock::new(), vec![(0x1002, vec![0xaa, 0xbb])]);
+    assert!(overlay.peek(0x1000, &mut buf));
+    assert_eq!(buf, [0, 1, 0xaa, 0xbb]);
+    assert!(overlay.peek(0x1002, &mut buf[..2]));
+    assert_eq!(buf[..2], [0xaa, 0xbb]);
+    assert_eq!(overlay.inner().calls, ["peek"], "what is laid over is not asked for");
+    let mut protect = Protect::new(Mock::new(), vec![(0x1000..0x2000, Forbids::ALL)]);
+    assert!(protect.peek(0x1000, &mut buf), "a filter sees what the guest must not");
+    assert_eq!(protect.take_denied(), None);
+}
+
+#[test]
+fn protected_ranges_by_what_they_forbid() {
+    const IMPLICIT: Access = Access { implicit: true, ..READ };
+    const FETCH: Access = Access::new(AccessKind::Fetch, 1, 3);
+    let denied = Err(Stop::Caller(Protect::<()>::DENIED));
+    let reads = Forbids { reads: true, ..Forbids::default() };
+    let mut bus = Protect::new(Mock::new(), vec![(0x1100..0x1200, Forbids::WRITES), (0x1200..0x1300, reads)]);
+    let mut buf = [0; 4];
+    assert_eq!(bus.write(0x10fd, &buf, &WRITE), denied, "its last byte lies in the range");
+    assert_eq!(bus.take_denied().map(|d| (d.at, d.len)), Some((0x10fd, 4)));
+    assert_eq!(bus.write(0x10fc, &buf, &WRITE), Ok(()));
+    assert_eq!(bus.read(0x1100, &mut buf, &READ), Ok(()));
+    assert_eq!(bus.read(0x1100, &mut buf, &READ_FOR_WRITE), denied);
+    assert_eq!(bus.probe(0x1100, 4, &WRITE), denied);
+    assert_eq!(bus.read(0x1200, &mut buf, &READ), denied);
+    assert_eq!(bus.read(0x1200, &mut buf, &READ_FOR_WRITE), denied);
+    assert_eq!(bus.write(0x1200, &buf, &WRITE), Ok(()));
+    assert_eq!(bus.rmw(0x1200, &mut buf, &mut |_, _| {}, &LOCKED), denied.map(|()| true));
+    assert!(bus.ram(0x1200, 4, &LOCKED).is_err() && bus.ram(0x1100, 4, &READ).is_ok());
+    assert!(!bus.takes_blocks(0x11f0, 0x20, &READ) && bus.takes_blocks(0x10f0, 0x20, &READ));
+    assert_eq!(bus.fetch(0x1200, &mut [0; 15], &FETCH), Ok(15));
+    assert_eq!(bus.read(0x1200, &mut buf, &IMPLICIT), Ok(()), "not unless it is told to");
+    let mut bus =
+        Protect::new(Mock::new(), vec![(0x1200..0x1300, reads), (0x1000..0x1008, Forbids::ALL)]).implicit(true);
+    assert_eq!(bus.read(0x1200, &mut buf, &IMPLICIT), denied);
+    assert_eq!(bus.fetch(0x1000, &mut [0; 15], &FETCH), denied.map(|()| 0));
 }
 
 #[test]

@@ -281,6 +281,14 @@ impl Profile {
     ///
     /// It has what that processor has, but for virtualisation, enclaves and tracing, which a monitor has to provide, and for
     /// what microcode took away again. There is one thread, with the caches of one core.
+    ///
+    /// ```
+    /// use encore86::{Profile, Vendor, isa::Feature};
+    ///
+    /// let profile = Profile::named("piledriver").expect("a name that Profile::names lists");
+    /// assert_eq!(profile.vendor(), Vendor::Amd);
+    /// assert!(profile.has(Feature::Xop) && !profile.has(Feature::Avx2));
+    /// ```
     pub fn named(name: &str) -> Option<Profile> {
         let model = MODELS.iter().find(|model| model.name == name)?;
         let mut features = FeatureSet::base();
@@ -357,8 +365,7 @@ impl Model {
         };
         let second = self.cache(2).map_or(0, classic);
         // In units of 512 KiB.
-        let third =
-            self.cache(3).map_or(0, |&(.., size, ways)| ((size / 512) << 18) | code(ways) << 12 | 1 << 8 | LINE);
+        let third = self.cache(3).map_or(0, |&(.., size, ways)| (size / 512) << 18 | code(ways) << 12 | 1 << 8 | LINE);
         [(0x8000_0005, 0, [0, 0, first(DATA), first(CODE)]), (0x8000_0006, 0, [0, 0, second, third])]
     }
 }

@@ -3,8 +3,11 @@
 use encore86::bus::Modify;
 use encore86::cpu::segment::Segment;
 use encore86::host::HostRam;
+use encore86::introspect::{Preview, Verdict};
 use encore86::paging::{Limits, Paging};
-use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, Vendor, decode};
+use encore86::{
+    Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, Vendor, Vmm, decode,
+};
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -258,12 +261,37 @@ pub fn step_does_not_panic(
         let step = |engine: &mut Engine, cpu: &mut Cpu| {
             // Where the PDPTEs cannot be read, nothing is changed.
             let _ = vmm.load(cpu);
-            engine.step(cpu, &mut vmm)
+            match any_verdict(&mut vmm.inner().choices) {
+                Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
+                None => engine.step(cpu, &mut vmm),
+            }
         };
         return steps(engine, &mut cpu, step, ended);
     }
     let mut vmm = Hostile { choices, code: bytes, ram };
-    steps(engine, &mut cpu, |engine, cpu| engine.step(cpu, &mut vmm), ended);
+    let step = |engine: &mut Engine, cpu: &mut Cpu| match any_verdict(&mut vmm.choices) {
+        Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
+        None => engine.step(cpu, &mut vmm),
+    };
+    steps(engine, &mut cpu, step, ended);
+}
+
+/// A filter's verdict now and then.
+fn any_verdict(c: &mut Choices<'_>) -> Option<Verdict> {
+    match c.u8() {
+        0..12 => Some(Verdict::Skip),
+        12..24 => Some(Verdict::Refuse),
+        24..48 => Some(Verdict::Allow),
+        _ => None,
+    }
+}
+
+fn step_under<V: Vmm>(verdict: Verdict, engine: &mut Engine, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    engine.step_filtered(cpu, vmm, &mut |_: &Cpu, preview: &Preview<'_>| {
+        assert!(preview.accesses.len() <= 1024, "{}", preview.insn);
+        preview.touches(&(0..1));
+        verdict
+    })
 }
 
 /// Paging of any kind, and the processor's limits.

@@ -80,6 +80,12 @@ impl Ram {
         }
     }
 
+    /// The host address of the page at `at`, to change what the guest may do there.
+    pub fn page(&self, at: u64) -> *mut u8 {
+        assert!((at as usize) < RAM && at.is_multiple_of(4096), "{at:#x} is a page of RAM");
+        self.0.as_ptr().wrapping_add(at as usize)
+    }
+
     fn word(&self, at: u64) -> u64 {
         let mut bytes = [0; 8];
         self.read(at, &mut bytes);

@@ -278,7 +278,7 @@ impl<B: Bus> Paging<B> {
     }
 
     /// The same, but nothing is changed.
-    fn peek(&mut self, linear: u64, access: &Access) -> Result<u64, Stop> {
+    fn seek(&mut self, linear: u64, access: &Access) -> Result<u64, Stop> {
         let class = self.class(access);
         if let Some(physical) = self.tlb.hit_anew(linear, class, &self.tables) {
             return Ok(physical);
@@ -371,7 +371,7 @@ impl<B: Bus> Bus for Paging<B> {
 
     fn probe(&mut self, linear: u64, len: usize, access: &Access) -> Result<(), Stop> {
         for (at, done, n) in self.parts(linear, len) {
-            let physical = self.peek(at, access)?;
+            let physical = self.seek(at, access)?;
             self.inner.probe(physical, n, &part_of(access, done))?;
         }
         Ok(())
@@ -396,9 +396,38 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    /// By the tables as they are, if they lie in memory that can be peeked at, whoever may use the page.
+    fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
+        self.parts(linear, buf.len()).all(|(at, done, n)| {
+            let Ok(page) = self.tables.walk(&mut Quiet(&mut self.inner), at, None, Touch::Leave) else { return false };
+            self.inner.peek(page.physical | at & (PAGE as u64 - 1), &mut buf[done..done + n])
+        })
+    }
+
     fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
         is_within(linear, len)
-            && self.peek(linear, access).is_ok_and(|physical| self.inner.takes_blocks(physical, len, access))
+            && self.seek(linear, access).is_ok_and(|physical| self.inner.takes_blocks(physical, len, access))
+    }
+}
+
+/// A bus that is read by [`Bus::peek`] alone, for a walk that nobody is to notice.
+struct Quiet<'a, B>(&'a mut B);
+
+impl<B: Bus> Bus for Quiet<'_, B> {
+    fn fetch(&mut self, _: u64, _: &mut [u8; 15], _: &Access) -> Result<usize, Stop> {
+        Err(Stop::NotProvided("fetches from page tables"))
+    }
+
+    fn read(&mut self, physical: u64, buf: &mut [u8], _: &Access) -> Result<(), Stop> {
+        if self.0.peek(physical, buf) { Ok(()) } else { Err(Stop::NotProvided("page tables in a device")) }
+    }
+
+    fn write(&mut self, _: u64, _: &[u8], _: &Access) -> Result<(), Stop> {
+        Err(Stop::NotProvided("writes to page tables"))
+    }
+
+    fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
+        Ok(())
     }
 }
 

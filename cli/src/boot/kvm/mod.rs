@@ -11,7 +11,7 @@ use super::machine::{Machine, code};
 use super::memory::Ram;
 use super::report;
 use super::run::{End, Here, Processor, failure};
-use encore86::adapt::kvm::{self, By, Capabilities, Finisher, Refusal};
+use encore86::adapt::kvm::{self, By, Capabilities, Finished, Finisher, Refusal};
 use encore86::cpu::registers::rflags;
 use encore86::cpu::segment::{Segment, rights};
 use encore86::paging::Paging;
@@ -39,7 +39,7 @@ struct Virtual {
     /// Its walker is never told of the guest's registers: this monitor's guests have all memory at its own address.
     memory: Paging<Machine>,
     /// Page tables of ours, in RAM of their own.
-    _tables: Option<Ram>,
+    tables: Option<Ram>,
 }
 
 /// Boots `guest` with KVM.
@@ -106,7 +106,7 @@ impl Virtual {
         let finisher = Finisher::new(engine, capabilities).map_err(kvm_error)?;
         finisher.arm(&mut vcpu);
         let synced = capabilities.sync_regs & KVM_SYNC_X86_REGS != 0;
-        Ok(Virtual { vcpu, _vm: vm, finisher, synced, memory, _tables: tables })
+        Ok(Virtual { vcpu, _vm: vm, finisher, synced, memory, tables })
     }
 
     fn engine(&self) -> &Engine {
@@ -203,7 +203,7 @@ impl Virtual {
                 let what = failure(outcome(stop), self.memory.inner());
                 return self.end(what, rip);
             }
-            let finished = self.finisher.finish(&mut self.vcpu, &mut self.memory).map_err(kvm_error)?;
+            let finished = self.finish_exit()?;
             match finished.end {
                 kvm::End::Exit if kvm::mmio(&mut self.vcpu).is_some_and(|access| !access.write) => {}
                 kvm::End::Exit => {
@@ -240,9 +240,23 @@ impl Virtual {
         Ok((at, data))
     }
 
+    /// Finishes the exit. The engine walks the guest's page tables anew, which may have changed since. Those of ours the guest
+    /// does not reach, and they change nothing.
+    fn finish_exit(&mut self) -> Result<Finished, Error> {
+        let own = self.tables.is_some();
+        let walk = |memory: &mut Paging<Machine>, cpu: &Cpu| {
+            if own {
+                return Ok(());
+            }
+            memory.flush();
+            memory.load(cpu)
+        };
+        self.finisher.finish_with(&mut self.vcpu, &mut self.memory, walk).map_err(kvm_error)
+    }
+
     /// Finishes the exit and counts it.
     fn finish(&mut self, rip: u64, exits: u64, shares: &mut Shares) -> Result<(), Error> {
-        let finished = self.finisher.finish(&mut self.vcpu, &mut self.memory).map_err(kvm_error)?;
+        let finished = self.finish_exit()?;
         let insn = match finished.by {
             By::Engine => self.engine().last().copied(),
             By::Kernel => {

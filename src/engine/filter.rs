@@ -1,0 +1,113 @@
+//! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
+
+use super::cache::Entry;
+use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at};
+use crate::access::{Halt, Mem};
+use crate::bus::Vmm;
+use crate::cpu::Cpu;
+use crate::event::{Outcome, Retired, Stop};
+use crate::integer;
+use crate::introspect::{Filter, Protect, Verdict, filter::Findings};
+use crate::isa::Exec;
+use crate::isa::row::Gate;
+use crate::replay::need_state;
+use core::ops::Range;
+
+impl Engine {
+    /// Runs the instruction at CS:RIP if `filter` lets it, which sees it and its coming accesses first.
+    ///
+    /// The accesses are found on a copy of the registers, and by [`Bus::peek`](crate::Bus::peek): no device is touched. Memory that
+    /// another processor changes in between can change accesses whose addresses are in memory. A step that goes on with an
+    /// instruction after [`Outcome::Retry`] does not ask again.
+    pub fn step_filtered<V: Vmm, F: Filter>(&mut self, cpu: &mut Cpu, vmm: &mut V, filter: &mut F) -> Outcome {
+        if self.works.journal.is_open() {
+            return self.step(cpu, vmm);
+        }
+        let mut bytes = [0; 16];
+        let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
+            Ok(count) => count,
+            Err(halt) => return self.not_decoded(halt, cpu),
+        };
+        let slot = self.cache.at(cpu.rip);
+        let entry = match slot {
+            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
+            _ => match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
+                Ok(insn) => slot.insert(Entry::new(&bytes, insn)),
+                Err(halt) => return self.not_decoded(halt, cpu),
+            },
+        };
+        self.works.filtered(entry, cpu, vmm, filter)
+    }
+
+    /// [`Engine::step_filtered`] of the instruction in `bytes`, as [`Engine::step_bytes`] runs it.
+    pub fn step_bytes_filtered<V: Vmm, F: Filter>(
+        &mut self,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        bytes: &[u8],
+        filter: &mut F,
+    ) -> Outcome {
+        if self.works.journal.is_open() {
+            return self.step_bytes(cpu, vmm, bytes);
+        }
+        match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
+            Ok(entry) => self.works.filtered(entry, cpu, vmm, filter),
+            Err(error) => self.not_decoded(decode_halt(error), cpu),
+        }
+    }
+
+    /// Runs the instruction at CS:RIP with these ranges of linear addresses open to it, whatever `bus` forbids there; for it
+    /// alone. After [`Outcome::Retry`] it is to be stepped by this method again.
+    pub fn step_lifted<V: Vmm>(&mut self, cpu: &mut Cpu, bus: &mut Protect<V>, ranges: &[Range<u64>]) -> Outcome {
+        bus.lift(ranges);
+        let outcome = self.step(cpu, bus);
+        bus.lower();
+        outcome
+    }
+}
+
+impl Works {
+    /// Makes a trial, asks the filter, and does what it says. No instruction waits for a retry.
+    fn filtered<V: Vmm, F: Filter>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        filter: &mut F,
+    ) -> Outcome {
+        match self.ask(entry, cpu, vmm, filter) {
+            Ok(Verdict::Allow) => self.general(entry, cpu, vmm),
+            Ok(Verdict::Skip) => {
+                cpu.rip = integer::next_rip(cpu, &entry.insn);
+                Outcome::Completed(Retired::default())
+            }
+            Ok(Verdict::Refuse) => Outcome::Refused,
+            // No journal: nothing was done, and the filter is still to be asked.
+            Err(Halt::Stop(Stop::Retry)) => Outcome::Retry,
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        }
+    }
+
+    /// Makes a trial on a copy of the registers and asks the filter.
+    ///
+    /// # Errors
+    /// What the monitor answers when the state that the instruction looks at is fetched.
+    #[inline(never)]
+    fn ask(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut dyn Vmm,
+        filter: &mut dyn Filter,
+    ) -> Result<Verdict, Halt> {
+        let insn = entry.insn;
+        let state = matches!(insn.row.gate, Gate::X87 | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512);
+        if (state || matches!(insn.row.exec, Exec::Replay(_))) && cpu.word().bits & insn.gate == 0 {
+            need_state(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
+        }
+        let mut copy = cpu.clone();
+        let trial = |survey: &mut dyn Vmm| self.general_with_care(entry, &mut copy, survey);
+        let findings = Findings::of(vmm, filter.implicit(), trial);
+        Ok(filter.decide(cpu, &findings.preview(&insn, cpu)))
+    }
+}
