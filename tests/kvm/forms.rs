@@ -208,8 +208,7 @@ fn on_device(machine: &mut Machine, finisher: &mut Finisher, watchdog: &Watchdog
                 finished = Some(done);
             }
         }
-        loop {
-            let Some(Finished { end, by, .. }) = finished.take() else { break };
+        while let Some(Finished { end, by, .. }) = finished.take() {
             by_engine |= by == By::Engine;
             match end {
                 End::Completed(_) | End::Injected(_) => {}
