@@ -174,7 +174,7 @@ impl Finisher {
     ///
     /// Between the exit and this call the virtual processor's state must not be changed. Behind it, changes wait in
     /// `kvm_run` for the next KVM_RUN where the exit came with registers; [`Finisher::settle`] makes them visible to
-    /// KVM_GET_REGS and its kin. A monitor whose signal handler sets `immediate_exit` has to look at a flag of its own before
+    /// KVM_GET_REGS and its kin, and has to come before KVM_SET_REGS and its kin, which they would undo. A monitor whose signal handler sets `immediate_exit` has to look at a flag of its own before
     /// it enters the guest again: a completion uses that field too, and leaves it as it found it.
     ///
     /// # Errors
