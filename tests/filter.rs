@@ -8,6 +8,7 @@ use encore86::introspect::{
     Coming, Discard, Filter, Forbids, Overlay, Preview, Protect, Record, Recorded, Verdict, Way, What,
 };
 use encore86::isa::row::Exec;
+use encore86::paging::{Limits, Paging};
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Retired, Stop, Unsupported};
 use std::slice::from_ref;
 use support::encode;
@@ -450,6 +451,48 @@ fn filters_and_adaptors_together() {
     let outcome = engine().step_bytes_filtered(&mut cpu, &mut bus, &[0x89, 0x03], &mut watch);
     assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
     assert_eq!((&watch.accesses[..], cpu.rip), (&[at(DATA, 4, Way::Write)][..], CODE + 0x102));
+}
+
+#[test]
+fn page_tables_are_looked_up_and_not_marked() {
+    const TABLES: u64 = 0x10_0000;
+    const DIRECTORY: u64 = TABLES + 0x2000;
+    // 2 MiB pages: linear 0 at physical 0x20_0000, linear 0x40_0000 at physical 0x60_0000.
+    let mut vm = Vm::with_code(0x20_0000 + CODE + 0x100, &[0xff, 0x13]); // call [rbx]
+    let entries = [
+        (TABLES, (TABLES + 0x1000) | 3),
+        (TABLES + 0x1000, DIRECTORY | 3),
+        (DIRECTORY, 0x20_0083),
+        (DIRECTORY + 8, 0),
+        (DIRECTORY + 16, 0x60_0083),
+        (0x60_0000, CODE + 0x500),
+    ];
+    for (at, value) in entries {
+        vm.put(at, &u64::to_le_bytes(value));
+    }
+    let mut cpu = machine::cpu(Mode::Long64);
+    cpu.update(|s| {
+        s.cr0 |= 1 << 31;
+        s.cr3 = TABLES;
+    });
+    (cpu.gpr[RBX], cpu.gpr[RSP]) = (0x40_0000, STACK + 0x800);
+    let mut bus = Paging::new(vm, Limits::new(&Profile::all()));
+    bus.load(&cpu).expect("no PDPTEs to read");
+    let accessed = |bus: &mut Paging<Vm>| bus.inner().byte(DIRECTORY + 16) & 0x20 != 0;
+    let expected = [at(0x40_0000, 8, Way::Read), at(STACK + 0x7f8, 8, Way::Write)];
+    let mut watch = Watch::new(Verdict::Refuse);
+    assert_eq!(engine().step_filtered(&mut cpu, &mut bus, &mut watch), Outcome::Refused);
+    assert_eq!((&watch.accesses[..], watch.assumed, accessed(&mut bus)), (&expected[..], false, false));
+    let mut watch = Watch::new(Verdict::Allow);
+    let outcome = engine().step_filtered(&mut cpu, &mut bus, &mut watch);
+    assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
+    assert_eq!((&watch.accesses[..], cpu.rip, accessed(&mut bus)), (&expected[..], CODE + 0x500, true));
+    // A page that is not present is nothing that can be peeked at.
+    (cpu.rip, cpu.gpr[RBX]) = (CODE + 0x100, 0x20_0000);
+    let mut watch = Watch::new(Verdict::Allow);
+    let outcome = engine().step_filtered(&mut cpu, &mut bus, &mut watch);
+    assert!(matches!(outcome, Outcome::Exception(event) if event.cr2 == Some(0x20_0000)), "{outcome:?}");
+    assert!(watch.assumed);
 }
 
 #[test]

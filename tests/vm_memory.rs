@@ -168,6 +168,22 @@ fn a_device_hides_ram_and_has_its_greatest_width() {
 }
 
 #[test]
+fn a_peek_knows_ram_and_nowhere_and_asks_no_device() {
+    let memory = memory();
+    at(&[1, 2, 3, 4], &memory, 0x2000);
+    let mut device = Registers::default();
+    let mut bus = GuestBus::new(&memory);
+    bus.map(0x3000, 16, &mut device).unwrap();
+    let mut buf = [0; 4];
+    assert!(bus.peek(0x2000, &mut buf));
+    assert_eq!(buf, [1, 2, 3, 4]);
+    assert!(bus.peek(0x9_0000, &mut buf));
+    assert_eq!(buf, [0xff; 4], "nowhere");
+    assert!(!bus.peek(0x3000, &mut buf) && !bus.peek(0x2ffe, &mut buf));
+    assert!(dirty(&memory).is_empty() && device.calls.is_empty());
+}
+
+#[test]
 fn ranges_of_devices_are_checked() {
     let memory = memory();
     let mut devices: Vec<Registers> = (0..7).map(|_| Registers::default()).collect();

@@ -78,22 +78,27 @@ fn outcomes() {
 
 #[test]
 fn a_profile_is_a_model_or_made_from_one() {
-    let cpuid =
-        |profile: serde_json::Value, leaf: &str| json!({"code": "0fa2", "profile": profile, "regs": {"rax": leaf}});
     let gfni = json!({"base": "haswell", "add": ["gfni"], "remove": ["avx2"]});
     let amd = json!({"base": "haswell", "vendor": "amd"});
-    check(&[
-        // Family, model and stepping of a Genoa; "Genu"; GFNI is bit 8 of ECX and AVX2 bit 5 of EBX in leaf 7.
-        (cpuid(json!("zen4"), "1"), json!({"regs": {"rax": "0xa10f11"}})),
-        (cpuid(json!("haswell"), "0"), json!({"regs": {"rbx": "0x756e6547"}})),
-        (cpuid(json!("haswell"), "7"), json!({"regs": {"rcx": null, "rbx": "0x7a9"}})),
-        (cpuid(gfni, "7"), json!({"regs": {"rcx": "0x100", "rbx": "0x789"}})),
-        (cpuid(amd, "0"), json!({"regs": {"rbx": "0x68747541"}})),
-        (
-            json!({"code": "62f1fe086f0b", "profile": "haswell"}),
-            json!({"outcome": "exception", "exception": {"vector": 6, "error_code": null}, "steps": 0}),
-        ),
-    ]);
+    // Family, model and stepping of a Genoa; "Genu" and "Auth"; GFNI is bit 8 of ECX, AVX2 bit 5 of EBX in leaf 7.
+    let cases = [
+        (json!("zen4"), "0x1", "rax", json!("0xa10f11")),
+        (json!("haswell"), "0x0", "rbx", json!("0x756e6547")),
+        (amd, "0x0", "rbx", json!("0x68747541")),
+        (json!("haswell"), "0x7", "rbx", json!("0x7a9")),
+        (json!("haswell"), "0x7", "rcx", Value::Null),
+        (gfni.clone(), "0x7", "rbx", json!("0x789")),
+        (gfni, "0x7", "rcx", json!("0x100")),
+    ];
+    for (profile, leaf, register, expected) in cases {
+        let result = one(&json!({"code": "0fa2", "profile": profile, "regs": {"rax": leaf}}));
+        assert_eq!(result["outcome"], "retired", "{result}");
+        assert_eq!(result["regs"][register], expected, "{profile} {leaf} {register}");
+    }
+    check(&[(
+        json!({"code": "62f1fe086f0b", "profile": "haswell"}),
+        json!({"outcome": "exception", "exception": {"vector": 6, "error_code": null}, "steps": 0}),
+    )]);
 }
 
 #[test]
