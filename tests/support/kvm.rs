@@ -257,6 +257,8 @@ impl Machine {
         self.board.ram.write(CODE + code.len() as u64, &END);
         self.board.on_device = on_device;
         self.board.log.clear();
+        // What was finished and never went on is forgotten.
+        self.vcpu.get_kvm_run().kvm_dirty_regs = 0;
         let regs = kvm_regs { rip: CODE, ..kvm::regs(cpu) };
         self.vcpu.set_regs(&regs).expect("KVM_SET_REGS");
         self.sregs.cr3 = TABLES[usize::from(on_device)];

@@ -172,10 +172,12 @@ impl Finisher {
     ///   above. Monitors may leave exits for writes to the next KVM_RUN; the kernel has run those instructions.
     /// - KVM_EXIT_MEMORY_FAULT: the engine runs the instruction, of which nothing has happened.
     ///
-    /// Between the exit and this call the virtual processor's state must not be changed. Behind it, changes wait in
-    /// `kvm_run` for the next KVM_RUN where the exit came with registers; [`Finisher::settle`] makes them visible to
-    /// KVM_GET_REGS and its kin. A monitor whose signal handler sets `immediate_exit` has to look at a flag of its own before
-    /// it enters the guest again: a completion uses that field too, and leaves it as it found it.
+    /// Between the exit and this call the virtual processor's state must not be changed. Behind it, changes wait in `kvm_run`
+    /// for the next KVM_RUN where the exit came with registers: [`Finisher::settle`] shows them to KVM_GET_REGS and its kin,
+    /// and has to come before KVM_SET_REGS and its kin, which they would undo.
+    ///
+    /// A monitor whose signal handler sets `immediate_exit` has to look at a flag of its own before it enters the guest
+    /// again: a completion uses that field too, and leaves it as it found it.
     ///
     /// # Errors
     /// [`Error`], when an ioctl fails. What cannot be finished is no error but [`End::Refused`].
