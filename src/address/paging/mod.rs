@@ -194,12 +194,12 @@ impl<B: Bus> Paging<B> {
     /// their reads. Nothing is changed then.
     #[inline]
     pub fn load(&mut self, cpu: &Cpu) -> Result<(), Stop> {
-        self.ac = cpu.rflags() & rflags::AC != 0;
         let registers = Registers::of(cpu);
-        if registers == self.registers {
-            return Ok(());
+        if registers != self.registers {
+            self.reload(registers, None, false)?;
         }
-        self.reload(registers, None, false)
+        self.ac = cpu.rflags() & rflags::AC != 0;
+        Ok(())
     }
 
     /// The same after a MOV to CR3 with bit 63 set: what the TLB has of the new PCID stays. (CR3 itself never has the
@@ -208,8 +208,9 @@ impl<B: Bus> Paging<B> {
     /// # Errors
     /// As for [`Paging::load`].
     pub fn load_keeping(&mut self, cpu: &Cpu) -> Result<(), Stop> {
+        self.reload(Registers::of(cpu), None, true)?;
         self.ac = cpu.rflags() & rflags::AC != 0;
-        self.reload(Registers::of(cpu), None, true)
+        Ok(())
     }
 
     /// The same with the PDPTE registers given (as by a VMCS or `kvm_sregs2`), so that none are read. They count
@@ -218,8 +219,9 @@ impl<B: Bus> Paging<B> {
     /// # Errors
     /// #GP(0) as for [`Paging::load`].
     pub fn load_with_pdptes(&mut self, cpu: &Cpu, pdptes: [u64; 4]) -> Result<(), Stop> {
+        self.reload(Registers::of(cpu), Some(pdptes), false)?;
         self.ac = cpu.rflags() & rflags::AC != 0;
-        self.reload(Registers::of(cpu), Some(pdptes), false)
+        Ok(())
     }
 
     #[cold]
