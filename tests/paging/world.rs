@@ -175,7 +175,7 @@ impl World {
                 let low = at(39) | at(30) | at(21) | at(12) | if five { at(48) } else { 0 } | offset;
                 let unused = if five { 7 } else { 16 };
                 let linear = ((low << unused) as i64 >> unused) as u64;
-                if random.one_in(64) { linear ^ 1 << random.below(64) } else { linear }
+                if random.one_in(64) { linear ^ 1 << (12 + random.below(52)) } else { linear }
             }
         }
     }
