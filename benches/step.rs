@@ -178,11 +178,13 @@ fn hot(c: &mut Criterion) {
         let (mut cpu, mut machine) = (cpu(), Machine::new(case.ram));
         place(&mut machine, CODE, case.code);
         let count = if case.name.ends_with("x64") { 64 } else { 16 };
-        group.bench_with_input(BenchmarkId::from_parameter(case.name), case, |b, case| {
+        // A gather uses up its mask.
+        let gathers = case.name.starts_with("vpgatherdd");
+        group.bench_function(BenchmarkId::from_parameter(case.name), |b| {
             b.iter(|| {
                 rewind(&mut cpu, CODE);
                 cpu.gpr[1] = count;
-                if case.name.starts_with("vpgatherdd") {
+                if gathers {
                     cpu.vector.zmm[3].0 = [0xff; 64];
                 }
                 step(&mut engine, &mut cpu, &mut machine);
