@@ -175,6 +175,19 @@ impl Replayer {
         if insn.row.is(attr::MXCSR) {
             return self.execute_float(cpu, insn, vmm, stub, dirty);
         }
+        self.execute_integer(cpu, insn, vmm, stub, dirty)
+    }
+
+    /// [`Replayer::execute`] of an instruction that has nothing to do with MXCSR.
+    #[inline(always)]
+    pub(crate) fn execute_integer<V: Vmm + ?Sized>(
+        &mut self,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        stub: StubRef,
+        dirty: u32,
+    ) -> Result<(), Halt> {
         let exit = self.call(stub, cpu, vmm)?;
         let written = u64::from(insn.row.flags.written);
         if written != 0 {

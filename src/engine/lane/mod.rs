@@ -13,7 +13,6 @@ mod string;
 use super::cache::Entry;
 use super::{Works, ended};
 use crate::access::{Halt, Journal, Mem, crosses};
-use crate::alu::mask;
 use crate::atomic;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::gpr::RAX;
@@ -182,12 +181,18 @@ fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
     Outcome::Completed(Retired::default())
 }
 
-/// The value of operand 1.
+/// The value of operand 1, of 4 or 8 bytes.
 #[inline(always)]
 fn source(cpu: &Cpu, insn: &Insn) -> u64 {
     let src = insn.slots[1];
     let value = if src.kind == SlotKind::Gpr { cpu.gpr[src.reg as usize & 31] } else { insn.imm };
-    value & mask(insn.slots[0].size)
+    whole(value, insn.slots[0].size)
+}
+
+/// The low 4 bytes, or all 8.
+#[inline(always)]
+fn whole(value: u64, size: u16) -> u64 {
+    if size == 8 { value } else { value & 0xffff_ffff }
 }
 
 #[inline(always)]
@@ -255,7 +260,7 @@ impl Works {
                 let (a, b) = if insn.mem == 0 {
                     (read, source(cpu, insn))
                 } else {
-                    (cpu.gpr[dst.reg as usize & 31] & mask(dst.size), read)
+                    (whole(cpu.gpr[dst.reg as usize & 31], dst.size), read)
                 };
                 let r = integer::plain(op, a, b, dst.size, cpu.rflags());
                 if entry.way.writes {
@@ -318,8 +323,8 @@ impl Works {
             Err(stop) => return self.stopped(stop, entry, cpu, vmm),
         };
         let source = source(cpu, insn);
-        let done = ram.locked_word(locked, source, cpu.gpr[RAX] & mask(size), cpu.rflags() & CF != 0);
-        let old = done.old & mask(size);
+        let done = ram.locked_word(locked, source, whole(cpu.gpr[RAX], size), cpu.rflags() & CF != 0);
+        let old = whole(done.old, size);
         match op {
             IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slots[1].reg as usize & 31] = old,
             IntOp::Cmpxchg if done.flags & ZF == 0 => cpu.gpr[RAX] = old,
@@ -383,7 +388,7 @@ impl Works {
             Ok(stub) => stub,
             Err(why) => return Outcome::Unsupported(why),
         };
-        if let Err(halt) = self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+        if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty) {
             return ended(&mut self.journal, halt, cpu, entry.bytes());
         }
         let size = insn.slots[insn.mem as usize & 3].size;
