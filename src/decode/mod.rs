@@ -585,6 +585,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         }
     }
     if evex {
+        if insn.reg > 15 && row.operands[0].loc == Loc::GprReg {
+            return Err(reserved(profile, Feature::Apx));
+        }
         match row.masking {
             Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
             Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),

@@ -24,8 +24,8 @@ mod letters {
     operands! {
         Eb = GprOrMem B; Ew = GprOrMem W; Ed = GprOrMem D; Eq = GprOrMem Q; Ev = GprOrMem V; Ey = GprOrMem Y; Ez = GprOrMem Z;
         Estack = GprOrMem Stack;
-        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq;
-         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
+        M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
+        Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
         Rd = GprRm D; Rq = GprRm Q;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
@@ -266,6 +266,11 @@ impl Row {
         self.sel(sel::L, 1 << sel::L_SHIFT)
     }
 
+    /// 512-bit only.
+    pub(super) const fn l2(self) -> Row {
+        self.sel(sel::L, 2 << sel::L_SHIFT)
+    }
+
     /// Scalar: the vector length is ignored.
     pub(super) const fn lig(self) -> Row {
         self.attr(attr::LIG)
@@ -410,6 +415,16 @@ impl Row {
     /// Floating-point: MXCSR is read and its flags are written.
     pub(super) const fn fp(self) -> Row {
         self.attr(attr::MXCSR)
+    }
+
+    /// The same, but a tiny result raises nothing.
+    pub(super) const fn fp_no_underflow(self) -> Row {
+        self.fp().attr(attr::NO_UNDERFLOW)
+    }
+
+    /// MXCSR is read, and nothing is raised.
+    pub(super) const fn fp_quiet(self) -> Row {
+        self.fp().attr(attr::QUIET)
     }
 
     pub(super) const fn flags(mut self, flags: FlagEffect) -> Row {

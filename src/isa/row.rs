@@ -816,6 +816,10 @@ pub mod attr {
     pub const AVX2_256: u32 = 1 << 17;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
     pub const LOW_HALF: u32 = 1 << 18;
+    /// A tiny result raises no underflow (VREDUCE); MXCSR.FTZ makes it zero all the same, while underflow is masked.
+    pub const NO_UNDERFLOW: u32 = 1 << 20;
+    /// Obeys MXCSR and raises nothing (VRCP14, VFPCLASS); FTZ acts whatever is masked.
+    pub const QUIET: u32 = 1 << 21;
 }
 
 /// One opcode line of the manual.

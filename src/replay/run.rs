@@ -209,9 +209,12 @@ impl Replayer {
     ) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
-        let unmasked = if insn.static_rounding().is_some() { 0 } else { !(mxcsr >> 7) & 0x3f };
-        let (exit, tiny) = if unmasked & UE == 0 {
-            self.scratch.0.mxcsr_run = mxcsr & CONTROL | ALL_MASKED;
+        let quiet = insn.static_rounding().is_some() || insn.row.is(attr::QUIET);
+        let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
+        let (exit, tiny) = if unmasked & UE == 0 || insn.row.is(attr::NO_UNDERFLOW) {
+            // FTZ acts only while underflow is masked.
+            let control = if unmasked & UE == 0 { CONTROL } else { CONTROL & !FTZ };
+            self.scratch.0.mxcsr_run = mxcsr & control | ALL_MASKED;
             self.scratch.0.mxcsr_fatal = unmasked;
             (self.call(stub, cpu, vmm)?, false)
         } else {
@@ -418,9 +421,19 @@ fn active_elements(shape: Shape, cpu: &Cpu, insn: &Insn) -> Active {
     } else if insn.aaa == 0 {
         all
     } else {
-        cpu.vector.k[insn.aaa as usize & 7] & all
+        repeated(insn, count, cpu.vector.k[insn.aaa as usize & 7]) & all
     };
     Active { bits, width, count }
+}
+
+/// The opmask by elements of memory: of a tuple that is loaded once and repeated, each is active for all of its copies.
+fn repeated(insn: &Insn, count: usize, k: u64) -> u64 {
+    let reads = insn.row.operands[insn.mem as usize].uses.reads();
+    if !reads || !matches!(insn.row.tuple, Tuple::T2 | Tuple::T4 | Tuple::T8) {
+        return k;
+    }
+    let results = usize::from(insn.vl / insn.row.element);
+    (0..results).step_by(count.max(1)).fold(0, |bits, i| bits | (k & ((1 << results) - 1)) >> i)
 }
 
 /// The sign bits of `count` elements of `width` bytes.
