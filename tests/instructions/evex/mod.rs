@@ -1,4 +1,6 @@
 //! The EVEX encoding.
 
+mod crypto;
+mod fma;
 mod gate;
 mod gather;
