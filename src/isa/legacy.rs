@@ -370,7 +370,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
 
 #[rustfmt::skip]
 pub(super) static M0F38: &[Row] = rows![
-    super::sse::M0F38,
+    super::sse::M0F38, super::crypto::M0F38,
     [
         legacy("movbe", M0f38, 0xf0, &[W(Gv), R(Mv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
         legacy("movbe", M0f38, 0xf1, &[W(Mv), R(Gv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),

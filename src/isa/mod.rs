@@ -5,7 +5,10 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod crypto;
 mod evex;
+mod f16c;
+mod fma;
 mod legacy;
 mod notation;
 pub(crate) mod plan;

@@ -411,6 +411,8 @@ pub enum Class {
     Aligned,
     /// Alignment by encoding: legacy SSE wants 16 bytes, VEX nothing (classes 2 and 4).
     AlignedLegacy,
+    /// 16 bytes on Intel's processors, nothing on AMD's (SHA).
+    AlignedIntel,
     /// No alignment (classes 3, 5, …); masked elements suppress faults under EVEX.
     Free,
     /// Like `Free`, without fault suppression under EVEX (E…NF).

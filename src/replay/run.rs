@@ -4,7 +4,7 @@ use super::{Replayer, components, need_state, vector};
 use super::{float, gather};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
-use crate::bus::{AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::{Insn, NO_REG, SlotKind};
@@ -102,10 +102,17 @@ impl Replayer {
             let access = mem.access(AccessKind::Read, size as u16);
             mem.read_last(linear, &mut self.scratch.1.0[..size], &access)?;
         }
+        let sticky = cpu.vector.mxcsr;
+        if uses.writes() && insn.row.is(attr::MXCSR) {
+            // What is wrong with the store comes before what is wrong with the numbers.
+            mem.probe(linear, size, &mem.access(AccessKind::Write, size as u16))?;
+        }
         self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
         if uses.writes() {
             let access = mem.access(AccessKind::Write, size as u16);
-            mem.write_last(linear, &self.scratch.1.0[..size], &access)?;
+            let stored = mem.write_last(linear, &self.scratch.1.0[..size], &access);
+            // A store that fails raises no flags (VCVTPS2PH).
+            return stored.inspect_err(|_| cpu.vector.mxcsr = sticky);
         }
         Ok(())
     }
@@ -138,28 +145,38 @@ impl Replayer {
             check_alignment(linear, insn.slots[at].size)?;
         }
         if uses.writes() {
+            // As in `plain`.
+            probe_elements(cpu, insn, mem, places, intent, &access, insn.row.is(attr::MXCSR))?;
+            let sticky = cpu.vector.mxcsr;
             self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
-            for place in places.to_probe() {
-                let linear = element_address(cpu, insn, place, active.width, intent)?;
-                mem.probe(linear, active.width, &access)?;
-            }
-            for place in places.iter() {
-                let linear = element_address(cpu, insn, place, active.width, intent)?;
-                mem.write(linear, &self.scratch.1.0[place..place + active.width], &access)?;
-            }
-            return Ok(());
+            let stored = self.store_elements(cpu, insn, mem, places, &access);
+            return stored.inspect_err(|_| cpu.vector.mxcsr = sticky);
         }
         self.scratch.1.0.fill(0);
         // No device is read before every element is known to answer.
-        for place in places.to_probe() {
-            let linear = element_address(cpu, insn, place, active.width, intent)?;
-            mem.probe(linear, active.width, &access)?;
-        }
+        probe_elements(cpu, insn, mem, places, intent, &access, false)?;
         for place in places.iter() {
             let linear = element_address(cpu, insn, place, active.width, intent)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
         self.execute(cpu, insn, mem.vmm, stub, components(insn))
+    }
+
+    /// Writes the active elements of the local operand to memory.
+    fn store_elements<V: Vmm + ?Sized>(
+        &self,
+        cpu: &Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, V>,
+        places: Places,
+        access: &Access,
+    ) -> Result<(), Halt> {
+        let width = places.active.width;
+        for place in places.iter() {
+            let linear = element_address(cpu, insn, place, width, Intent::Write)?;
+            mem.write(linear, &self.scratch.1.0[place..place + width], access)?;
+        }
+        Ok(())
     }
 
     /// Calls the stub and commits flags; the stub has stored the registers, which lie in the components `dirty`.
@@ -249,16 +266,20 @@ impl Replayer {
         let run = cpu.vector.mxcsr & CONTROL | ALL_MASKED;
         self.scratch.0.mxcsr_run = run | FTZ;
         self.scratch.0.mxcsr_fatal = 0x3f;
-        let trial = self.call(stub, cpu, vmm)?;
-        if !trial.is_fault() {
-            return Ok((trial, false));
-        }
         let slot = insn.slots[0];
         let saved = *vector(cpu, slot.reg);
+        let unseen = float::is_tiny_unseen(cpu, insn);
+        let trial = self.call(stub, cpu, vmm)?;
+        if !trial.is_fault() {
+            if unseen && slot.kind == SlotKind::Vector {
+                cpu.vector.zmm[slot.reg as usize & 31] = saved;
+            }
+            return Ok((trial, unseen));
+        }
         self.scratch.0.mxcsr_run = run & !FTZ;
         self.scratch.0.mxcsr_fatal = unmasked;
         let exit = self.call(stub, cpu, vmm)?;
-        let tiny = trial.mxcsr_flags() & UE != 0;
+        let tiny = unseen || trial.mxcsr_flags() & UE != 0;
         if tiny && slot.kind == SlotKind::Vector {
             cpu.vector.zmm[slot.reg as usize & 31] = saved;
         }
@@ -290,6 +311,24 @@ impl Replayer {
     }
 }
 
+/// Probes the active elements. A single one is accessed at once instead, unless it is wanted by `single`.
+fn probe_elements<V: Vmm + ?Sized>(
+    cpu: &Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    places: Places,
+    intent: Intent,
+    access: &Access,
+    single: bool,
+) -> Result<(), Halt> {
+    let width = places.active.width;
+    for place in places.iter().take(if single || places.are_several() { usize::MAX } else { 0 }) {
+        let linear = element_address(cpu, insn, place, width, intent)?;
+        mem.probe(linear, width, access)?;
+    }
+    Ok(())
+}
+
 /// The alignment that moves of class E1 want.
 fn check_alignment(linear: u64, size: u16) -> Result<(), Event> {
     if size != 0 && !linear.is_multiple_of(u64::from(size)) {
@@ -312,7 +351,11 @@ fn operand_address(cpu: &Cpu, insn: &Insn, size: u64, intent: Intent, profile: &
 /// a limit or of an address which is not canonical.
 #[cold]
 fn misaligned(cpu: &Cpu, insn: &Insn, size: u64, profile: &Profile, linear: Result<u64, Event>) -> Result<u64, Event> {
-    let legacy = insn.row.class == Class::AlignedLegacy && size == 16 && insn.row.space == Space::Legacy;
+    let legacy = match insn.row.class {
+        Class::AlignedLegacy => size == 16 && insn.row.space == Space::Legacy,
+        Class::AlignedIntel => profile.vendor() != Vendor::Amd,
+        _ => false,
+    };
     // MXCSR.MM, on AMD, turns the #GP into an alignment check.
     let allowed = cpu.vector.mxcsr >> 17 & 1 != 0 && profile.has(Feature::Misalignsse);
     if insn.row.class == Class::Aligned || legacy && !allowed {
@@ -375,10 +418,8 @@ struct Places {
 }
 
 impl Places {
-    /// What must be known to answer before anything is accessed: nothing, if it is a single element.
-    fn to_probe(self) -> impl Iterator<Item = usize> {
-        let single = self.broadcast || self.active.bits.count_ones() < 2;
-        self.iter().take(if single { 0 } else { usize::MAX })
+    fn are_several(self) -> bool {
+        !self.broadcast && self.active.bits.count_ones() > 1
     }
 
     fn iter(self) -> impl Iterator<Item = usize> {

@@ -18,7 +18,9 @@ use crate::support::machine::{cpu, differences, set_cpl};
 use crate::support::vm::{Done, Vm};
 use encore86::cpu::registers::{cr0, cr4, rflags};
 use encore86::cpu::segment::{Seg, rights};
+use encore86::isa::Feature;
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor};
+use encore86_oracle::Skips;
 
 const GPRS: [&str; 16] =
     ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
@@ -251,6 +253,17 @@ fn case(engine: &mut Engine, columns: &[&str]) -> Vec<String> {
 /// Runs a table with all features and AMD's behaviour where vendors differ.
 pub fn run(table: &str) {
     run_with(Profile::all().with_vendor(Vendor::Amd), table);
+}
+
+/// Runs a table whose instructions are replayed on a host that has `features`, and says so where it has not.
+pub fn run_where(features: &[Feature], table: &str) {
+    let host = Profile::host();
+    match features.iter().find(|&&f| !host.has(f)) {
+        Some(lacking) => {
+            Skips::new("instructions").skip(lacking.name(), "the host lacks it", table.trim().lines().count() as u64);
+        }
+        None => run(table),
+    }
 }
 
 /// Runs a table with the features and the vendor of `profile`.

@@ -81,7 +81,8 @@ impl Way {
         let row = insn.row;
         let slot = insn.slots.get(insn.mem as usize).copied();
         let size = slot.map_or(0, |slot| slot.size);
-        let aligned = matches!(row.class, Class::Aligned | Class::AlignedLegacy) && slot.is_some();
+        let aligned =
+            matches!(row.class, Class::Aligned | Class::AlignedLegacy | Class::AlignedIntel) && slot.is_some();
         let elements = insn.broadcast().unwrap_or(0);
         let suppressed = insn.aaa != 0 && row.class != Class::NoSuppress;
         Way {

@@ -1,6 +1,8 @@
 //! The EVEX encoding.
 
+mod crypto;
 mod float;
+mod fma;
 mod gate;
 mod gather;
 mod integer;

@@ -1,5 +1,8 @@
 //! The VEX encoding.
 
+mod crypto;
+mod f16c;
+mod fma;
 mod gather;
 mod masked;
 mod moves;

@@ -1,0 +1,29 @@
+//! VAES, VPCLMULQDQ and GFNI in the VEX encoding.
+
+use encore86::isa::Feature::{Aes, Avx, Gfni, Pclmulqdq, Vaes, Vpclmulqdq};
+
+#[test]
+fn table() {
+    crate::table::run_where(
+        &[Aes, Vaes, Pclmulqdq, Vpclmulqdq, Gfni, Avx],
+        "
+        64 | c4 e2 59 dd 0b | xmm4=52525252525252525252525252525252 @21000=000102030405060708090a0b0c0d0e0f | xmm1=000102030405060708090a0b0c0d0e0f R16@21000
+        64 | c4 e2 5d dc 0b | xmm4=52525252525252525252525252525252 @21000=000102030405060708090a0b0c0d0e0f00000000000000000000000000000000 | xmm1=000102030405060708090a0b0c0d0e0f63636363636363636363636363636363 R32@21000 | each lane by itself; equal columns stay as they are
+        64 | c4 e2 59 de 0b | rbx=21001 xmm4=63636363636363636363636363636363 @21001=000102030405060708090a0b0c0d0e0f | xmm1=000102030405060708090a0b0c0d0e0f | no alignment
+        64 | c4 e2 79 db 0b | @21000=01010101020202020303030304040404 | xmm1=01010101020202020303030304040404 R16@21000 | VAESIMC of equal columns
+        64 | c4 e3 59 44 0b 00 | xmm4=03 @21000=03000000000000000000000000000000 | xmm1=05 | (x + 1)^2 = x^2 + 1
+        64 | c4 e3 5d 44 0b 11 | xmm4=00000000000000000000000000000000000000000000000002 @21000=0000000000000000000000000000000000000000000000000700000000000000 | xmm1=000000000000000000000000000000000e R32@21000 | upper quadwords
+        64 | c4 e2 59 cf 0b | xmm4=0253 @21000=80ca0000000000000000000000000000 | xmm1=1b01
+        64 | c4 e3 d9 ce 0b 00 | xmm4=0053 @21000=80402010080402018040201008040201 | xmm1=0053
+        c32 | c4 e2 59 dd 0b | xmm4=52525252525252525252525252525252 @21000=000102030405060708090a0b0c0d0e0f | xmm1=000102030405060708090a0b0c0d0e0f
+        ",
+    );
+}
+
+/// VAES has 256 bits, AES 128.
+#[test]
+fn each_length_has_its_feature() {
+    let profile = || encore86::Profile::all();
+    crate::table::run_with(profile().without(Vaes), "64 | c4 e2 5d dc cb | | #UD");
+    crate::table::run_with(profile().without(Aes).without(Vaes), "64 | c4 e2 59 dc cb | | #UD");
+}
