@@ -5,10 +5,12 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod bits;
 mod evex;
 mod legacy;
 mod notation;
 pub(crate) mod plan;
+mod platform;
 pub mod row;
 mod sse;
 pub mod tables;

@@ -2,4 +2,5 @@
 
 mod bits;
 mod compare_exchange;
+mod platform;
 mod sse;

@@ -1,5 +1,6 @@
 //! The VEX encoding.
 
+mod bits;
 mod gather;
 mod masked;
 mod moves;
