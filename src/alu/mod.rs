@@ -3,10 +3,12 @@
 //! Operands come zero-extended; `size` is the operand width in bytes (1, 2, 4, 8). Flags are in RFLAGS layout. Flags that
 //! the manual leaves undefined are given as current processors give them where those agree.
 
+mod bits;
 mod divide;
 pub(crate) mod real;
 mod shift;
 
+pub(crate) use bits::{crc32, deposit, extract};
 pub(crate) use divide::{divide, multiply};
 pub(crate) use shift::{double_shift, shift};
 

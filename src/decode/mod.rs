@@ -313,7 +313,12 @@ fn take_opcode(
             if mode.is_real_or_v86() {
                 return Err(DecodeError::Invalid("VEX and EVEX need protected mode"));
             }
-            if !profile.has(if byte == 0x62 { Feature::Avx512f } else { Feature::Avx }) && !profile.has(Feature::Apx) {
+            let users: &[Feature] = match byte {
+                0x62 => &[Feature::Avx512f, Feature::Apx],
+                // VEX is general-purpose registers' too.
+                _ => &[Feature::Avx, Feature::Bmi1, Feature::Bmi2, Feature::Apx],
+            };
+            if !users.iter().any(|&user| profile.has(user)) {
                 return Err(DecodeError::Invalid("the profile lacks what VEX or EVEX needs"));
             }
             if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
@@ -571,6 +576,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     let ll = if rounding { 2 } else { insn.ll };
     if ll == 3 {
         return invalid("a reserved vector length");
+    }
+    if row.is(attr::L0) && ll != 0 {
+        return invalid("VEX.L must be clear");
     }
     if !row.is(attr::LIG) {
         if row.is(attr::NO_128) && ll == 0 {

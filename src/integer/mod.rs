@@ -3,6 +3,7 @@
 //! Most are functions of values (`value`): operands are read, a pure function gives [`Effects`], and the effects are
 //! committed after the store has succeeded. Those whose work is a sequence of accesses have rooms of their own.
 
+mod bits;
 mod sequence;
 mod string;
 mod value;

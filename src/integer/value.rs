@@ -28,11 +28,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    const NONE: Effects =
+    pub(super) const NONE: Effects =
         Effects { value: 0, writes: false, second: None, third: None, flag_mask: 0, flags: 0, target: None };
 
     #[inline]
-    fn value(value: u64) -> Effects {
+    pub(super) fn value(value: u64) -> Effects {
         Effects { value, writes: true, ..Effects::NONE }
     }
 
@@ -211,15 +211,20 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
             Effects { second: Some((counter, count)), ..branch_if(cpu, insn, taken)? }
         }
         IntOp::Jcxz => branch_if(cpu, insn, address::truncate(cpu.gpr[RCX], insn.asize) == 0)?,
-        _ => unreachable!("every integer operation of the table is executed"),
+        // AL alone: all ones with the carry set, else zero.
+        IntOp::Salc => Effects::value(if flags & CF != 0 { 0xff } else { 0 }),
+        _ => match super::bits::bits(op, cpu, insn, v) {
+            Some(effects) => effects,
+            None => unreachable!("every integer operation of the table is executed"),
+        },
     })
 }
 
-/// TZCNT and LZCNT: CF for a zero source, ZF for a zero count.
+/// TZCNT and LZCNT: CF for a zero source, ZF for a zero count. The manual leaves the others undefined; Zen 4 clears all but OF.
 fn count(n: u32, size: u16) -> Effects {
     let carry = if n == u32::from(size) * 8 { CF } else { 0 };
     let zero = if n == 0 { ZF } else { 0 };
-    Effects { flag_mask: CF | ZF, flags: carry | zero, ..Effects::value(u64::from(n)) }
+    Effects { flag_mask: rflags::ARITH & !rflags::OF, flags: carry | zero, ..Effects::value(u64::from(n)) }
 }
 
 fn multiply(cpu: &Cpu, a: u64, signed: bool, size: u16) -> Effects {

@@ -259,6 +259,7 @@ pub(super) static PRIMARY: &[Row] = rows![
     ],
     GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
+        legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect { read: CF, written: 0, undefined: 0 }).does(Salc),
         legacy("xlatb", Primary, 0xd7, &[]).seq(SeqOp::Xlat),
         legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
         legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
@@ -371,6 +372,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
 #[rustfmt::skip]
 pub(super) static M0F38: &[Row] = rows![
     super::sse::M0F38, super::crypto::M0F38,
+    super::bits::M0F38,
     [
         legacy("movbe", M0f38, 0xf0, &[W(Gv), R(Mv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
         legacy("movbe", M0f38, 0xf1, &[W(Mv), R(Gv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
@@ -378,4 +380,4 @@ pub(super) static M0F38: &[Row] = rows![
 ];
 
 /// Map 0F: integer lines and SSE.
-pub(super) static M0F: &[Row] = rows![M0F_INTEGER, super::sse::M0F];
+pub(super) static M0F: &[Row] = rows![M0F_INTEGER, super::platform::M0F, super::sse::M0F];

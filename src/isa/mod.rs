@@ -5,6 +5,7 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod bits;
 mod crypto;
 mod evex;
 mod f16c;
@@ -12,6 +13,7 @@ mod fma;
 mod legacy;
 mod notation;
 pub(crate) mod plan;
+mod platform;
 pub mod row;
 mod sse;
 pub mod tables;

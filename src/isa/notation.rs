@@ -26,7 +26,8 @@ mod letters {
         Estack = GprOrMem Stack;
         M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
-        Rd = GprRm D; Rq = GprRm Q;
+        Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y; Rstack = GprRm Stack;
+        By = GprVvvv Y;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
@@ -54,7 +55,7 @@ mod letters {
     fixed! {
         AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
-        ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; AH = FixedGpr B 0x14;
+        ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; rDXy = FixedGpr Y 2; AH = FixedGpr B 0x14;
 
         XMM0 = FixedVec Dq 0;
     }
@@ -259,6 +260,11 @@ impl Row {
     /// 128-bit only, or L0.
     pub(super) const fn l0(self) -> Row {
         self.sel(sel::L, 0)
+    }
+
+    /// L0, and no instruction with L1.
+    pub(super) const fn lz(self) -> Row {
+        self.attr(attr::L0)
     }
 
     /// 256-bit only, or L1.

@@ -609,6 +609,40 @@ pub enum IntOp {
     Nop,
     /// MOVBE.
     Movbe,
+    /// ANDN.
+    Andn,
+    /// BEXTR.
+    Bextr,
+    /// BLSI.
+    Blsi,
+    /// BLSMSK.
+    Blsmsk,
+    /// BLSR.
+    Blsr,
+    /// BZHI.
+    Bzhi,
+    /// MULX.
+    Mulx,
+    /// PDEP.
+    Pdep,
+    /// PEXT.
+    Pext,
+    /// RORX.
+    Rorx,
+    /// SARX.
+    Sarx,
+    /// SHLX.
+    Shlx,
+    /// SHRX.
+    Shrx,
+    /// ADCX.
+    Adcx,
+    /// ADOX.
+    Adox,
+    /// CRC32.
+    Crc32,
+    /// SALC.
+    Salc,
 }
 
 impl IntOp {
@@ -755,6 +789,20 @@ pub enum SysOp {
     Fence,
     /// Prefetches.
     Prefetch,
+    /// CLFLUSH, CLFLUSHOPT, CLWB.
+    Flush,
+    /// CLZERO.
+    Clzero,
+    /// RDRAND, RDSEED.
+    Random,
+    /// RDTSCP.
+    Rdtscp,
+    /// RDPID.
+    Rdpid,
+    /// RDFSBASE, RDGSBASE.
+    ReadBase,
+    /// WRFSBASE, WRGSBASE.
+    WriteBase,
 }
 
 /// What executes a row.
@@ -816,6 +864,8 @@ pub mod attr {
     pub const VSIB: u32 = 1 << 19;
     /// The 256-bit form needs AVX2.
     pub const AVX2_256: u32 = 1 << 17;
+    /// VEX.L must be clear.
+    pub const L0: u32 = 1 << 20;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
     pub const LOW_HALF: u32 = 1 << 18;
     /// A tiny result raises no underflow (VREDUCE); MXCSR.FTZ makes it zero all the same, while underflow is masked.

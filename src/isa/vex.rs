@@ -220,6 +220,7 @@ const fn maskmov(name: &'static str, opcode: u8, ops: &[Spec], element: u8, feat
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
     crypto::VEX_M0F38, f16c::VEX_M0F38, fma::VEX_M0F38,
+    super::bits::VEX_M0F38,
     [
         int38("vpshufb", 0x00), int38("vphaddw", 0x01), int38("vphaddd", 0x02), int38("vpmaddubsw", 0x04),
         int38("vpsignb", 0x08), int38("vpsignw", 0x09), int38("vpsignd", 0x0a), int38("vpmulhrsw", 0x0b),
@@ -288,6 +289,7 @@ pub(super) static M0F38: &[Row] = rows![
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
     crypto::VEX_M0F3A, f16c::VEX_M0F3A,
+    super::bits::VEX_M0F3A,
     [
         vex("vpermq", P0F3A, P66, 0x00, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),
         vex("vpermpd", P0F3A, P66, 0x01, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),

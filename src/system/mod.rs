@@ -1,6 +1,7 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
 mod image;
+mod platform;
 
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
@@ -73,6 +74,19 @@ pub(crate) fn run(
         }
         SysOp::Vzero => vzero(cpu, insn),
         SysOp::Fence => crate::host::fence(),
+        SysOp::Flush => {
+            // Checked as the load of a byte, but never for alignment.
+            let at = operand(cpu, insn, 1, Intent::Read)?;
+            let access = mem.access(AccessKind::Read, 1);
+            mem.probe(at, 1, &access)?;
+            mem.vmm.cache(CacheOp::Flush, at)?;
+        }
+        SysOp::Clzero => platform::clear_line(cpu, insn, mem)?,
+        SysOp::Random => platform::random(cpu, insn, mem)?,
+        SysOp::Rdtscp => platform::rdtscp(cpu, mem)?,
+        SysOp::Rdpid => platform::rdpid(cpu, insn, mem)?,
+        SysOp::ReadBase => platform::read_base(cpu, insn)?,
+        SysOp::WriteBase => platform::write_base(cpu, insn)?,
         SysOp::Prefetch => {
             // A hint: an address that cannot be reached is not touched and not reported.
             if let Ok(at) = operand(cpu, insn, 1, Intent::Read) {

@@ -182,6 +182,22 @@ impl Maker<'_> {
             Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
                 state.gpr[RCX] &= !0xffff_ffff;
             }
+            Exec::System(SysOp::Clzero) => {
+                let at = self.sites.pick(r, 64, 64);
+                self.point(state, RAX, e.string_seg, at);
+                let bytes = self.content(64);
+                self.memory.poke(self.oracle, at, &bytes);
+            }
+            // Bases that are canonical, and some that are not.
+            Exec::System(SysOp::WriteBase) => {
+                let base = r.word();
+                let register = &mut state.gpr[e.rm as usize & 15];
+                *register = if r.one_in(4) { base } else { (base as i64 >> 16) as u64 };
+            }
+            Exec::System(SysOp::ReadBase) => {
+                let (fs, gs) = (r.word(), r.word());
+                (state.fs_base, state.gs_base) = (fs >> 17, (gs as i64 >> 16) as u64);
+            }
             Exec::Replay(Shape::ByteMask) => {
                 let at = self.sites.pick(r, 16, 16);
                 self.point(state, RDI, e.string_seg, at);

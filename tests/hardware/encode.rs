@@ -273,6 +273,9 @@ impl Encoder<'_> {
         if row.is(attr::NO_128) && d.ll == 0 {
             return None;
         }
+        if row.is(attr::L0) && d.ll != 0 {
+            return None;
+        }
         if row.is(attr::PLUS_R) {
             d.rm = self.register(&[], 16);
             d.opcode |= d.rm & 7;

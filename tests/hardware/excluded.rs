@@ -9,6 +9,9 @@ const REASONS: &[(Exec, &str)] = &[
     (Exec::Str(StrOp::Outs), "ports: a process has no I/O permission bitmap"),
     (Exec::System(SysOp::Cpuid), "the answers are the profile's (compared by leaves in `cpuid_leaves`)"),
     (Exec::System(SysOp::Rdtsc), "time goes on between the runs"),
+    (Exec::System(SysOp::Rdtscp), "time goes on between the runs"),
+    (Exec::System(SysOp::Rdpid), "the process can move to another processor between the runs"),
+    (Exec::System(SysOp::Random), "random numbers"),
     (Exec::Missing, "decoded, not executed yet"),
 ];
 

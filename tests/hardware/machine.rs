@@ -2,7 +2,7 @@
 
 use crate::sites::Sites;
 use encore86::bus::{Access, Bus, Modify, Platform};
-use encore86::cpu::registers::{cr0, rflags};
+use encore86::cpu::registers::{cr0, cr4, rflags};
 use encore86::cpu::segment::{Seg, Segment, rights};
 use encore86::cpu::{Cpu, X87};
 use encore86::host::HostRam;
@@ -260,6 +260,8 @@ pub fn user(oracle: &Oracle, mode: Mode) -> Cpu {
     cpu.update(|system| {
         system.seg = segments;
         system.cr0 |= cr0::NE | cr0::WP | cr0::AM;
+        // The oracle does not run without it.
+        system.cr4 |= cr4::FSGSBASE;
         system.xcr0 = Features.xcr0();
     });
     cpu.set_rflags(rflags::IF);
@@ -312,5 +314,9 @@ pub fn save(cpu: &Cpu, before: &State) -> State {
         ..*before
     };
     state.gpr.copy_from_slice(&cpu.gpr[..16]);
+    if cpu.mode() == encore86::Mode::Long64 {
+        state.fs_base = cpu.seg(Seg::Fs).base;
+        state.gs_base = cpu.seg(Seg::Gs).base;
+    }
     state
 }

@@ -6,11 +6,12 @@
 //! it; what `after` does not name must not change, but for RIP, which moves past the instruction. Words:
 //!
 //! - `rax=1f` a register (hexadecimal), `k1=5`, `mxcsr=1f80`, `fcw`, `fsw`, `ftw`, `fop`, `fip`, `fdp`, `fcs`, `fds`; `xmm1=0011…` bytes in memory order,
-//!   the rest of the register zero (before) or unchanged (after); `st0=` ten bytes, `mode` words below
+//!   the rest of the register zero (before) or unchanged (after); `st0=` ten bytes; `mm0=` eight
+//!   bytes of a physical register, its exponent all ones
 //! - `f=CZ` exactly these of C P A Z S O D are set; `u=AO` (after) these may be anything
 //! - `@21000=0102` memory bytes at a linear address
 //! - before: `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
-//!   `ds.null`, `absent=22` (page number), `readonly=22`, `interrupt`
+//!   `ds.null`, `absent=22` (page number), `readonly=22`, `interrupt`, `dry` (no random numbers)
 //! - after: `#GP(0)`, `#UD`, `#PF(2)@22000`, `hlt`, `unfinished`, `lacks:avx512f`; accesses in order `R4@21000 W4@21000`,
 //!   `I1@70`, `O1@70` for ports: when one is named, there are no others
 
@@ -72,6 +73,10 @@ fn set(cpu: &mut Cpu, name: &str, value: &str, clear: bool) -> bool {
         }
         let new = bytes(value);
         zmm[..new.len()].copy_from_slice(&new);
+    } else if let Some(n) = name.strip_prefix("mm") {
+        let register = &mut cpu.x87.regs[n.parse::<usize>().unwrap()];
+        register[..8].copy_from_slice(&bytes(value));
+        register[8..].fill(0xff);
     } else if let Some(n) = name.strip_prefix("st") {
         let p = cpu.x87.physical(n.parse().unwrap());
         cpu.x87.regs[p].copy_from_slice(&bytes(value));
@@ -112,6 +117,7 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         "osfxsr" => put(&mut s.cr4, cr4::OSFXSR),
         "osxsave" => put(&mut s.cr4, cr4::OSXSAVE),
         "osxmmexcpt" => put(&mut s.cr4, cr4::OSXMMEXCPT),
+        "fsgsbase" => put(&mut s.cr4, cr4::FSGSBASE),
         "tsd" => put(&mut s.cr4, cr4::TSD),
         _ => {}
     });
@@ -126,6 +132,20 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
     cpu.set_rflags(f);
 }
 
+fn segment(cpu: &mut Cpu, name: &str, field: &str, value: &str) {
+    let seg = Seg::ALL.into_iter().find(|s| s.name() == name).unwrap_or_else(|| panic!("no segment: {name}"));
+    cpu.update(|s| {
+        let seg = &mut s.seg[seg as usize];
+        match field {
+            "limit" => seg.limit = hex(value) as u32,
+            "attr" => seg.attr = hex(value) as u32,
+            "base" => seg.base = hex(value),
+            "null" => (seg.selector, seg.attr) = (0, rights::UNUSABLE),
+            other => panic!("no field: {other}"),
+        }
+    });
+}
+
 fn before(cpu: &mut Cpu, vm: &mut Vm, word: &str) {
     if let Some(name) = word.strip_prefix(['+', '-']) {
         return switch(cpu, name, word.starts_with('+'));
@@ -138,18 +158,12 @@ fn before(cpu: &mut Cpu, vm: &mut Vm, word: &str) {
     if let Some(at) = name.strip_prefix('@') {
         return vm.put(hex(at), &bytes(value));
     }
+    if word == "dry" {
+        vm.dry = true;
+        return;
+    }
     if let Some((seg, field)) = name.split_once('.') {
-        let seg = Seg::ALL.into_iter().find(|s| s.name() == seg).unwrap_or_else(|| panic!("no segment: {seg}"));
-        return cpu.update(|s| {
-            let seg = &mut s.seg[seg as usize];
-            match field {
-                "limit" => seg.limit = hex(value) as u32,
-                "attr" => seg.attr = hex(value) as u32,
-                "base" => seg.base = hex(value),
-                "null" => (seg.selector, seg.attr) = (0, rights::UNUSABLE),
-                other => panic!("no field: {other}"),
-            }
-        });
+        return segment(cpu, seg, field, value);
     }
     match name {
         "cpl" => set_cpl(cpu, hex(value) as u32),
@@ -224,6 +238,8 @@ fn case(engine: &mut Engine, columns: &[&str]) -> Vec<String> {
             });
         } else if name == "u" {
             ignored = flags(value);
+        } else if let Some((seg, field)) = name.split_once('.') {
+            segment(&mut expected, seg, field, value);
         } else if let Some(bit) = word.strip_prefix(['+', '-']) {
             switch(&mut expected, bit, word.starts_with('+'));
         } else {

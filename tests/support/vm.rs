@@ -63,6 +63,8 @@ pub struct Vm {
     pub blocks: bool,
     /// Is an interrupt always pending?
     pub interrupt: bool,
+    /// Are there no random numbers?
+    pub dry: bool,
     /// Page numbers that are not there, and that can't be written.
     pub absent: Vec<u64>,
     pub readonly: Vec<u64>,
@@ -256,6 +258,16 @@ impl Platform for Vm {
     fn time(&mut self) -> Result<u64, Stop> {
         self.ask(Ask::Other, 1, 0)?;
         Ok(0x1122_3344_5566_7788)
+    }
+
+    fn random(&mut self) -> Result<Option<u64>, Stop> {
+        self.ask(Ask::Other, 2, 0)?;
+        Ok((!self.dry).then_some(0x1122_3344_5566_7788))
+    }
+
+    fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
+        self.ask(Ask::Other, 3, 0)?;
+        if index == 0xc000_0103 { Ok(0xffff_0000_0000_0005) } else { Err(Stop::NotProvided("the register")) }
     }
 
     fn cache(&mut self, _: encore86::bus::CacheOp, linear: u64) -> Result<(), Stop> {

@@ -3,4 +3,5 @@
 mod bits;
 mod compare_exchange;
 mod crypto;
+mod platform;
 mod sse;

@@ -1,5 +1,6 @@
 //! The VEX encoding.
 
+mod bits;
 mod crypto;
 mod f16c;
 mod fma;
