@@ -865,7 +865,7 @@ pub mod attr {
     /// The 256-bit form needs AVX2.
     pub const AVX2_256: u32 = 1 << 17;
     /// VEX.L must be clear.
-    pub const L0: u32 = 1 << 20;
+    pub const L0: u32 = 1 << 22;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
     pub const LOW_HALF: u32 = 1 << 18;
     /// A tiny result raises no underflow (VREDUCE); MXCSR.FTZ makes it zero all the same, while underflow is masked.
