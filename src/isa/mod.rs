@@ -6,10 +6,12 @@ pub mod feature;
 #[macro_use]
 mod join;
 mod crypto;
+mod dot;
 mod evex;
 mod f16c;
 mod fma;
 mod legacy;
+mod ne_convert;
 mod notation;
 pub(crate) mod plan;
 pub mod row;
