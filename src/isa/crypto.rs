@@ -1,4 +1,4 @@
-//! Cryptography and Galois fields: AES, carry-less multiplication, GFNI and SHA beyond AES-NI and PCLMULQDQ.
+//! Cryptography and Galois fields beyond AES-NI and PCLMULQDQ: VAES, VPCLMULQDQ, GFNI, SHA, SHA512, SM3, SM4.
 
 use super::feature::Feature::*;
 use super::notation::*;
@@ -38,9 +38,26 @@ macro_rules! vaes {
     };
 }
 
+#[rustfmt::skip] // one form a line: the columns are the point
+const SHA512: [Row; 3] = [
+    vex("vsha512rnds2", P0F38, F2, 0xcb, &[RW(Vqq), R(Hqq), R(Udq)]).l1().w0().cpuid(Sha512).and(Avx),
+    vex("vsha512msg1", P0F38, F2, 0xcc, &[RW(Vqq), R(Udq)]).l1().w0().cpuid(Sha512).and(Avx),
+    vex("vsha512msg2", P0F38, F2, 0xcd, &[RW(Vqq), R(Uqq)]).l1().w0().cpuid(Sha512).and(Avx),
+];
+
+#[rustfmt::skip] // one form a line: the columns are the point
+const SM: [Row; 4] = [
+    vex("vsm3msg1", P0F38, NP, 0xda, &[RW(Vdq), R(Hdq), R(Wdq)]).l0().w0().cpuid(Sm3).and(Avx),
+    vex("vsm3msg2", P0F38, P66, 0xda, &[RW(Vdq), R(Hdq), R(Wdq)]).l0().w0().cpuid(Sm3).and(Avx),
+    vex("vsm4key4", P0F38, F3, 0xda, &[W(Vx), R(Hx), R(Wx)]).w0().cpuid(Sm4).and(Avx),
+    vex("vsm4rnds4", P0F38, F2, 0xda, &[W(Vx), R(Hx), R(Wx)]).w0().cpuid(Sm4).and(Avx),
+];
+
 pub(super) const VEX_M0F38: &[Row] = rows![
     [vex("vgf2p8mulb", P0F38, P66, 0xcf, &[W(Vx), R(Hx), R(Wx)]).w0().cpuid(Gfni).and(Avx)],
     [vex("vaesimc", P0F38, P66, 0xdb, &[W(Vdq), R(Wdq)]).l0().cpuid(Aes).and(Avx)],
+    SHA512,
+    SM,
     vaes!("vaesenc", 0xdc),
     vaes!("vaesenclast", 0xdd),
     vaes!("vaesdec", 0xde),
@@ -48,11 +65,12 @@ pub(super) const VEX_M0F38: &[Row] = rows![
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
-pub(super) const VEX_M0F3A: [Row; 5] = [
+pub(super) const VEX_M0F3A: [Row; 6] = [
     vex("vpclmulqdq", P0F3A, P66, 0x44, &[W(Vdq), R(Hdq), R(Wdq), R(Ib)]).l0().cpuid(Pclmulqdq).and(Avx),
     vex("vpclmulqdq", P0F3A, P66, 0x44, &[W(Vqq), R(Hqq), R(Wqq), R(Ib)]).l1().cpuid(Vpclmulqdq).and(Avx),
     vex("vgf2p8affineqb", P0F3A, P66, 0xce, &[W(Vx), R(Hx), R(Wx), R(Ib)]).w1().cpuid(Gfni).and(Avx),
     vex("vgf2p8affineinvqb", P0F3A, P66, 0xcf, &[W(Vx), R(Hx), R(Wx), R(Ib)]).w1().cpuid(Gfni).and(Avx),
+    vex("vsm3rnds2", P0F3A, P66, 0xde, &[RW(Vdq), R(Hdq), R(Wdq), R(Ib)]).l0().w0().cpuid(Sm3).and(Avx),
     vex("vaeskeygenassist", P0F3A, P66, 0xdf, &[W(Vdq), R(Wdq), R(Ib)]).l0().cpuid(Aes).and(Avx),
 ];
 

@@ -35,7 +35,7 @@ mod letters {
 
         Wb = VecOrMem B; Ww = VecOrMem W; Wd = VecOrMem D; Wq = VecOrMem Q; Wdq = VecOrMem Dq; Wqq = VecOrMem Qq;
         Wx = VecOrMem X; Wxh = VecOrMem Xh; Wxq = VecOrMem Xq; Wxe = VecOrMem Xe; Wxdup = VecOrMem Xdup;
-        Udq = VecRm Dq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
+        Udq = VecRm Dq; Uqq = VecRm Qq; Ux = VecRm X; Uq = VecRm Q; Ud = VecRm D;
         Hd = VecVvvv D; Hq = VecVvvv Q; Hdq = VecVvvv Dq; Hqq = VecVvvv Qq; Hx = VecVvvv X; Hxh = VecVvvv Xh;
         Lx = VecIs4 X;
         KGb = MaskReg B; KGw = MaskReg W; KGd = MaskReg D; KGq = MaskReg Q;

@@ -5,5 +5,6 @@ mod crypto;
 mod f16c;
 mod fma;
 mod gather;
+mod lacking;
 mod masked;
 mod moves;
