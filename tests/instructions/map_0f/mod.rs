@@ -2,5 +2,6 @@
 
 mod bits;
 mod compare_exchange;
+mod mmx;
 mod platform;
 mod sse;
