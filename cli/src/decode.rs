@@ -179,7 +179,9 @@ fn place(insn: &Insn, slot: Slot) -> Place {
         },
         SlotKind::StringSrc => string(insn, insn.segment(), ["si", "esi", "rsi"]),
         SlotKind::StringDst => string(insn, Seg::Es, ["di", "edi", "rdi"]),
-        SlotKind::Imm => Place::Imm { value: Number(low_bytes(insn.immediate(), slot.size)) },
+        SlotKind::Imm => {
+            Place::Imm { value: Number(low_bytes(insn.immediate() >> (u32::from(slot.reg) * 8), slot.size)) }
+        }
         SlotKind::One => Place::Imm { value: Number(1) },
         SlotKind::Rel => Place::Rel { target: Number(insn.branch_target(0)) },
         _ => Place::Reg { reg: slot.register_name().to_string() },

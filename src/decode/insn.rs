@@ -10,7 +10,7 @@ use crate::isa::row::{Masking, Row, Space, Use, attr};
 pub struct Slot {
     /// What it is.
     pub kind: SlotKind,
-    /// Which register.
+    /// Which register; of an immediate, how many bytes of others lie below it in [`Insn::immediate`].
     pub reg: u8,
     /// Width in bytes; 0 when it has none.
     pub size: u16,
@@ -246,7 +246,7 @@ impl Insn {
         !matches!(self.row.space, Space::Legacy)
     }
 
-    /// The immediate as decoded: extended to 64 bits as the row says.
+    /// The immediate as decoded: extended to 64 bits as the row says. Where there are two, the second lies above the first.
     pub fn immediate(&self) -> u64 {
         self.imm
     }

@@ -124,8 +124,10 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
     let plain = |kind, reg| Slot { kind, reg, size };
     Ok(match spec.loc {
         Loc::Imm => {
-            insn.imm |= cur.unsigned(size as usize);
-            plain(SlotKind::Imm, 0)
+            // A second one (ENTER, EXTRQ, INSERTQ) lies above the first.
+            let above: u16 = insn.slots.iter().filter(|s| s.kind == SlotKind::Imm).map(|s| s.size).sum();
+            insn.imm |= cur.unsigned(size as usize) << ((u32::from(above) * 8) & 63);
+            plain(SlotKind::Imm, above as u8)
         }
         Loc::VecIs4 => {
             let imm = cur.u8();

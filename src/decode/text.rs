@@ -214,7 +214,7 @@ impl Insn {
             }
             SlotKind::Imm => {
                 let mask = if slot.size >= 8 { u64::MAX } else { (1 << (slot.size * 8)) - 1 };
-                write!(f, "{:#x}", self.imm & mask)?;
+                write!(f, "{:#x}", self.imm >> ((u32::from(slot.reg) * 8) & 63) & mask)?;
             }
             SlotKind::Rel => write!(f, "{:#x}", self.branch_target(0))?,
             SlotKind::One => f.write_str("1")?,

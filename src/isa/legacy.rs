@@ -372,6 +372,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
 #[rustfmt::skip]
 pub(super) static M0F38: &[Row] = rows![
     super::sse::M0F38, super::crypto::M0F38,
+    super::mmx::M0F38,
     super::bits::M0F38,
     [
         legacy("movbe", M0f38, 0xf0, &[W(Gv), R(Mv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
@@ -380,4 +381,5 @@ pub(super) static M0F38: &[Row] = rows![
 ];
 
 /// Map 0F: integer lines and SSE.
-pub(super) static M0F: &[Row] = rows![M0F_INTEGER, super::platform::M0F, super::sse::M0F];
+pub(super) static M0F: &[Row] =
+    rows![M0F_INTEGER, super::platform::M0F, super::mmx::M0F, super::sse::M0F, super::sse4a::M0F];

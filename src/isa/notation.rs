@@ -42,6 +42,7 @@ mod letters {
         KRb = MaskRm B; KRw = MaskRm W; KRd = MaskRm D; KRq = MaskRm Q;
         KEb = MaskOrMem B; KEw = MaskOrMem W; KEd = MaskOrMem D; KEq = MaskOrMem Q;
         KHb = MaskVvvv B; KHw = MaskVvvv W; KHd = MaskVvvv D; KHq = MaskVvvv Q;
+        Pq = MmxReg Q; Qd = MmxOrMem D; Qq = MmxOrMem Q; Nq = MmxRm Q;
         VMd = Vsib D; VMq = Vsib Q;
         Ib = Imm B; Iw = Imm W; Iz = ImmSigned Z; Ibs = ImmSigned B; Iv = Imm V;
         Jb = Rel B; Jz = Rel Z;

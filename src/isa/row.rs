@@ -707,8 +707,10 @@ pub enum Shape {
     Expand,
     /// The sign bit of each element of VEX.vvvv says which are accessed (VMASKMOV, VPMASKMOV).
     SignMask,
-    /// The sign bit of each byte of ModRM.rm says which bytes go to DS:rDI (MASKMOVDQU).
+    /// The sign bit of each byte of ModRM.rm says which bytes go to DS:rDI (MASKMOVDQU, MASKMOVQ).
     ByteMask,
+    /// Like `Plain`, with an MMX register.
+    Mmx,
     /// Elements at addresses in a vector are loaded.
     Gather,
     /// Elements are stored to addresses in a vector.
@@ -749,6 +751,8 @@ pub enum X87Op {
     Clear,
     /// WAIT.
     Wait,
+    /// EMMS.
+    Empty,
 }
 
 /// System work.

@@ -205,6 +205,7 @@ pub(super) static M0F38: &[Row] = rows![
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
     super::crypto::M0F3A,
+    super::mmx::M0F3A,
     [
         sse("palignr", P0F3A, P66, 0x0f, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Ssse3),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Mb), R(Vdq), R(Ib)]).cpuid(Sse41).free(),

@@ -3,6 +3,7 @@
 //! They work on copies of the registers. A fault commits the elements done so far and their mask, as the processor
 //! leaves them; a retry commits nothing, the journal has the elements.
 
+use super::mmx;
 use super::run::sign_bits;
 use super::{vector, vector_components};
 use crate::access::{Halt, Kind, Mem, crosses};
@@ -15,6 +16,7 @@ use crate::decode::Insn;
 use crate::event::Stop;
 use crate::integer;
 use crate::isa::row::Space;
+use crate::profile::Vendor;
 
 /// Geometry of a VSIB operand.
 struct Vsib {
@@ -209,20 +211,58 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
 /// # Errors
 /// All sixteen bytes have to be writable, whatever the mask. Nothing is stored otherwise.
 pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    let data = *vector(cpu, insn.reg);
-    let bits = sign_bits(&vector(cpu, insn.rm).0, 1, 16);
+    let data = vector(cpu, insn.reg).0;
+    store_bytes(cpu, insn, mem, &data[..16], sign_bits(&vector(cpu, insn.rm).0, 1, 16))
+}
+
+/// MASKMOVQ, the same of MMX registers.
+///
+/// # Errors
+/// A pending #MF besides. AMD's processors (Zen 4) have changed TOP and tags when they find any other fault.
+pub(super) fn byte_mask_mmx<V: Vmm + ?Sized>(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    vendor: Vendor,
+) -> Result<(), Halt> {
+    mmx::wait(cpu)?;
+    let [data, mask] = [insn.slots[0], insn.slots[1]].map(|slot| cpu.x87.regs[slot.reg as usize & 7]);
+    let mut signs = [0; 64];
+    signs[..8].copy_from_slice(&mask[..8]);
+    let result = store_bytes(cpu, insn, mem, &data[..8], sign_bits(&signs, 1, 8));
+    let changed = match result {
+        Ok(()) => true,
+        Err(Halt::Stop(Stop::Fault(_))) => vendor == Vendor::Amd,
+        _ => false,
+    };
+    if changed {
+        mmx::enter(cpu);
+    }
+    result
+}
+
+/// Stores those of 8 or 16 bytes whose bit is set.
+fn store_bytes<V: Vmm + ?Sized>(
+    cpu: &Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    data: &[u8],
+    bits: u64,
+) -> Result<(), Halt> {
     let access = mem.access(AccessKind::Write, 1);
     let offset = string_offset(cpu, insn, RDI);
-    // In two halves, each of which may wrap to the segment's beginning.
-    let first = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
-    integer::aligned(cpu, first, 8)?;
-    mem.probe(first, 8, &access)?;
-    let rest = address::truncate(offset.wrapping_add(8), insn.asize);
-    let second = address::linear(cpu, insn.segment(), rest, 8, Intent::Write)?;
-    mem.probe(second, 8, &access)?;
-    for i in (0..16).filter(|i| bits >> i & 1 != 0) {
-        let half = if i < 8 { first } else { second };
-        mem.write(address::advance(cpu, half, i % 8), &data.0[i as usize..=i as usize], &access)?;
+    // In halves, each of which may wrap to the segment's beginning.
+    let mut halves = [0; 2];
+    for (i, at) in (0..).zip(&mut halves).take(data.len() / 8) {
+        let offset = address::truncate(offset.wrapping_add(8 * i), insn.asize);
+        *at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
+        if i == 0 {
+            integer::aligned(cpu, *at, 8)?;
+        }
+        mem.probe(*at, 8, &access)?;
+    }
+    for (i, byte) in data.chunks(1).enumerate().filter(|(i, _)| bits >> i & 1 != 0) {
+        mem.write(address::advance(cpu, halves[(i / 8) & 1], i as u64 % 8), byte, &access)?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! Vector, opmask and x87 instructions, replayed on the host.
 //!
 //! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
-//! and writes guest memory around the call, `gather` does the sequences that need no stub, `x87` the stack.
+//! and writes guest memory around the call, `mmx` keeps the x87 state beneath MMX registers, `gather` does the sequences that
+//! need no stub, `x87` the stack.
 
 mod float;
 mod gather;
+mod mmx;
 mod recipe;
 mod rewrite;
 mod run;
@@ -117,7 +119,7 @@ impl Replayer {
         // SAFETY: the recipe's offsets are those of `Cpu`'s fields (`recipe`), and `cpu` is borrowed for the call; the
         // memory operand of the rewritten instruction is `[rsi]` and nothing else (`rewrite::verify`), at most 64 bytes,
         // which `operand` has, aligned to 64; the host has the instruction (`host_lacks`); all exceptions are masked in
-        // `scratch`; the body uses stand-ins for general-purpose registers; no MMX or x87 state is in use here.
+        // `scratch`; the body uses stand-ins for general-purpose registers; the engine itself uses no MMX or x87 state.
         let exit = unsafe { stubs.call(stub, state, operand.0.as_mut_ptr(), scratch) };
         vmm.host_fpu_end();
         exit.map_err(stub_error)

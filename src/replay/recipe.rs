@@ -1,7 +1,7 @@
 //! Which registers a stub moves between the guest's state and the host.
 
 use super::rewrite::{Rewritten, stand_in};
-use crate::cpu::{Cpu, Vector, Zmm};
+use crate::cpu::{Cpu, Vector, X87, Zmm};
 use crate::decode::{Insn, SlotKind};
 use crate::isa::row::attr;
 use core::mem::offset_of;
@@ -31,6 +31,11 @@ fn zmm_at(reg: u8) -> i32 {
 
 fn k_at(reg: u8) -> i32 {
     (offset_of!(Cpu, vector) + offset_of!(Vector, k) + reg as usize * 8) as i32
+}
+
+/// An MMX register is the significand of a physical x87 register.
+fn mm_at(reg: u8) -> i32 {
+    (offset_of!(Cpu, x87) + offset_of!(X87, regs) + reg as usize * size_of::<[u8; 10]>()) as i32
 }
 
 fn gpr_at(reg: u8) -> i32 {
@@ -71,6 +76,15 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
                 }
                 if uses.writes() {
                     recipe.stores.push(Move::new(host.mask(), slot.reg, k_at(slot.reg)))?;
+                }
+            }
+            SlotKind::Mmx => {
+                let m = Move::new(MoveKind::Mm, slot.reg, mm_at(slot.reg));
+                if uses.reads() {
+                    recipe.loads.push(m)?;
+                }
+                if uses.writes() {
+                    recipe.stores.push(m)?;
                 }
             }
             SlotKind::Gpr => {

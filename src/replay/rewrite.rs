@@ -89,8 +89,9 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     }
     out.push(insn.row.replayed_as);
     out.push(modrm);
-    if insn.row.operands.iter().any(|s| matches!(s.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4)) {
-        out.push(immediate(insn));
+    let immediates = insn.row.operands.iter().filter(|s| matches!(s.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4));
+    for i in 0..immediates.count() {
+        out.push(immediate(insn, i));
     }
     out
 }
@@ -103,10 +104,10 @@ struct Extensions {
     wide: bool,
 }
 
-/// The immediate byte. The register in bits 7:4 has only three bits outside 64-bit mode.
-fn immediate(insn: &Insn) -> u8 {
+/// The immediate byte, the `i`-th of them. The register in bits 7:4 has only three bits outside 64-bit mode.
+fn immediate(insn: &Insn, i: usize) -> u8 {
     let is4 = insn.row.operands.iter().any(|s| s.loc == Loc::VecIs4);
-    let imm = insn.imm as u8;
+    let imm = insn.imm.to_le_bytes()[i & 7];
     if is4 && insn.mode != Mode::Long64 { imm & 0x7f } else { imm }
 }
 

@@ -65,6 +65,10 @@ impl Replayer {
                 let stub = self.stub(insn, held, profile)?;
                 self.masked(shape, cpu, insn, mem, profile, stub)?;
             }
+            Shape::Mmx => self.mmx(cpu, insn, mem, profile, held)?,
+            Shape::ByteMask if insn.slots[0].kind == SlotKind::Mmx => {
+                gather::byte_mask_mmx(cpu, insn, mem, profile.vendor())?
+            }
             Shape::ByteMask => gather::byte_mask(cpu, insn, mem)?,
             Shape::Gather => gather::gather(cpu, insn, mem)?,
             Shape::Scatter => gather::scatter(cpu, insn, mem)?,
@@ -75,7 +79,7 @@ impl Replayer {
 
     /// One memory operand, whole or under an opmask that suppresses faults.
     #[inline]
-    fn plain<V: Vmm + ?Sized>(
+    pub(super) fn plain<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,

@@ -50,6 +50,10 @@ impl Replayer {
         match op {
             X87Op::Wait => {}
             X87Op::Init => cpu.x87.init(),
+            X87Op::Empty => {
+                cpu.x87.set_top(0);
+                cpu.x87.ftw = 0;
+            }
             X87Op::Clear => cpu.x87.fsw &= 0x7f00,
             X87Op::LoadControl => {
                 let mut word = [0; 2];
@@ -305,7 +309,13 @@ fn store_register(x87: &mut X87, insn: &Insn) {
 fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     let control = matches!(
         op,
-        X87Op::Wait | X87Op::Init | X87Op::Clear | X87Op::LoadControl | X87Op::StoreControl | X87Op::StoreStatus
+        X87Op::Wait
+            | X87Op::Init
+            | X87Op::Empty
+            | X87Op::Clear
+            | X87Op::LoadControl
+            | X87Op::StoreControl
+            | X87Op::StoreStatus
     );
     if control || profile.vendor() == Vendor::Amd && !cpu.x87.pending() {
         return;

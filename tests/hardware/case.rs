@@ -84,7 +84,8 @@ impl Maker<'_> {
         if e.row.is(attr::MXCSR) || self.random.one_in(8) {
             state.mxcsr = self.mxcsr();
         }
-        if matches!(e.row.exec, Exec::X87(_)) || self.random.one_in(32) {
+        let mmx = e.row.specs().iter().any(|s| matches!(s.loc, Loc::MmxReg | Loc::MmxOrMem | Loc::MmxRm));
+        if matches!(e.row.exec, Exec::X87(_)) || mmx || self.random.one_in(32) {
             state.x87 = self.x87();
         }
         self.registers(&mut state);
@@ -199,9 +200,10 @@ impl Maker<'_> {
                 (state.fs_base, state.gs_base) = (fs >> 17, (gs as i64 >> 16) as u64);
             }
             Exec::Replay(Shape::ByteMask) => {
-                let at = self.sites.pick(r, 16, 16);
+                let len = width(e, e.row.operands[0].width);
+                let at = self.sites.pick(r, len as u64, len as u64);
                 self.point(state, RDI, e.string_seg, at);
-                let bytes = self.content(16);
+                let bytes = self.content(len);
                 self.memory.poke(self.oracle, at, &bytes);
             }
             _ => {}

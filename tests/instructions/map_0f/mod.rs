@@ -3,5 +3,6 @@
 mod bits;
 mod compare_exchange;
 mod crypto;
+mod mmx;
 mod platform;
 mod sse;
