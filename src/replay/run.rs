@@ -6,7 +6,7 @@ use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
-use crate::cpu::{Cpu, obstacle};
+use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, SlotKind};
 use crate::event::Event;
 use crate::integer::{self, next_rip};
@@ -135,7 +135,9 @@ impl Replayer {
         let uses = insn.row.operands[at].uses;
         let active = active_elements(shape, cpu, insn);
         let packed = matches!(shape, Shape::Compress | Shape::Expand);
-        let places = Places { active, packed, broadcast: broadcast(insn).is_some() };
+        let halves =
+            insn.slots[at].size == 64 && uses.writes() && profile.vendor() == Vendor::Amd && insn.mode != Mode::Long64;
+        let places = Places { active, packed, broadcast: broadcast(insn).is_some(), halves };
         let (intent, kind) =
             if uses.writes() { (Intent::Write, AccessKind::Write) } else { (Intent::Read, AccessKind::Read) };
         let access = mem.access(kind, active.width as u16);
@@ -160,7 +162,7 @@ impl Replayer {
         // No device is read before every element is known to answer.
         probe_elements(cpu, insn, mem, places, intent, &access, false)?;
         for place in places.iter() {
-            let linear = element_address(cpu, insn, place, active.width, intent)?;
+            let linear = element_address(cpu, insn, places, place, intent)?;
             mem.read(linear, &mut self.scratch.1.0[place..place + active.width], &access)?;
         }
         self.execute(cpu, insn, mem.vmm, stub, components(insn))
@@ -177,7 +179,7 @@ impl Replayer {
     ) -> Result<(), Halt> {
         let width = places.active.width;
         for place in places.iter() {
-            let linear = element_address(cpu, insn, place, width, Intent::Write)?;
+            let linear = element_address(cpu, insn, places, place, Intent::Write)?;
             mem.write(linear, &self.scratch.1.0[place..place + width], access)?;
         }
         Ok(())
@@ -327,7 +329,7 @@ fn probe_elements<V: Vmm + ?Sized>(
 ) -> Result<(), Halt> {
     let width = places.active.width;
     for place in places.iter().take(if single || places.are_several() { usize::MAX } else { 0 }) {
-        let linear = element_address(cpu, insn, place, width, intent)?;
+        let linear = element_address(cpu, insn, places, place, intent)?;
         mem.probe(linear, width, access)?;
     }
     Ok(())
@@ -403,8 +405,15 @@ fn refused_store<V: Vmm + ?Sized>(
 ///
 /// The elements of VMASKMOV have addresses of their own, which wrap at the address size, and are not checked for alignment.
 /// Those under an opmask lie side by side as in one operand, and are aligned each to its width (both as AMD's Zen 4 has it).
-fn element_address(cpu: &Cpu, insn: &Insn, place: usize, width: usize, intent: Intent) -> Result<u64, Event> {
-    let offset = address::effective(cpu, insn).wrapping_add(place as u64);
+/// The upper half of a store of 64 bytes, which those processors make by itself, begins at an address of its own again.
+fn element_address(cpu: &Cpu, insn: &Insn, places: Places, place: usize, intent: Intent) -> Result<u64, Event> {
+    const HALF: usize = 32;
+    let (offset, width) = (address::effective(cpu, insn), places.active.width);
+    let offset = if places.halves && place >= HALF {
+        address::truncate(offset.wrapping_add(HALF as u64), insn.asize) + (place - HALF) as u64
+    } else {
+        offset.wrapping_add(place as u64)
+    };
     if insn.row.exec == Exec::Replay(Shape::SignMask) {
         return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize), width as u64, intent);
     }
@@ -418,6 +427,8 @@ fn element_address(cpu: &Cpu, insn: &Insn, place: usize, width: usize, intent: I
 struct Places {
     active: Active,
     packed: bool,
+    /// The operand is stored in two halves.
+    halves: bool,
     broadcast: bool,
 }
 

@@ -2,9 +2,10 @@
 //! side: they do not wrap at the address size.
 
 use super::{Bench, lacks};
-use crate::support::machine::DATA;
+use crate::support::machine::{self, DATA};
 use crate::support::vm::Done;
-use encore86::{Vendor, isa::Feature};
+use encore86::cpu::segment::Seg;
+use encore86::{Mode, Vendor, isa::Feature};
 
 const LOAD: [u8; 6] = [0x62, 0xf1, 0x7e, 0x09, 0x6f, 0x0b]; // vmovdqu32 xmm1{k1}, [rbx]
 const STORE: [u8; 6] = [0x62, 0xf1, 0x7e, 0x09, 0x7f, 0x0b]; // vmovdqu32 [rbx]{k1}, xmm1
@@ -68,4 +69,31 @@ fn elements_do_not_wrap() {
     bench.run(&[&[0x67], &LOAD[..]].concat()); // vmovdqu32 xmm1{k1}, [ebx]
     let read = [Done::Read(0xffff_fffc, vec![1, 2, 3, 4]), Done::Read(0x1_0000_0000, vec![5, 6, 7, 8])];
     assert_eq!(bench.vm.log, read);
+}
+
+/// Zen 4 stores 64 bytes in halves, and outside 64-bit mode the upper one begins at 0 again.
+#[test]
+fn the_upper_half_of_a_store_wraps() {
+    if lacks(Feature::Avx512f) {
+        return;
+    }
+    let mut bench = Bench::new(Vendor::Amd);
+    bench.cpu = machine::cpu(Mode::Compat32);
+    bench.cpu.update(|s| {
+        s.seg[Seg::Cs as usize].base = 0;
+        // Offset 0 is data.
+        let gs = &mut s.seg[Seg::Gs as usize];
+        (gs.base, gs.limit) = (DATA, u32::MAX);
+    });
+    bench.cpu.gpr[3] = 0xffff_ffe0;
+    bench.cpu.vector.k[1] = 1 << 7 | 1 << 8;
+    bench.cpu.vector.zmm[1].0 = core::array::from_fn(|i| i as u8);
+    // vmovdqu32 gs:[ebx]{k1}, zmm1
+    bench.run(&[0x65, 0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x0b]);
+    let written = [Done::Write(DATA - 4, vec![28, 29, 30, 31]), Done::Write(DATA, vec![32, 33, 34, 35])];
+    assert_eq!(bench.vm.log, written);
+    // Within a half nothing wraps.
+    bench.cpu.gpr[3] = 0xffff_fff0;
+    bench.cpu.vector.k[1] = 1 << 4;
+    assert_eq!(bench.fault(&[0x65, 0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x0b]).vector, 13);
 }
