@@ -405,15 +405,13 @@ fn refused_store<V: Vmm + ?Sized>(
 ///
 /// The elements of VMASKMOV have addresses of their own, which wrap at the address size, and are not checked for alignment.
 /// Those under an opmask lie side by side as in one operand, and are aligned each to its width (both as AMD's Zen 4 has it).
-/// The upper half of a store of 64 bytes, which those processors make by itself, begins at an address of its own again.
+/// The upper half of a store of 64 bytes, which those processors make by itself, wraps as a whole.
 fn element_address(cpu: &Cpu, insn: &Insn, places: Places, place: usize, intent: Intent) -> Result<u64, Event> {
     const HALF: usize = 32;
     let (offset, width) = (address::effective(cpu, insn), places.active.width);
-    let offset = if places.halves && place >= HALF {
-        address::truncate(offset.wrapping_add(HALF as u64), insn.asize) + (place - HALF) as u64
-    } else {
-        offset.wrapping_add(place as u64)
-    };
+    // Only where all of it lies beyond the end.
+    let wraps = places.halves && place >= HALF && address::truncate(offset.wrapping_add(HALF as u64), insn.asize) == 0;
+    let offset = if wraps { (place - HALF) as u64 } else { offset.wrapping_add(place as u64) };
     if insn.row.exec == Exec::Replay(Shape::SignMask) {
         return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize), width as u64, intent);
     }

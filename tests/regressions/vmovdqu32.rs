@@ -71,7 +71,7 @@ fn elements_do_not_wrap() {
     assert_eq!(bench.vm.log, read);
 }
 
-/// Zen 4 stores 64 bytes in halves, and outside 64-bit mode the upper one begins at 0 again.
+/// Zen 4 stores 64 bytes in halves, and outside 64-bit mode the upper one wraps, as a whole and only so.
 #[test]
 fn the_upper_half_of_a_store_wraps() {
     if lacks(Feature::Avx512f) {
@@ -92,8 +92,10 @@ fn the_upper_half_of_a_store_wraps() {
     bench.run(&[0x65, 0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x0b]);
     let written = [Done::Write(DATA - 4, vec![28, 29, 30, 31]), Done::Write(DATA, vec![32, 33, 34, 35])];
     assert_eq!(bench.vm.log, written);
-    // Within a half nothing wraps.
-    bench.cpu.gpr[3] = 0xffff_fff0;
-    bench.cpu.vector.k[1] = 1 << 4;
-    assert_eq!(bench.fault(&[0x65, 0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x0b]).vector, 13);
+    // An element of the lower half beyond the end, and one of an upper half that does not begin at it.
+    for k1 in [1 << 4, 1 << 8] {
+        bench.cpu.gpr[3] = 0xffff_fff0;
+        bench.cpu.vector.k[1] = k1;
+        assert_eq!(bench.fault(&[0x65, 0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x0b]).vector, 13, "{k1:#x}");
+    }
 }
