@@ -182,12 +182,11 @@ fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
     Outcome::Completed(Retired::default())
 }
 
-/// The value of operand 1, of 4 or 8 bytes.
+/// The value of operand 1, in a whole register.
 #[inline(always)]
 fn source(cpu: &Cpu, insn: &Insn) -> u64 {
     let src = insn.slots[1];
-    let value = if src.kind == SlotKind::Gpr { cpu.gpr[src.reg as usize & 31] } else { insn.imm };
-    whole(value, insn.slots[0].size)
+    if src.kind == SlotKind::Gpr { cpu.gpr[src.reg as usize & 31] } else { insn.imm }
 }
 
 /// The low 4 bytes, or all 8.
@@ -259,7 +258,7 @@ impl Works {
         match get(vmm, linear, dst.size, &access) {
             Ok(read) => {
                 let (a, b) = if insn.mem == 0 {
-                    (read, source(cpu, insn))
+                    (read, whole(source(cpu, insn), dst.size))
                 } else {
                     (whole(cpu.gpr[dst.reg as usize & 31], dst.size), read)
                 };
@@ -274,32 +273,39 @@ impl Works {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        if entry.insn.slots[0].size == 8 {
+            self.modify_bytes::<V, 8>(entry, cpu, vmm, linear)
+        } else {
+            self.modify_bytes::<V, 4>(entry, cpu, vmm, linear)
+        }
+    }
+
+    /// One for each width, so that arithmetic and copies are of a width that the compiler knows.
+    #[inline(never)]
+    fn modify_bytes<V: Vmm, const SIZE: u16>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
-        let size = insn.slots[0].size;
-        let access = Access::new(AccessKind::ReadForWrite, size, cpu.cpl());
-        let old = match get(vmm, linear, size, &access) {
+        let access = Access::new(AccessKind::ReadForWrite, SIZE, cpu.cpl());
+        let old = match get(vmm, linear, SIZE, &access) {
             Ok(old) => old,
             Err(stop) => return self.stopped(stop, entry, cpu, vmm),
         };
-        let r = integer::plain(op, old, source(cpu, insn), size, cpu.rflags());
-        let access = Access::new(AccessKind::Write, size, cpu.cpl());
-        match put(vmm, linear, size, r.value, &access) {
+        let r = integer::plain(op, old, whole(source(cpu, insn), SIZE), SIZE, cpu.rflags());
+        let access = Access::new(AccessKind::Write, SIZE, cpu.cpl());
+        match put(vmm, linear, SIZE, r.value, &access) {
             Ok(()) => {}
             Err(stop) => {
                 let (value, old) = (r.value.to_le_bytes(), old.to_le_bytes());
-                let len = usize::from(size & 15);
-                let again = write_again(
-                    &mut self.journal,
-                    stop,
-                    cpu,
-                    vmm,
-                    linear,
-                    &value[..len],
-                    &access,
-                    Some((linear, &old[..len])),
-                );
+                let len = usize::from(SIZE);
+                let read = Some((linear, &old[..len]));
+                let again = write_again(&mut self.journal, stop, cpu, vmm, linear, &value[..len], &access, read);
                 if let Err(halt) = again {
                     return ended(&mut self.journal, halt, cpu, entry.bytes());
                 }
@@ -323,7 +329,7 @@ impl Works {
             Ok(_) => return self.general(entry, cpu, vmm),
             Err(stop) => return self.stopped(stop, entry, cpu, vmm),
         };
-        let source = source(cpu, insn);
+        let source = whole(source(cpu, insn), size);
         let done = ram.locked_word(locked, source, whole(cpu.gpr[RAX], size), cpu.rflags() & CF != 0);
         let old = whole(done.old, size);
         match op {
