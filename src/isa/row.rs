@@ -876,6 +876,41 @@ pub mod attr {
     pub const NO_UNDERFLOW: u32 = 1 << 20;
     /// Obeys MXCSR and raises nothing (VRCP14, VFPCLASS); FTZ acts whatever is masked.
     pub const QUIET: u32 = 1 << 21;
+
+    /// Each has a bit of its own.
+    const _: () = {
+        let all = [
+            LOCK,
+            LOCKED,
+            REP,
+            REPCC,
+            D64,
+            F64,
+            PLUS_R,
+            CONDITION,
+            MODRM,
+            MXCSR,
+            VVVV,
+            W_GPR,
+            MANDATORY,
+            BRANCH,
+            NO_128,
+            LIG,
+            WAITING,
+            VSIB,
+            AVX2_256,
+            L0,
+            LOW_HALF,
+            NO_UNDERFLOW,
+            QUIET,
+        ];
+        let (mut seen, mut i) = (0, 0);
+        while i < all.len() {
+            assert!(seen & all[i] == 0, "two attributes share a bit");
+            seen |= all[i];
+            i += 1;
+        }
+    };
 }
 
 /// One opcode line of the manual.

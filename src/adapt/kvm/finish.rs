@@ -4,7 +4,7 @@ use super::events::{self, DR6_BS};
 use super::link::{Link, Linked};
 use super::{Capabilities, Error, Ioctls, host_layout, load_debug_regs, load_regs, load_sregs, regs, store_sregs};
 use crate::bus::{Access, AccessKind, Vmm};
-use crate::cpu::registers::{component, cr0, rflags};
+use crate::cpu::registers::{component, cr0, cr4, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::decode;
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
@@ -18,9 +18,6 @@ use kvm_bindings::{
     kvm_regs, kvm_sregs, kvm_vcpu_events,
 };
 use kvm_ioctls::VcpuFd;
-
-/// CR4.PKE and CR4.PKS: page walks depend on protection keys.
-const CR4_PKE: u64 = 1 << 22;
 
 /// Who ran the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -424,7 +421,7 @@ impl Finisher {
         load_regs(cpu, &before.regs);
         cpu.set_blocking(events::blocking(&events));
         self.link.reads.keep_for(&before.regs);
-        if cpu.system().cr4 & CR4_PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
+        if cpu.system().cr4 & cr4::PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
             self.link.get_xsave(vcpu, cpu, component::PKRU)?;
         }
         let ready = before_step(vmm, cpu);
