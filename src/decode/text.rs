@@ -10,6 +10,10 @@ use core::fmt;
 pub(super) const CONDITIONS: [&str; 16] =
     ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
 
+/// The same of CCMP and CTEST, which have always and never in place of parity.
+const SOURCE_CONDITIONS: [&str; 16] =
+    ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "t", "f", "l", "ge", "le", "g"];
+
 const LOW8: [&str; 16] =
     ["al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b"];
 const HIGH8: [&str; 4] = ["ah", "ch", "dh", "bh"];
@@ -51,6 +55,18 @@ impl fmt::Display for RegName {
             SlotKind::Segment => f.write_str(Seg::ALL[reg as usize % 6].name()),
             SlotKind::Control => write!(f, "cr{reg}"),
             SlotKind::Debug => write!(f, "dr{reg}"),
+            SlotKind::Tile => write!(f, "tmm{reg}"),
+            SlotKind::Bound => write!(f, "bnd{reg}"),
+            SlotKind::Bsr => write!(f, "bsr{reg}"),
+            SlotKind::DefaultFlags => {
+                let names = [(8, "of"), (4, "sf"), (2, "zf"), (1, "cf")];
+                f.write_str("{dfv=")?;
+                let set = names.iter().filter(|(bit, _)| reg & bit != 0);
+                for (i, (_, name)) in set.enumerate() {
+                    write!(f, "{}{name}", if i == 0 { "" } else { "," })?;
+                }
+                f.write_str("}")
+            }
             _ => Ok(()),
         }
     }
@@ -155,7 +171,11 @@ fn pointer(size: u16) -> &'static str {
 impl Insn {
     /// The mnemonic, with its condition: `jne`, `vpaddd`.
     pub fn mnemonic(&self) -> impl fmt::Display + use<> {
-        let condition = if self.row.is(attr::CONDITION) { CONDITIONS[self.condition() as usize] } else { "" };
+        let condition = match () {
+            () if self.row.is(attr::SCC) => SOURCE_CONDITIONS[self.condition() as usize & 15],
+            () if self.row.is(attr::CONDITION) => CONDITIONS[self.condition() as usize],
+            () => "",
+        };
         struct Mnemonic(&'static str, &'static str);
         impl fmt::Display for Mnemonic {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -319,6 +339,15 @@ impl fmt::Display for Letters {
             Loc::One => return f.write_str("1"),
             Loc::FixedSt => return write!(f, "st({})", spec.fixed),
             Loc::StRm => "STi",
+            Loc::TileReg => "TG",
+            Loc::TileRm => "TR",
+            Loc::TileVvvv => "TH",
+            Loc::SibMem => "MS",
+            Loc::BoundReg => "BG",
+            Loc::BoundOrMem => "BE",
+            Loc::AddressReg => "GA",
+            Loc::FixedBsr => "BSR0",
+            Loc::DefaultFlags => "DFV",
         };
         let width = match spec.width {
             Width::Zero => "",
@@ -345,6 +374,10 @@ impl fmt::Display for Letters {
             Width::X87State => "state",
             Width::Fx => "fx",
             Width::Stack => "stack",
+            Width::Addr => "a",
+            Width::Mode => "m",
+            Width::Bounds => "b",
+            Width::Kl => "kl",
         };
         write!(f, "{place}{width}")
     }
@@ -375,7 +408,7 @@ impl Row {
                     Space::Evex => "evex.",
                     Space::Xop => "xop.",
                 })?;
-                write!(f, "{}{}", row.mnemonic, if row.is(attr::CONDITION) { "cc" } else { "" })?;
+                write!(f, "{}{}", row.mnemonic, if row.is(attr::CONDITION | attr::SCC) { "cc" } else { "" })?;
                 let shown = row.specs().iter().filter(|s| !s.implicit);
                 for (i, spec) in shown.enumerate() {
                     write!(f, "{}{}", if i == 0 { " " } else { "," }, Letters(*spec))?;
@@ -383,7 +416,7 @@ impl Row {
                         f.write_str(match row.masking {
                             Masking::None => "",
                             Masking::Merge | Masking::Required => "{k}",
-                            Masking::MergeZero => "{k}{z}",
+                            Masking::MergeZero | Masking::Control => "{k}{z}",
                         })?;
                     }
                 }

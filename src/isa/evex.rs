@@ -212,3 +212,7 @@ pub(super) static M0F3A: &[Row] = rows![
         compare("vpcmpb", 0x3f).w0().cpuid(Avx512bw).tuple(FullMem, 1), compare("vpcmpw", 0x3f).w1().cpuid(Avx512bw).tuple(FullMem, 2),
     ],
 ];
+
+pub(super) static M5: &[Row] = &[];
+pub(super) static M6: &[Row] = &[];
+pub(super) static M7: &[Row] = &[];
