@@ -24,12 +24,14 @@ struct Opcode {
     mask: u8,
     /// Bytes of escape, opcode and ModRM.
     len: u8,
-    /// What stands for ModRM where the opcode has none; 0 where it has one.
+    /// Bits that are kept of ModRM, all or, where the opcode has none, none.
+    keeps: u8,
+    /// What stands for ModRM where the opcode has none.
     modrm: u8,
 }
 
 impl Opcode {
-    const NONE: Opcode = Opcode { first: 0, mask: 0, len: 0, modrm: 0 };
+    const NONE: Opcode = Opcode { first: 0, mask: 0, len: 0, keeps: 0, modrm: 0 };
 }
 
 /// Bits of a choice among an opcode's entries.
@@ -66,13 +68,29 @@ struct Entry {
     flags: u8,
 }
 
+/// What an entry asks for.
 mod flag {
     /// There is a row.
     pub(super) const VALID: u8 = 1;
-    /// It needs a feature.
-    pub(super) const FEATURE: u8 = 2;
+    /// It needs a feature that every 64-bit processor has.
+    pub(super) const BASELINE: u8 = 2;
+    /// It needs another feature.
+    pub(super) const FEATURE: u8 = 4;
+    pub(super) const FEATURES: u8 = BASELINE | FEATURE;
     /// A byte register may be AH, CH, DH or BH.
-    pub(super) const BYTES: u8 = 4;
+    pub(super) const BYTES: u8 = 8;
+}
+
+/// Is it among those that [`Profile::has_baseline`] asks for?
+const fn is_baseline(feature: Feature) -> bool {
+    let mut i = 0;
+    while i < Feature::BASELINE.len() {
+        if Feature::BASELINE[i] as u8 == feature as u8 {
+            return true;
+        }
+        i += 1;
+    }
+    feature as u8 == Feature::Base as u8
 }
 
 /// Immediates: how many bytes, and the bits that are kept when they have been sign-extended.
@@ -145,7 +163,8 @@ impl Entry {
         let mut names = 0;
         entry.flags = flag::VALID | if plan.bytes { flag::BYTES } else { 0 };
         if row.features[0] as u8 | row.features[1] as u8 != Feature::Base as u8 {
-            entry.flags |= flag::FEATURE;
+            let baseline = is_baseline(row.features[0]) && is_baseline(row.features[1]);
+            entry.flags |= if baseline { flag::BASELINE } else { flag::FEATURE };
         }
         let mut i = 0;
         while i < plan.count as usize {
@@ -239,8 +258,8 @@ impl Quick {
             let len = 1 + (code >> 8 & 1) as u8 + line.has_modrm() as u8;
             let mask = if x87 { choice::NONE } else { relevant(line) };
             if mask != choice::NONE {
-                quick.opcodes[code] =
-                    Opcode { first: at as u16, mask, len, modrm: if line.has_modrm() { 0 } else { 0xc0 | opcode & 7 } };
+                let (keeps, modrm) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
+                quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, modrm };
                 let (mut any, mut same) = (false, prefixed > 1);
                 let mut select = 0;
                 while select <= mask {
@@ -404,22 +423,23 @@ fn finish<const ESCAPE: bool>(
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
-    let (byte, modrm) = (low as u8, (low >> 8) as u8);
+    let byte = low as u8;
     let opcode = QUICK.opcodes[usize::from(byte) | usize::from(ESCAPE) << 8 | (prefixed & 3) << 9];
-    let m = MODRM[usize::from(modrm)] | rex;
+    let modrm = (low >> 8) as u8 & opcode.keeps | opcode.modrm;
+    let mut m = MODRM[usize::from(modrm)] | rex;
     let select = (m >> part::CHOICE) as u8 & opcode.mask;
     let entry = &QUICK.entries[usize::from(opcode.first) + usize::from(select)];
     let rows = if ESCAPE { tables::M0F.rows() } else { tables::PRIMARY.rows() };
     let Some(row) = rows.get(usize::from(entry.row)) else { return false };
-    if entry.flags != flag::VALID {
+    let mut high = false;
+    let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
+    if entry.flags & !unasked != flag::VALID {
         let lacks = !(profile.has(row.features[0]) && profile.has(row.features[1]));
-        if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURE != 0 && lacks {
+        if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURES != 0 && lacks {
             return false;
         }
+        high = entry.flags & flag::BYTES != 0 && rex == 0;
     }
-    let given = opcode.modrm == 0;
-    let modrm = if given { modrm } else { opcode.modrm };
-    let mut m = if given { m } else { MODRM[usize::from(opcode.modrm)] | rex };
     let mut at = at + usize::from(opcode.len);
     let mut address = (NO_REG as u64) << (8 * place::INDEX) | 16 << (8 * place::VL);
     if m >> part::BITS & prefix::SIB as u64 != 0 {
@@ -466,7 +486,7 @@ fn finish<const ESCAPE: bool>(
         mode: Mode::Long64,
         seg: if base & !1 == 4 { Seg::Ss } else { Seg::Ds },
     };
-    if entry.flags & flag::BYTES != 0 && rex == 0 {
+    if high {
         super::operands::high_bytes(insn);
     }
     true
