@@ -8,7 +8,7 @@ mod operands;
 mod quick;
 mod text;
 
-pub use insn::{Insn, Repeat, Slot, SlotKind, StaticRounding};
+pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
 pub use text::MemoryOperand;
 

@@ -225,7 +225,7 @@ impl Insn {
     }
 
     fn fmt_operand(&self, f: &mut fmt::Formatter<'_>, i: usize) -> fmt::Result {
-        let slot = self.slots[i];
+        let slot = self.slot(i);
         match slot.kind {
             SlotKind::Memory | SlotKind::Vsib => {
                 let Some(m) = self.memory_operand() else { return Ok(()) };

@@ -96,7 +96,8 @@ impl Profile {
     /// The host itself: its CPUID, and of vector state what its operating system has enabled in XCR0.
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }.looked_over()
+        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }
+            .looked_over()
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.

@@ -192,7 +192,7 @@ fn vector_components(reg: u8, legacy: bool) -> u64 {
 
 /// The components of the destination of a vector or opmask instruction.
 pub(crate) fn components(insn: &Insn) -> u32 {
-    let slot = insn.slots[0];
+    let slot = insn.slot(0);
     (match slot.kind {
         _ if !insn.uses(0).writes() => 0,
         SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
