@@ -329,7 +329,7 @@ fn take_opcode(
                 return Err(DecodeError::Invalid("VEX and EVEX need protected mode"));
             }
             let users: &[Feature] = match byte {
-                0x62 => &[Feature::Avx512f, Feature::Apx],
+                0x62 => &[Feature::Avx512f, Feature::Avx10, Feature::Apx],
                 // VEX is general-purpose registers' too.
                 _ => &[Feature::Avx, Feature::Bmi1, Feature::Bmi2, Feature::Apx],
             };
@@ -613,6 +613,7 @@ const GATES: [u32; 32] = {
     masks[Gate::Iopl as usize] = IOPL_LOW;
     masks[Gate::Apx as usize] = NO_APX;
     masks[Gate::Tile as usize] = NO_TILE;
+    masks[Gate::TileAvx512 as usize] = TS | NO_TILE | NO_AVX512;
     masks
 };
 

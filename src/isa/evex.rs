@@ -8,7 +8,7 @@ mod shuffle;
 use super::feature::Feature::*;
 use super::notation::*;
 use super::row::{Tuple::*, *};
-use super::{crypto, f16c, fma};
+use super::{ace, amx, crypto, f16c, fma};
 use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38};
 
 /// `vpxxx x{k}{z}, x, x/m` of bytes or words (BW, no broadcast).
@@ -140,7 +140,7 @@ const fn compress(name: &'static str, opcode: u8, element: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
-    crypto::EVEX_M0F38, f16c::EVEX_M0F38, fma::EVEX_M0F38,
+    crypto::EVEX_M0F38, f16c::EVEX_M0F38, fma::EVEX_M0F38, amx::EVEX_M0F38, ace::EVEX_M0F38,
     float::M0F38, integer::M0F38, shuffle::M0F38,
     [
         evex("vpshufb", P0F38, P66, 0x00, &[W(Vx), R(Hx), R(Wx)]).cpuid(Avx512bw).tuple(FullMem, 1).kz().nf(),
@@ -199,7 +199,7 @@ const fn compare(name: &'static str, opcode: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
-    crypto::EVEX_M0F3A, f16c::EVEX_M0F3A,
+    crypto::EVEX_M0F3A, f16c::EVEX_M0F3A, amx::EVEX_M0F3A, ace::EVEX_M0F3A,
     float::M0F3A, integer::M0F3A, shuffle::M0F3A,
     [
         evex("vextractf32x4", P0F3A, P66, 0x19, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz().nf(),

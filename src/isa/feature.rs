@@ -180,6 +180,7 @@ features! {
     Msrlist = "msrlist", 7, 1, Eax, 27;
     Movrs = "movrs", 7, 1, Eax, 31;
     Pbndkb = "pbndkb", 7, 1, Ebx, 1;
+    Ace = "ace_v1", 7, 1, Ecx, 11;
     MsrImm = "msr_imm", 7, 1, Ecx, 5;
     AvxVnniInt8 = "avx_vnni_int8", 7, 1, Edx, 4;
     AvxNeConvert = "avx_ne_convert", 7, 1, Edx, 5;

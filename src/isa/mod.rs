@@ -5,14 +5,17 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod ace;
 mod amx;
 mod apx;
 mod bits;
+mod cmpccxadd;
 mod crypto;
 mod dot;
 mod evex;
 mod f16c;
 mod fma;
+mod fma4;
 mod legacy;
 mod mmx;
 mod ne_convert;

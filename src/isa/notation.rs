@@ -27,7 +27,7 @@ mod letters {
         M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
         Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y; Rstack = GprRm Stack;
-        By = GprVvvv Y;
+        By = GprVvvv Y; Bd = GprVvvv D;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
@@ -57,7 +57,7 @@ mod letters {
         Sw = Seg W; Cm = Control Mode; Dm = Debug Mode; Rm = GprRm Mode; Gm = GprReg Mode;
         Rw = GprRm W; Rb = GprRm B; Gw = GprReg W; Gz = GprReg Z; GA = AddressReg Addr; RA = GprRm Addr;
         Bb = GprVvvv B; Bv = GprVvvv V; Bq = GprVvvv Q;
-        Iq = Imm Q; Id = Imm D;
+        Iq = Imm Q; Id = Imm D; I4 = ImmIs4 B;
         TG = TileReg Zero; TR = TileRm Zero; TH = TileVvvv Zero; MS = SibMem Zero;
         BG = BoundReg Bounds; BE = BoundOrMem Bounds;
         DFV = DefaultFlags Zero;
@@ -135,6 +135,7 @@ const fn uses_modrm(loc: Loc) -> bool {
             | GprVvvv
             | GprOpcode
             | VecIs4
+            | ImmIs4
             | Imm
             | ImmSigned
             | Rel

@@ -126,6 +126,7 @@ impl Place {
             Loc::SibMem => Place::fixed(Memory, 0),
             Loc::DefaultFlags => Place::at(DefaultFlags, field::VVVV, 15),
             Loc::VecIs4
+            | Loc::ImmIs4
             | Loc::MaskReg
             | Loc::MaskVvvv
             | Loc::Vsib

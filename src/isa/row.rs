@@ -64,6 +64,8 @@ pub enum Loc {
     VecVvvv,
     /// Bits 7:4 of the immediate: vector register (`L`).
     VecIs4,
+    /// Bits 3:0 of the immediate that names a vector register too (VPERMIL2).
+    ImmIs4,
     /// ModRM.reg: opmask register.
     MaskReg,
     /// ModRM.rm: opmask register only.
@@ -580,6 +582,8 @@ pub enum Gate {
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,
 }

@@ -73,7 +73,7 @@ fn features() -> FeatureSet {
         without(&mut set, |f| f.name().starts_with("avx512") || f.name().starts_with("avx10"));
     }
     if xcr0 & component::TILEDATA == 0 {
-        without(&mut set, |f| f.name().starts_with("amx"));
+        without(&mut set, |f| f == Feature::Ace || f.name().starts_with("amx"));
     }
     if xcr0 & component::APX == 0 {
         set.remove(Feature::Apx);
