@@ -207,6 +207,9 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
             // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
             insn.rm = insn.rm & 15 | p.x << 1 & 16;
         }
+        if row.is(attr::DISTINCT) && insn.rm == insn.reg {
+            return Err(DecodeError::Invalid("the destination is a source"));
+        }
     }
     if (p.b | p.x) & 16 != 0 || p.bits & prefix::REX2 != 0 {
         insn.gate |= obstacle::NO_APX;
@@ -674,6 +677,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if evex {
         if insn.reg > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
             return invalid("general-purpose registers above R15 need apx_f");
+        }
+        if row.is(attr::DISTINCT) && insn.vvvv == insn.reg {
+            return invalid("the destination is a source");
         }
         match row.masking {
             Masking::None if row.is(attr::NF) && insn.aaa == 4 && profile.has(Feature::ApxNddNf) => {}

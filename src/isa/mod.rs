@@ -9,7 +9,6 @@ mod ace;
 mod amx;
 mod apx;
 mod bits;
-mod cmpccxadd;
 mod crypto;
 mod dot;
 mod evex;

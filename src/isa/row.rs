@@ -993,6 +993,9 @@ pub mod attr {
     /// The memory operand needs a SIB byte (AMX).
     pub const SIBMEM: u32 = 1 << 28;
 
+    /// The destination is none of the sources (FP16's complex numbers).
+    pub const DISTINCT: u32 = 1 << 29;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1025,6 +1028,7 @@ pub mod attr {
             ANY_MOD,
             PAIR,
             SIBMEM,
+            DISTINCT,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {

@@ -5,7 +5,7 @@ mod float;
 use super::feature::Feature::*;
 use super::notation::*;
 use super::row::*;
-use super::{amx, cmpccxadd, crypto, dot, f16c, fma, fma4, ne_convert};
+use super::{amx, crypto, dot, f16c, fma, fma4, ne_convert};
 use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38};
 
 /// `vpxxx x, x, x/m` under 66: AVX at 128 bits, AVX2 at 256.
@@ -222,7 +222,7 @@ const fn maskmov(name: &'static str, opcode: u8, ops: &[Spec], element: u8, feat
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
     crypto::VEX_M0F38, dot::VEX_M0F38, ne_convert::VEX_M0F38, f16c::VEX_M0F38, fma::VEX_M0F38,
-    super::bits::VEX_M0F38, amx::VEX_M0F38, cmpccxadd::VEX_M0F38,
+    super::bits::VEX_M0F38, amx::VEX_M0F38,
     [
         int38("vpshufb", 0x00), int38("vphaddw", 0x01), int38("vphaddd", 0x02), int38("vphaddsw", 0x03),
         int38("vpmaddubsw", 0x04), int38("vphsubw", 0x05), int38("vphsubd", 0x06), int38("vphsubsw", 0x07),

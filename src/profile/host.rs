@@ -50,7 +50,7 @@ fn features() -> FeatureSet {
         if at.leaf > limit || (at.leaf == 7 && at.subleaf > cpuid(7, 0).eax) {
             continue;
         }
-        if *at.register_of(&mut cpuid(at.leaf, at.subleaf)) >> at.bit & 1 != 0 {
+        if feature.is_set(at, cpuid(at.leaf, at.subleaf)) {
             set.insert(feature);
         }
     }

@@ -76,7 +76,7 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 11] = [
+const FEATURE_LEAVES: [(u32, u32); 12] = [
     (1, 0),
     (7, 0),
     (7, 1),
@@ -84,6 +84,7 @@ const FEATURE_LEAVES: [(u32, u32); 11] = [
     (0x14, 0),
     (0x19, 0),
     (0x1e, 1),
+    (0x24, 0),
     (0x24, 1),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
@@ -261,8 +262,7 @@ impl Profile {
         if FEATURE_LEAVES.contains(&(leaf, subleaf)) {
             for &feature in Feature::ALL {
                 let Some(at) = feature.cpuid().filter(|at| (at.leaf, at.subleaf) == (leaf, subleaf)) else { continue };
-                let register = at.register_of(&mut out);
-                *register = *register & !(1 << at.bit) | u32::from(self.has(feature)) << at.bit;
+                feature.put(at, &mut out, self.has(feature));
             }
         }
         let follow = |register: &mut u32, bit: u32, flag: u64| {
