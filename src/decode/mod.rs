@@ -579,6 +579,9 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
         if plain || profile.has(row.features[0]) && profile.has(row.features[1]) {
             return Ok(row);
         }
+        if row.features.iter().all(|&f| profile.has(profile.provider(f))) {
+            return Ok(row);
+        }
         lacking = true;
     }
     Err(if lacking {
@@ -667,7 +670,11 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
             return invalid("there is no 128-bit form");
         }
         insn.vl = 16 << ll;
-        if evex && ll != 2 && row.select.mask & sel::L == 0 && !profile.has(Feature::Avx512vl) {
+        let any = evex && ll != 2 && row.select.mask & sel::L == 0;
+        if any && row.is(attr::ONLY_512) {
+            return invalid("there is only a 512-bit form");
+        }
+        if any && !profile.has(Feature::Avx512vl) && !row.features.iter().any(|f| f.is_avx10()) {
             return invalid("the profile lacks avx512vl");
         }
         if row.is(attr::AVX2_256) && ll == 1 && !profile.has(Feature::Avx2) {

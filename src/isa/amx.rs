@@ -44,41 +44,24 @@ pub(super) static VEX_M5: &[Row] = rows![[
 ]];
 
 /// A row of a tile, chosen by a register or an immediate, to a vector.
-const fn row_of(name: &'static str, map: Map, pp: Pp, opcode: u8, feature: super::Feature) -> Row {
+const fn row_of(name: &'static str, map: Map, pp: Pp, opcode: u8) -> Row {
     let r = match map {
         P0F38 => evex(name, map, pp, opcode, &[W(Vx), R(TR), R(Bd)]),
         _ => evex(name, map, pp, opcode, &[W(Vx), R(TR), R(Ib)]),
     };
-    r.w0().l2().only64().cpuid(feature).gate(Gate::TileAvx512).exec(Exec::Missing)
+    r.w0().l2().only64().cpuid(AmxAvx512).gate(Gate::TileAvx512).exec(Exec::Missing)
 }
 
-/// Rows of AMX-AVX512, which are ACE's too.
-macro_rules! rows_of {
-    ($feature:ident) => {
-        [
-            row_of("tilemovrow", P0F38, P66, 0x4a, $feature),
-            row_of("tcvtrowd2ps", P0F38, F3, 0x4a, $feature),
-            row_of("tcvtrowps2phh", P0F38, NP, 0x6d, $feature),
-            row_of("tcvtrowps2phl", P0F38, P66, 0x6d, $feature),
-            row_of("tcvtrowps2bf16l", P0F38, F3, 0x6d, $feature),
-            row_of("tcvtrowps2bf16h", P0F38, F2, 0x6d, $feature),
-        ]
-    };
-}
+#[rustfmt::skip] // one form a line: the columns are the point
+pub(super) const EVEX_M0F38: [Row; 6] = [
+    row_of("tilemovrow", P0F38, P66, 0x4a), row_of("tcvtrowd2ps", P0F38, F3, 0x4a),
+    row_of("tcvtrowps2phh", P0F38, NP, 0x6d), row_of("tcvtrowps2phl", P0F38, P66, 0x6d),
+    row_of("tcvtrowps2bf16l", P0F38, F3, 0x6d), row_of("tcvtrowps2bf16h", P0F38, F2, 0x6d),
+];
 
-/// The same with the row in an immediate.
-macro_rules! rows_of_imm {
-    ($feature:ident) => {
-        [
-            row_of("tcvtrowps2phh", P0F3A, NP, 0x07, $feature),
-            row_of("tilemovrow", P0F3A, P66, 0x07, $feature),
-            row_of("tcvtrowd2ps", P0F3A, F3, 0x07, $feature),
-            row_of("tcvtrowps2bf16h", P0F3A, F2, 0x07, $feature),
-            row_of("tcvtrowps2bf16l", P0F3A, F3, 0x77, $feature),
-            row_of("tcvtrowps2phl", P0F3A, F2, 0x77, $feature),
-        ]
-    };
-}
-
-pub(super) const EVEX_M0F38: &[Row] = rows![rows_of!(AmxAvx512), rows_of!(Ace)];
-pub(super) const EVEX_M0F3A: &[Row] = rows![rows_of_imm!(AmxAvx512), rows_of_imm!(Ace)];
+#[rustfmt::skip] // one form a line: the columns are the point
+pub(super) const EVEX_M0F3A: [Row; 6] = [
+    row_of("tcvtrowps2phh", P0F3A, NP, 0x07), row_of("tilemovrow", P0F3A, P66, 0x07),
+    row_of("tcvtrowd2ps", P0F3A, F3, 0x07), row_of("tcvtrowps2bf16h", P0F3A, F2, 0x07),
+    row_of("tcvtrowps2bf16l", P0F3A, F3, 0x77), row_of("tcvtrowps2phl", P0F3A, F2, 0x77),
+];

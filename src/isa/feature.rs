@@ -247,6 +247,20 @@ features! {
 }
 
 impl Feature {
+    /// A greater feature whose instructions include this one's, with a CPUID bit of its own.
+    pub(crate) const fn included_in(self) -> Option<Feature> {
+        match self {
+            Feature::Avx10V1Aux => Some(Feature::Avx10V2),
+            Feature::AmxAvx512 => Some(Feature::Ace),
+            _ => None,
+        }
+    }
+
+    /// Is it one of AVX10's, which have all vector lengths without AVX512VL?
+    pub(crate) const fn is_avx10(self) -> bool {
+        matches!(self, Feature::Avx10 | Feature::Avx10V1Aux | Feature::Avx10V2 | Feature::Avx10V2Aux)
+    }
+
     /// The feature of that name, as [`Feature::name`] gives it.
     pub fn from_name(name: &str) -> Option<Feature> {
         Feature::ALL.iter().copied().find(|f| f.name() == name)

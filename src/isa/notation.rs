@@ -338,6 +338,11 @@ impl Row {
         self.attr(attr::NO_128)
     }
 
+    /// 512-bit only, with embedded rounding or SAE: L'L counts for nothing there.
+    pub(super) const fn only512(self) -> Row {
+        self.attr(attr::ONLY_512)
+    }
+
     pub(super) const fn only64(self) -> Row {
         self.sel(sel::MODE64, sel::MODE64)
     }

@@ -996,6 +996,9 @@ pub mod attr {
     /// The destination is none of the sources (FP16's complex numbers).
     pub const DISTINCT: u32 = 1 << 29;
 
+    /// There is only a 512-bit form, also where L'L is rounding control.
+    pub const ONLY_512: u32 = 1 << 30;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1029,6 +1032,7 @@ pub mod attr {
             PAIR,
             SIBMEM,
             DISTINCT,
+            ONLY_512,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {

@@ -202,7 +202,15 @@ impl Profile {
     /// Does the profile have `feature` while the host lacks it?
     #[inline]
     pub fn host_lacks(&self, feature: Feature) -> bool {
-        self.missing.has(feature)
+        self.missing.has(self.provider(feature))
+    }
+
+    /// The feature that gives the instructions of `feature`: itself, or in its absence one that includes it.
+    pub(crate) fn provider(&self, feature: Feature) -> Feature {
+        match feature.included_in() {
+            Some(greater) if !self.has(feature) => greater,
+            _ => feature,
+        }
     }
 
     /// The XCR0 bits that the profile supports.

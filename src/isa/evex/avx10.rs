@@ -39,50 +39,19 @@ pub(super) const M0F: [Row; 6] = [
     v2("vmovd", P0F, P66, 0xd6, &[W(Wd), R(Vd)]).l0().w0().tuple(Scalar, 4),
 ];
 
-/// Products of small integers are added to the destination. AVX10.2 has them, and earlier processors may.
+/// What AVX10.2 includes and AVX10.1 may have.
+const fn aux1(name: &'static str, map: Map, pp: Pp, opcode: u8, ops: &[Spec]) -> Row {
+    evex(name, map, pp, opcode, ops).cpuid(Avx10V1Aux)
+}
+
+/// Products of small integers are added to the destination.
 const fn dot(name: &'static str, pp: Pp, opcode: u8) -> Row {
-    evex(name, P0F38, pp, opcode, &[RW(Vx), R(Hx), R(Wx)]).w0().tuple(Full, 4).bcst().kz()
+    aux1(name, P0F38, pp, opcode, &[RW(Vx), R(Hx), R(Wx)]).w0().tuple(Full, 4).bcst().kz()
 }
 
-/// A conversion of halves, of which a result is no image of one source element, or is a byte.
+/// A conversion of halves to bytes.
 const fn bytes(name: &'static str, map: Map, pp: Pp, opcode: u8, ops: &[Spec]) -> Row {
-    evex(name, map, pp, opcode, ops).w0().tuple(Full, 2).bcst().kz().nf()
-}
-
-/// The lines of 0F38 under a processor's features.
-macro_rules! auxiliary_0f38 {
-    ($( $feature:tt )*) => {
-        [
-            dot("vpdpbuud", NP, 0x50)$( $feature )*, dot("vpdpbsud", F3, 0x50)$( $feature )*, dot("vpdpbssd", F2, 0x50)$( $feature )*,
-            dot("vpdpbuuds", NP, 0x51)$( $feature )*, dot("vpdpbsuds", F3, 0x51)$( $feature )*, dot("vpdpbssds", F2, 0x51)$( $feature )*,
-            // Two sources make one result, and can overflow and underflow.
-            evex("vcvt2ps2phx", P0F38, P66, 0x67, TWO_SOURCES).w0().tuple(Full, 4).bcst().kz().nf().er().fp()
-                .exec(Exec::Missing)$( $feature )*,
-            bytes("vcvtbiasph2bf8", P0F38, NP, 0x74, BIASED)$( $feature )*,
-            bytes("vcvtph2bf8", P0F38, F3, 0x74, NARROW)$( $feature )*,
-            bytes("vcvt2ph2bf8", P0F38, F2, 0x74, TWO_SOURCES)$( $feature )*,
-            dot("vpdpwuud", NP, 0xd2)$( $feature )*, dot("vpdpwusd", P66, 0xd2)$( $feature )*, dot("vpdpwsud", F3, 0xd2)$( $feature )*,
-            dot("vpdpwuuds", NP, 0xd3)$( $feature )*, dot("vpdpwusds", P66, 0xd3)$( $feature )*, dot("vpdpwsuds", F3, 0xd3)$( $feature )*,
-        ]
-    };
-}
-
-/// The same of map 5.
-macro_rules! auxiliary_5 {
-    ($( $feature:tt )*) => {
-        [
-            bytes("vcvtbiasph2hf8", P5, NP, 0x18, BIASED)$( $feature )*,
-            bytes("vcvtph2hf8", P5, F3, 0x18, NARROW)$( $feature )*,
-            bytes("vcvt2ph2hf8", P5, F2, 0x18, TWO_SOURCES)$( $feature )*,
-            bytes("vcvtbiasph2hf8s", P5, NP, 0x1b, BIASED)$( $feature )*,
-            bytes("vcvtph2hf8s", P5, F3, 0x1b, NARROW)$( $feature )*,
-            bytes("vcvt2ph2hf8s", P5, F2, 0x1b, TWO_SOURCES)$( $feature )*,
-            evex("vcvthf82ph", P5, F2, 0x1e, WIDEN).w0().tuple(HalfMem, 1).kz()$( $feature )*,
-            bytes("vcvtbiasph2bf8s", P5, NP, 0x74, BIASED)$( $feature )*,
-            bytes("vcvtph2bf8s", P5, F3, 0x74, NARROW)$( $feature )*,
-            bytes("vcvt2ph2bf8s", P5, F2, 0x74, TWO_SOURCES)$( $feature )*,
-        ]
-    };
+    aux1(name, map, pp, opcode, ops).w0().tuple(Full, 2).bcst().kz().nf()
 }
 
 /// A round of SM4 in each 128-bit lane.
@@ -95,15 +64,18 @@ const fn aux2(name: &'static str, map: Map, pp: Pp, opcode: u8, ops: &[Spec]) ->
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
-pub(super) const M0F38: &[Row] = rows![
-    auxiliary_0f38!(.cpuid(Avx10V1Aux)),
-    auxiliary_0f38!(.cpuid(Avx10V2).and(Avx10)),
-    [
-        aux2("vpmovssdb", P0F38, F3, 0x41, &[W(Wxq), R(Vx)]).w0().tuple(QuarterMem, 1).kz(),
-        // It rounds to nearest, flushes denormals and raises nothing.
-        dot("vdpphps", NP, 0x52).cpuid(Avx10V2).and(Avx10),
-        sm4("vsm4key4", F3), sm4("vsm4rnds4", F2),
-    ],
+pub(super) const M0F38: [Row; 20] = [
+    aux2("vpmovssdb", P0F38, F3, 0x41, &[W(Wxq), R(Vx)]).w0().tuple(QuarterMem, 1).kz(),
+    dot("vpdpbuud", NP, 0x50), dot("vpdpbsud", F3, 0x50), dot("vpdpbssd", F2, 0x50),
+    dot("vpdpbuuds", NP, 0x51), dot("vpdpbsuds", F3, 0x51), dot("vpdpbssds", F2, 0x51),
+    // It rounds to nearest, flushes denormals and raises nothing.
+    v2("vdpphps", P0F38, NP, 0x52, &[RW(Vx), R(Hx), R(Wx)]).w0().tuple(Full, 4).bcst().kz(),
+    // Halves overflow and underflow.
+    aux1("vcvt2ps2phx", P0F38, P66, 0x67, TWO_SOURCES).w0().tuple(Full, 4).bcst().kz().nf().er().fp().exec(Exec::Missing),
+    bytes("vcvtbiasph2bf8", P0F38, NP, 0x74, BIASED), bytes("vcvtph2bf8", P0F38, F3, 0x74, NARROW), bytes("vcvt2ph2bf8", P0F38, F2, 0x74, TWO_SOURCES),
+    dot("vpdpwuud", NP, 0xd2), dot("vpdpwusd", P66, 0xd2), dot("vpdpwsud", F3, 0xd2),
+    dot("vpdpwuuds", NP, 0xd3), dot("vpdpwusds", P66, 0xd3), dot("vpdpwsuds", F3, 0xd3),
+    sm4("vsm4key4", F3), sm4("vsm4rnds4", F2),
 ];
 
 /// Minimum or maximum, by an immediate.
@@ -161,11 +133,12 @@ const fn to8(name: &'static str, pp: Pp, opcode: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M5: &[Row] = rows![
-    auxiliary_5!(.cpuid(Avx10V1Aux)),
-    auxiliary_5!(.cpuid(Avx10V2).and(Avx10)),
     to_gpr!(0x6c, F3, "vcvttss2usis", Wd, 4), to_gpr!(0x6c, F2, "vcvttsd2usis", Wq, 8),
     to_gpr!(0x6d, F3, "vcvttss2sis", Wd, 4), to_gpr!(0x6d, F2, "vcvttsd2sis", Wq, 8),
     [
+        bytes("vcvtbiasph2hf8", P5, NP, 0x18, BIASED), bytes("vcvtph2hf8", P5, F3, 0x18, NARROW), bytes("vcvt2ph2hf8", P5, F2, 0x18, TWO_SOURCES),
+        bytes("vcvtbiasph2hf8s", P5, NP, 0x1b, BIASED), bytes("vcvtph2hf8s", P5, F3, 0x1b, NARROW), bytes("vcvt2ph2hf8s", P5, F2, 0x1b, TWO_SOURCES),
+        aux1("vcvthf82ph", P5, F2, 0x1e, WIDEN).w0().tuple(HalfMem, 1).kz(),
         comx("vucomxsh", P5, F3, 0x2e, &[R(Vw), R(Ww)], 2), comx("vcomxsh", P5, F3, 0x2f, &[R(Vw), R(Ww)], 2),
         aux2("vcvthf82ps", P5, NP, 0x36, &[W(Vx), R(Wxq)]).w0().tuple(QuarterMem, 1).kz(),
         aux2("vcvtbf82ps", P5, NP, 0x36, &[W(Vx), R(Wxq)]).w1().tuple(QuarterMem, 1).kz(),
@@ -180,9 +153,9 @@ pub(super) const M5: &[Row] = rows![
         aux2("vcvthf82bf4s", P5, F3, 0x3d, &[W(Wxh), R(Vx)]).w0().tuple(HalfMem, 1).nf(),
         aux2("vcvtbf82bf4s", P5, F3, 0x3d, &[W(Wxh), R(Vx)]).w1().tuple(HalfMem, 1).nf(),
         aux2("vcvtbf82bf6s", P5, F3, 0x3e, &[W(Ux), R(Vx)]).w1(),
-        to_bytes("vcvttph2ibs", NP, 0x68, 2).sae().fp(), to_bytes("vcvttps2ibs", P66, 0x68, 4).sae().fp(), to_bytes("vcvttbf162ibs", F2, 0x68, 2),
+        to_bytes("vcvttph2ibs", NP, 0x68, 2).sae().fp(), to_bytes("vcvttps2ibs", P66, 0x68, 4).sae().fp(), to_bytes("vcvttbf162ibs", F2, 0x68, 2).sae(),
         to_bytes("vcvtph2ibs", NP, 0x69, 2).er().fp(), to_bytes("vcvtps2ibs", P66, 0x69, 4).er().fp(), to_bytes("vcvtbf162ibs", F2, 0x69, 2),
-        to_bytes("vcvttph2iubs", NP, 0x6a, 2).sae().fp(), to_bytes("vcvttps2iubs", P66, 0x6a, 4).sae().fp(), to_bytes("vcvttbf162iubs", F2, 0x6a, 2),
+        to_bytes("vcvttph2iubs", NP, 0x6a, 2).sae().fp(), to_bytes("vcvttps2iubs", P66, 0x6a, 4).sae().fp(), to_bytes("vcvttbf162iubs", F2, 0x6a, 2).sae(),
         to_bytes("vcvtph2iubs", NP, 0x6b, 2).er().fp(), to_bytes("vcvtps2iubs", P66, 0x6b, 4).er().fp(), to_bytes("vcvtbf162iubs", F2, 0x6b, 2),
         packed("vcvttps2udqs", P5, NP, 0x6c, ONE_SOURCE, 4).sae().fp(), packed("vcvttpd2udqs", P5, NP, 0x6c, NARROW, 8).sae().fp(),
         widen("vcvttps2uqqs", 0x6c), packed("vcvttpd2uqqs", P5, P66, 0x6c, ONE_SOURCE, 8).sae().fp(),
@@ -190,6 +163,7 @@ pub(super) const M5: &[Row] = rows![
         widen("vcvttps2qqs", 0x6d), packed("vcvttpd2qqs", P5, P66, 0x6d, ONE_SOURCE, 8).sae().fp(),
         v2("vmovw", P5, F3, 0x6e, &[W(Vdq), R(Ww)]).l0().w0().tuple(Scalar, 2),
         movrs("vmovrsd", F3, 4).w0(), movrs("vmovrsq", F3, 8).w1(), movrs("vmovrsb", F2, 1).w0(), movrs("vmovrsw", F2, 2).w1(),
+        bytes("vcvtbiasph2bf8s", P5, NP, 0x74, BIASED), bytes("vcvtph2bf8s", P5, F3, 0x74, NARROW), bytes("vcvt2ph2bf8s", P5, F2, 0x74, TWO_SOURCES),
         v2("vmovw", P5, F3, 0x7e, &[W(Ww), R(Vw)]).l0().w0().tuple(Scalar, 2),
     ],
 ];

@@ -11,11 +11,11 @@ const fn er(name: &'static str, opcode: u8, ops: &[Spec]) -> Row {
 }
 
 const fn er_ps(name: &'static str, opcode: u8) -> Row {
-    er(name, opcode, ONE_SOURCE).l2().w0().tuple(Full, 4).bcst()
+    er(name, opcode, ONE_SOURCE).only512().w0().tuple(Full, 4).bcst()
 }
 
 const fn er_pd(name: &'static str, opcode: u8) -> Row {
-    er(name, opcode, ONE_SOURCE).l2().w1().tuple(Full, 8).bcst()
+    er(name, opcode, ONE_SOURCE).only512().w1().tuple(Full, 8).bcst()
 }
 
 const fn er_ss(name: &'static str, opcode: u8) -> Row {
