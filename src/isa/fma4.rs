@@ -13,10 +13,7 @@ const fn fma4(name: &'static str, opcode: u8, ops: &[Spec]) -> Row {
 /// Both lines of a packed operation.
 macro_rules! packed {
     ($op:literal, $name:literal) => {
-        [
-            fma4($name, $op, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0(),
-            fma4($name, $op, &[W(Vx), R(Hx), R(Lx), R(Wx)]).w1(),
-        ]
+        [fma4($name, $op, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0(), fma4($name, $op, &[W(Vx), R(Hx), R(Lx), R(Wx)]).w1()]
     };
 }
 

@@ -76,7 +76,7 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 12] = [
+const FEATURE_LEAVES: [(u32, u32); 13] = [
     (1, 0),
     (7, 0),
     (7, 1),
@@ -86,6 +86,7 @@ const FEATURE_LEAVES: [(u32, u32); 12] = [
     (0x1e, 1),
     (0x24, 0),
     (0x24, 1),
+    (0x29, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
     (0xc000_0001, 0),
@@ -106,7 +107,7 @@ impl Profile {
     /// A processor with just these features.
     pub fn from_features(vendor: Vendor, features: FeatureSet) -> Profile {
         let result = |eax, ebx| CpuidResult { eax, ebx, ecx: 0, edx: 0 };
-        let mut first = result(0x24, 0);
+        let mut first = result(0x29, 0);
         vendor.put_name(&mut first);
         let leaves = Leaves::new([
             (0, 0, first),

@@ -33,10 +33,7 @@ const fn extreme(row: Row) -> Row {
 /// PH and SH lines of one opcode with two sources.
 macro_rules! float {
     ($op:literal, $round:ident, $ph:literal, $sh:literal) => {
-        [
-            extreme(ph($ph, P5, NP, $op, TWO_SOURCES).$round()),
-            extreme(sh($sh, P5, F3, $op, SCALARS).$round()),
-        ]
+        [extreme(ph($ph, P5, NP, $op, TWO_SOURCES).$round()), extreme(sh($sh, P5, F3, $op, SCALARS).$round())]
     };
 }
 

@@ -28,7 +28,7 @@ const fn er_sd(name: &'static str, opcode: u8) -> Row {
 
 /// A prefetch of what a gather or scatter will touch.
 const fn prefetch(name: &'static str, opcode: u8, digit: u32, mem: Spec) -> Row {
-    let r = evex(name, P0F38, P66, opcode, &[R(mem)]).digit(digit).l2().cpuid(Avx512pf).k_operand();
+    let r = evex(name, P0F38, P66, opcode, &[N(mem)]).digit(digit).l2().cpuid(Avx512pf).k_operand();
     let r = if matches!(mem.width, Width::D) { r.w0().tuple(Scalar, 4) } else { r.w1().tuple(Scalar, 8) };
     r.exec(Exec::Missing)
 }
