@@ -648,7 +648,7 @@ pub(super) const fn index(rows: &[Row]) -> [Lines; 256] {
             );
         }
         assert!(r.tuple as u8 == Tuple::None as u8 || r.element != 0, "a tuple needs an element width");
-        if matches!(r.masking, Masking::Merge | Masking::MergeZero) {
+        if matches!(r.masking, Masking::Merge | Masking::MergeZero | Masking::Control) {
             assert!(r.element != 0, "a masked row needs an element width");
         }
         assert!(r.flags.undefined & !r.flags.written == 0, "an undefined flag counts as written");
