@@ -222,6 +222,9 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
             // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
             insn.set_rm(insn.rm() & 15 | p.x << 1 & 16);
         }
+        if row.is(attr::DISTINCT) && insn.rm() == insn.reg() {
+            return Err(DecodeError::Invalid("the destination is a source"));
+        }
     }
     if (p.b | p.x) & 16 != 0 || p.bits & prefix::REX2 != 0 {
         insn.gate |= obstacle::NO_APX;
@@ -344,7 +347,7 @@ fn take_opcode(
                 return Err(DecodeError::Invalid("VEX and EVEX need protected mode"));
             }
             let users: &[Feature] = match byte {
-                0x62 => &[Feature::Avx512f, Feature::Apx],
+                0x62 => &[Feature::Avx512f, Feature::Avx10, Feature::Apx],
                 // VEX is general-purpose registers' too.
                 _ => &[Feature::Avx, Feature::Bmi1, Feature::Bmi2, Feature::Apx],
             };
@@ -591,6 +594,9 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
         if plain || profile.has(row.features[0]) && profile.has(row.features[1]) {
             return Ok(row);
         }
+        if row.features.iter().all(|&f| profile.has(profile.provider(f))) {
+            return Ok(row);
+        }
         lacking = true;
     }
     Err(if lacking {
@@ -628,6 +634,7 @@ const GATES: [u32; 32] = {
     masks[Gate::Iopl as usize] = IOPL_LOW;
     masks[Gate::Apx as usize] = NO_APX;
     masks[Gate::Tile as usize] = NO_TILE;
+    masks[Gate::TileAvx512 as usize] = TS | NO_TILE | NO_AVX512;
     masks
 };
 
@@ -680,7 +687,11 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
             return invalid("there is no 128-bit form");
         }
         insn.set_vl(16 << ll);
-        if evex && ll != 2 && row.select.mask & sel::L == 0 && !profile.has(Feature::Avx512vl) {
+        let any = evex && ll != 2 && row.select.mask & sel::L == 0;
+        if any && row.is(attr::ONLY_512) {
+            return invalid("there is only a 512-bit form");
+        }
+        if any && !profile.has(Feature::Avx512vl) && !row.features.iter().any(|f| f.is_avx10()) {
             return invalid("the profile lacks avx512vl");
         }
         if row.is(attr::AVX2_256) && ll == 1 && !profile.has(Feature::Avx2) {
@@ -690,6 +701,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if evex {
         if insn.reg() > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
             return invalid("general-purpose registers above R15 need apx_f");
+        }
+        if row.is(attr::DISTINCT) && insn.vvvv() == insn.reg() {
+            return invalid("the destination is a source");
         }
         match row.masking {
             Masking::None if row.is(attr::NF) && insn.aaa() == 4 && profile.has(Feature::ApxNddNf) => {}

@@ -137,6 +137,8 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             let reg = imm >> 4;
             plain(SlotKind::Vector, if insn.mode == Mode::Long64 { reg } else { reg & 7 })
         }
+        // The register's byte, which came before, holds it.
+        Loc::ImmIs4 => plain(SlotKind::Imm, 0),
         Loc::MaskReg if insn.reg() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
         Loc::MaskVvvv if insn.vvvv() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
         Loc::MaskReg => plain(SlotKind::Mask, insn.reg()),

@@ -236,6 +236,7 @@ impl Insn {
                     write!(f, "{{1to{n}}}")?;
                 }
             }
+            SlotKind::Imm if self.row.operands[i].loc == Loc::ImmIs4 => write!(f, "{:#x}", self.imm & 0xf)?,
             SlotKind::Imm => {
                 let mask = if slot.size >= 8 { u64::MAX } else { (1 << (slot.size * 8)) - 1 };
                 write!(f, "{:#x}", self.imm >> ((u32::from(slot.reg) * 8) & 63) & mask)?;
@@ -338,6 +339,7 @@ impl fmt::Display for Letters {
             Loc::Control => "C",
             Loc::Debug => "D",
             Loc::Imm | Loc::ImmSigned => "I",
+            Loc::ImmIs4 => return f.write_str("I4"),
             Loc::Rel => "J",
             Loc::Moffs => "O",
             Loc::FarPointer => "A",

@@ -27,7 +27,7 @@ mod letters {
         M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
         Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y; Rstack = GprRm Stack;
-        By = GprVvvv Y;
+        By = GprVvvv Y; Bd = GprVvvv D;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
@@ -57,7 +57,7 @@ mod letters {
         Sw = Seg W; Cm = Control Mode; Dm = Debug Mode; Rm = GprRm Mode; Gm = GprReg Mode;
         Rw = GprRm W; Rb = GprRm B; Gw = GprReg W; Gz = GprReg Z; GA = AddressReg Addr; RA = GprRm Addr;
         Bb = GprVvvv B; Bv = GprVvvv V; Bq = GprVvvv Q;
-        Iq = Imm Q; Id = Imm D;
+        Iq = Imm Q; Id = Imm D; I4 = ImmIs4 B;
         TG = TileReg Zero; TR = TileRm Zero; TH = TileVvvv Zero; MS = SibMem Zero;
         BG = BoundReg Bounds; BE = BoundOrMem Bounds;
         DFV = DefaultFlags Zero;
@@ -135,6 +135,7 @@ const fn uses_modrm(loc: Loc) -> bool {
             | GprVvvv
             | GprOpcode
             | VecIs4
+            | ImmIs4
             | Imm
             | ImmSigned
             | Rel
@@ -335,6 +336,11 @@ impl Row {
     /// No 128-bit form.
     pub(super) const fn wide(self) -> Row {
         self.attr(attr::NO_128)
+    }
+
+    /// 512-bit only, with embedded rounding or SAE: L'L counts for nothing there.
+    pub(super) const fn only512(self) -> Row {
+        self.attr(attr::ONLY_512)
     }
 
     pub(super) const fn only64(self) -> Row {
@@ -642,7 +648,7 @@ pub(super) const fn index(rows: &[Row]) -> [Lines; 256] {
             );
         }
         assert!(r.tuple as u8 == Tuple::None as u8 || r.element != 0, "a tuple needs an element width");
-        if matches!(r.masking, Masking::Merge | Masking::MergeZero) {
+        if matches!(r.masking, Masking::Merge | Masking::MergeZero | Masking::Control) {
             assert!(r.element != 0, "a masked row needs an element width");
         }
         assert!(r.flags.undefined & !r.flags.written == 0, "an undefined flag counts as written");

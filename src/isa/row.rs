@@ -64,6 +64,8 @@ pub enum Loc {
     VecVvvv,
     /// Bits 7:4 of the immediate: vector register (`L`).
     VecIs4,
+    /// Bits 3:0 of the immediate that names a vector register too (VPERMIL2).
+    ImmIs4,
     /// ModRM.reg: opmask register.
     MaskReg,
     /// ModRM.rm: opmask register only.
@@ -580,6 +582,8 @@ pub enum Gate {
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,
 }
@@ -989,6 +993,12 @@ pub mod attr {
     /// The memory operand needs a SIB byte (AMX).
     pub const SIBMEM: u32 = 1 << 28;
 
+    /// The destination is none of the sources (FP16's complex numbers).
+    pub const DISTINCT: u32 = 1 << 29;
+
+    /// There is only a 512-bit form, also where L'L is rounding control.
+    pub const ONLY_512: u32 = 1 << 30;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1021,6 +1031,8 @@ pub mod attr {
             ANY_MOD,
             PAIR,
             SIBMEM,
+            DISTINCT,
+            ONLY_512,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {

@@ -78,7 +78,7 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 11] = [
+const FEATURE_LEAVES: [(u32, u32); 13] = [
     (1, 0),
     (7, 0),
     (7, 1),
@@ -86,7 +86,9 @@ const FEATURE_LEAVES: [(u32, u32); 11] = [
     (0x14, 0),
     (0x19, 0),
     (0x1e, 1),
+    (0x24, 0),
     (0x24, 1),
+    (0x29, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
     (0xc000_0001, 0),
@@ -108,7 +110,7 @@ impl Profile {
     /// A processor with just these features.
     pub fn from_features(vendor: Vendor, features: FeatureSet) -> Profile {
         let result = |eax, ebx| CpuidResult { eax, ebx, ecx: 0, edx: 0 };
-        let mut first = result(0x24, 0);
+        let mut first = result(0x29, 0);
         vendor.put_name(&mut first);
         let leaves = Leaves::new([
             (0, 0, first),
@@ -216,7 +218,15 @@ impl Profile {
     /// Does the profile have `feature` while the host lacks it?
     #[inline]
     pub fn host_lacks(&self, feature: Feature) -> bool {
-        self.missing.has(feature)
+        self.missing.has(self.provider(feature))
+    }
+
+    /// The feature that gives the instructions of `feature`: itself, or in its absence one that includes it.
+    pub(crate) fn provider(&self, feature: Feature) -> Feature {
+        match feature.included_in() {
+            Some(greater) if !self.has(feature) => greater,
+            _ => feature,
+        }
     }
 
     /// The XCR0 bits that the profile supports.
@@ -276,8 +286,7 @@ impl Profile {
         if FEATURE_LEAVES.contains(&(leaf, subleaf)) {
             for &feature in Feature::ALL {
                 let Some(at) = feature.cpuid().filter(|at| (at.leaf, at.subleaf) == (leaf, subleaf)) else { continue };
-                let register = at.register_of(&mut out);
-                *register = *register & !(1 << at.bit) | u32::from(self.has(feature)) << at.bit;
+                feature.put(at, &mut out, self.has(feature));
             }
         }
         let follow = |register: &mut u32, bit: u32, flag: u64| {
