@@ -1,0 +1,55 @@
+//! The processor that a form is decoded for.
+
+use crate::file::Form;
+use encore86::isa::Feature;
+use encore86::{Profile, Vendor};
+use std::collections::HashMap;
+
+/// Conditions of a pattern that say a feature is off, with the features.
+const OFF: &[(&str, &[Feature])] = &[
+    ("TZCNT=0", &[Feature::Bmi1]),
+    ("LZCNT=0", &[Feature::Lzcnt]),
+    ("MPXMODE=0", &[Feature::Mpx]),
+    ("CET=0", &[Feature::Ibt, Feature::Shstk]),
+    ("PREFETCHIT=0", &[Feature::Prefetchi]),
+    ("PREFETCHRST=0", &[Feature::Movrs]),
+    ("CLDEMOTE=0", &[Feature::Cldemote]),
+    ("WBNOINVD=0", &[Feature::Wbnoinvd]),
+];
+
+/// Sets of forms that AMD's processors alone have, or have in another way.
+const AMD: &[&str] = &[
+    "3DNOW",
+    "AMD",
+    "AMD_INVLPGB",
+    "CLZERO",
+    "FMA4",
+    "LWP",
+    "MCOMMIT",
+    "MONITORX",
+    "RDPRU",
+    "SNP",
+    "SSE4a",
+    "SVM",
+    "TBM",
+    "XOP",
+];
+
+fn vendor(form: &Form) -> Vendor {
+    if form.is("AMDONLY") || AMD.contains(&form.isa_set) { Vendor::Amd } else { Vendor::Intel }
+}
+
+/// Profiles that were made already.
+#[derive(Default)]
+pub struct Profiles(HashMap<(bool, Vec<Feature>), Profile>);
+
+impl Profiles {
+    /// The profile for a form: every feature there is, except those that would make it another instruction.
+    pub fn of(&mut self, form: &Form) -> &Profile {
+        let off = OFF.iter().filter(|(token, _)| form.has(token)).flat_map(|(_, features)| features.iter().copied());
+        let (vendor, off) = (vendor(form), off.collect::<Vec<_>>());
+        self.0
+            .entry((vendor == Vendor::Amd, off.clone()))
+            .or_insert_with(|| off.into_iter().fold(Profile::all().with_vendor(vendor), Profile::without))
+    }
+}

@@ -1,0 +1,68 @@
+//! What was found, by category and set of forms.
+
+use crate::file::Form;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The environment variable that names a set of forms or part of a mnemonic to show in full.
+pub const SHOW: &str = "ENCORE86_FORMS_SHOW";
+
+/// Samples of a group.
+const SAMPLES: usize = 3;
+
+/// Failing forms of one category, by set.
+#[derive(Default)]
+pub struct Report {
+    categories: BTreeMap<&'static str, BTreeMap<&'static str, Vec<(Form, String)>>>,
+}
+
+impl Report {
+    /// Notes that a form fails.
+    pub fn add(&mut self, category: &'static str, form: &Form, what: String) {
+        self.categories.entry(category).or_default().entry(form.isa_set).or_default().push((form.clone(), what));
+    }
+
+    /// How many forms failed in a category.
+    pub fn count(&self, category: &str) -> usize {
+        self.categories.get(category).map_or(0, |sets| sets.values().map(Vec::len).sum())
+    }
+
+    /// How many forms failed.
+    pub fn total(&self) -> usize {
+        self.categories.keys().map(|category| self.count(category)).sum()
+    }
+
+    /// The text: counts by set with samples, or all of what is to be shown.
+    pub fn text(&self) -> String {
+        let show = std::env::var(SHOW).ok();
+        let mut out = String::new();
+        for (category, sets) in &self.categories {
+            writeln!(out, "== {category}: {} forms", self.count(category)).unwrap();
+            let mut sets: Vec<_> = sets.iter().collect();
+            sets.sort_by_key(|(name, forms)| (std::cmp::Reverse(forms.len()), **name));
+            for (set, forms) in sets {
+                let shown: Vec<_> = match &show {
+                    None => forms.iter().take(SAMPLES).collect(),
+                    Some(_) if show.as_deref() == Some(set) => forms.iter().collect(),
+                    Some(part) => {
+                        let asked = |form: &Form| set.contains(part.as_str()) || form.mnemonic.contains(part.as_str());
+                        forms.iter().filter(|(form, _)| asked(form)).collect()
+                    }
+                };
+                if show.is_some() && shown.is_empty() {
+                    continue;
+                }
+                writeln!(out, "  {set}: {}", forms.len()).unwrap();
+                for (form, what) in shown {
+                    writeln!(out, "    {:>5} {:<44} {what}", form.id, form.iform).unwrap();
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Bytes as text.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
