@@ -1,0 +1,39 @@
+//! VIA PadLock: random numbers, AES, hashes and Montgomery multiplication, on memory at ES:rDI and DS:rSI.
+
+use super::feature::Feature::*;
+use super::notation::*;
+use super::row::*;
+use Map::M0f;
+
+/// A line that F3 repeats, and that is nothing without it.
+const fn padlock(name: &'static str, opcode: u8, digit: u32, operands: &[Spec]) -> Row {
+    legacy(name, M0f, opcode, operands).digit(digit).rm(0).f3()
+}
+
+/// A hash in progress at ES:rDI of what lies at DS:rSI.
+const fn hash(name: &'static str, digit: u32) -> Row {
+    let operands = [RW(Yb.hidden()), R(Xb.hidden()), RCW(rCXa.hidden()), RCW(rAXa.hidden())];
+    padlock(name, 0xa6, digit, &operands).cpuid(PadlockSha)
+}
+
+/// A cipher from DS:rSI to ES:rDI, with its control word at rDX, its key at rBX and its start at rAX.
+const fn cipher(name: &'static str, digit: u32) -> Row {
+    let registers = [RW(rCXa.hidden()), R(rDXa.hidden()), R(rBXa.hidden()), R(rAXa.hidden())];
+    let operands = [W(Yb.hidden()), R(Xb.hidden()), registers[0], registers[1], registers[2], registers[3]];
+    // ECB begins from nothing.
+    let count = if digit == 1 { 5 } else { 6 };
+    padlock(name, 0xa7, digit, operands.split_at(count).0).cpuid(PadlockAes)
+}
+
+#[rustfmt::skip] // one form a line: the columns are the point
+pub(super) const M0F: &[Row] = &[
+    padlock("montmul", 0xa6, 0, &[RW(Xb.hidden()), RW(EAX.hidden()), RW(ECX.hidden()), W(EDX.hidden())]).cpuid(PadlockMontmul),
+    hash("xsha1", 1),
+    hash("xsha256", 2),
+    legacy("xstore", M0f, 0xa7, &[W(Yb.hidden()), RCW(rCXa.hidden()), W(EAX.hidden()), R(EDX.hidden())]).digit(0).rm(0).attr(attr::REP).cpuid(PadlockRng),
+    cipher("xcryptecb", 1),
+    cipher("xcryptcbc", 2),
+    cipher("xcryptctr", 3),
+    cipher("xcryptcfb", 4),
+    cipher("xcryptofb", 5),
+];
