@@ -603,15 +603,13 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
 /// Is it an instruction of another mode or vendor?
 #[cold]
 fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
-    let differs_by = |bit: u32| {
-        candidates.iter().any(|row| (word ^ row.select.value) & row.select.mask == bit)
-    };
-    if differs_by(sel::MODE64) {
-        DecodeError::Invalid("the instruction is not there in this mode")
+    let differs_by = |bit: u32| candidates.iter().any(|row| (word ^ row.select.value) & row.select.mask == bit);
+    if differs_by(sel::AMD) || differs_by(sel::AMD | sel::MODE64) {
+        DecodeError::Invalid("an instruction of other processors")
     } else if differs_by(sel::REAL_V86) {
         DecodeError::Invalid("an instruction that would need protected mode")
-    } else if differs_by(sel::AMD) || differs_by(sel::AMD | sel::MODE64) {
-        DecodeError::Invalid("an instruction of other processors")
+    } else if differs_by(sel::MODE64) {
+        DecodeError::Invalid("the instruction is not there in this mode")
     } else {
         DecodeError::Unknown
     }

@@ -1,4 +1,5 @@
-//! MPX. Without it, and where no row is, these opcodes are NOPs.
+//! MPX. Without it, and where no row is, these opcodes are NOPs. BNDLDX and BNDSTX do not go to their operand but to the
+//! bounds table's entry for its address.
 
 use super::feature::Feature::Mpx;
 use super::notation::*;
@@ -21,13 +22,13 @@ pub(super) const M0F: &[Row] = rows![
     check!("bndcl", 0x1a, F3),
     check!("bndcu", 0x1a, F2),
     [
-        bound("bndldx", 0x1a, NP, &[W(BG), R(M)]).attr(attr::NO_RIP),
+        bound("bndldx", 0x1a, NP, &[W(BG), N(M)]).attr(attr::NO_RIP),
         bound("bndmov", 0x1a, P66, &[W(BG), R(BE)]),
     ],
     check!("bndcn", 0x1b, F2),
     [
         bound("bndmk", 0x1b, F3, &[W(BG), N(M)]).attr(attr::NO_RIP),
-        bound("bndstx", 0x1b, NP, &[W(M), R(BG)]).attr(attr::NO_RIP),
+        bound("bndstx", 0x1b, NP, &[N(M), R(BG)]).attr(attr::NO_RIP),
         bound("bndmov", 0x1b, P66, &[W(BE), R(BG)]),
     ],
     [

@@ -27,15 +27,8 @@ const ALL_READ: [Spec; 8] = [
     R(register(7)),
 ];
 /// The image of SP is skipped.
-const ALL_WRITTEN: [Spec; 7] = [
-    W(register(0)),
-    W(register(1)),
-    W(register(2)),
-    W(register(3)),
-    W(register(5)),
-    W(register(6)),
-    W(register(7)),
-];
+const ALL_WRITTEN: [Spec; 7] =
+    [W(register(0)), W(register(1)), W(register(2)), W(register(3)), W(register(5)), W(register(6)), W(register(7))];
 
 const fn old(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     legacy(name, Primary, opcode, operands).not64()

@@ -25,9 +25,16 @@ const fn cipher(name: &'static str, digit: u32) -> Row {
     padlock(name, 0xa7, digit, operands.split_at(count).0).cpuid(PadlockAes)
 }
 
+/// A Montgomery multiplication of what DS:rSI lists; there are no 64-bit addresses.
+const fn multiply() -> Row {
+    let operands = [RW(Xb.hidden()), RW(EAX.hidden()), RW(ECX.hidden()), W(EDX.hidden())];
+    padlock("montmul", 0xa6, 0, &operands).cpuid(PadlockMontmul)
+}
+
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[
-    padlock("montmul", 0xa6, 0, &[RW(Xb.hidden()), RW(EAX.hidden()), RW(ECX.hidden()), W(EDX.hidden())]).cpuid(PadlockMontmul),
+    multiply().asize(0),
+    multiply().asize(1),
     hash("xsha1", 1),
     hash("xsha256", 2),
     legacy("xstore", M0f, 0xa7, &[W(Yb.hidden()), RCW(rCXa.hidden()), W(EAX.hidden()), R(EDX.hidden())]).digit(0).rm(0).attr(attr::REP).cpuid(PadlockRng),

@@ -201,8 +201,8 @@ impl Width {
     pub(crate) const ALL: [Width; 29] = {
         use Width::*;
         [
-            Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, FarZ, Pair, Env, X87State, Fx, Stack,
-            Addr, Mode, Bounds, Kl,
+            Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, FarZ, Pair, Env, X87State, Fx,
+            Stack, Addr, Mode, Bounds, Kl,
         ]
     };
 

@@ -89,7 +89,7 @@ pub(super) const M0F: &[Row] = rows![
         legacy("invlpg", M0f, 0x01, &[N(Mb)]).digit(7).gate(Gate::Cpl0),
         group7("swapgs", 7, 0, &[]).only64().gate(Gate::Cpl0),
         group7("mcommit", 7, 2, &[]).f3().cpuid(Mcommit).flags(CARRIES),
-        group7("rdpru", 7, 5, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).cpuid(Rdpru).flags(CARRIES),
+        group7("rdpru", 7, 5, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Rdpru).flags(CARRIES),
         group7("invlpgb", 7, 6, &[R(rAXa.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         group7("tlbsync", 7, 7, &[]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         // Intel's processors have it in 64-bit mode alone.

@@ -68,7 +68,5 @@ pub(super) const M0F: &[Row] = &[
     vmx("vmptrst", M0f, 0xc7, &[W(Mq)], NP).digit(7),
 ];
 
-pub(super) const M0F38: &[Row] = &[
-    vmx("invept", P0F38, 0x80, &[R(Gm), R(Mdq)], P66),
-    vmx("invvpid", P0F38, 0x81, &[R(Gm), R(Mdq)], P66),
-];
+pub(super) const M0F38: &[Row] =
+    &[vmx("invept", P0F38, 0x80, &[R(Gm), R(Mdq)], P66), vmx("invvpid", P0F38, 0x81, &[R(Gm), R(Mdq)], P66)];

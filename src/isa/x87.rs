@@ -61,10 +61,8 @@ macro_rules! arithmetic {
     };
 }
 
-const REAL32: [Row; 8] =
-    arithmetic!(0xd8, Md, ["fadd", "fmul", "fcom", "fcomp", "fsub", "fsubr", "fdiv", "fdivr"]);
-const REAL64: [Row; 8] =
-    arithmetic!(0xdc, Mq, ["fadd", "fmul", "fcom", "fcomp", "fsub", "fsubr", "fdiv", "fdivr"]);
+const REAL32: [Row; 8] = arithmetic!(0xd8, Md, ["fadd", "fmul", "fcom", "fcomp", "fsub", "fsubr", "fdiv", "fdivr"]);
+const REAL64: [Row; 8] = arithmetic!(0xdc, Mq, ["fadd", "fmul", "fcom", "fcomp", "fsub", "fsubr", "fdiv", "fdivr"]);
 const INT32: [Row; 8] =
     arithmetic!(0xda, Md, ["fiadd", "fimul", "ficom", "ficomp", "fisub", "fisubr", "fidiv", "fidivr"]);
 const INT16: [Row; 8] =
@@ -124,7 +122,7 @@ const STACK: &[Row] = &[
     x87("fxch", 0xd9, 1, &[RW(ST0), RW(STi)]),
     x87("fnop", 0xd9, 2, &[]).rm(0),
     // FSTP that does not look whether ST(0) is empty.
-    x87("fstpnce", 0xd9, 3, &[W(STi), R(ST0)]),
+    x87("fstpnce", 0xd9, 3, &[W(STi), R(ST0.hidden())]),
     unary("fchs", 0xd9, 4, 0),
     unary("fabs", 0xd9, 4, 1),
     x87("ftst", 0xd9, 4, &[R(ST0.hidden())]).rm(4),
