@@ -11,6 +11,10 @@ const fn written(mask: u16) -> FlagEffect {
     FlagEffect::of(0, mask, 0)
 }
 
+const fn reads(mask: u16) -> FlagEffect {
+    FlagEffect::of(mask, 0, 0)
+}
+
 const ADD: FlagEffect = written(ARITH);
 const LOGIC: FlagEffect = FlagEffect::of(0, ARITH, AF).clears(CF | OF);
 const CARRY: FlagEffect = FlagEffect::of(CF, ARITH, 0);
@@ -18,17 +22,23 @@ const INCDEC: FlagEffect = written(ARITH & !CF);
 /// Counts other than 1 leave OF undefined, a count of 0 changes nothing.
 const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
 const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
+/// By 1: OF is defined.
+const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
+const ROTATE1: FlagEffect = written(CF | OF);
+const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
 const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
 const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
 const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);
 const BITSCAN: FlagEffect = FlagEffect::of(0, ARITH, ARITH & !ZF);
 const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
-const READS: FlagEffect = FlagEffect::of(ARITH, 0, 0);
+const READS: FlagEffect = reads(ARITH);
 const ZFONLY: FlagEffect = written(ZF);
 const SAHF: FlagEffect = written(ARITH & !OF);
+const LAHF: FlagEffect = reads(ARITH & !OF);
 const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
 const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
 const STACKED: FlagEffect = written(ARITH | DF | IF);
+const PUSHED: FlagEffect = reads(ARITH | DF | IF);
 
 /// Rows under REX2 that other rows of their opcodes would match too.
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -98,26 +108,26 @@ const GROUP1_82: [Row; 8] = {
 const GROUP1_83: [Row; 8] = group1!(0x83, Ev, Ibs);
 
 macro_rules! group2 {
-    ($op:literal, $dst:ident, $count:ident) => {
+    ($op:literal, $dst:ident, $count:ident, $rotate:expr, $carry:expr, $shift:expr) => {
         [
-            legacy("rol", Primary, $op, &[RW($dst), R($count)]).digit(0).flags(ROTATE).does(Rol),
-            legacy("ror", Primary, $op, &[RW($dst), R($count)]).digit(1).flags(ROTATE).does(Ror),
-            legacy("rcl", Primary, $op, &[RW($dst), R($count)]).digit(2).flags(ROTATE).does(Rcl),
-            legacy("rcr", Primary, $op, &[RW($dst), R($count)]).digit(3).flags(ROTATE).does(Rcr),
-            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(4).flags(SHIFT).does(Shl),
-            legacy("shr", Primary, $op, &[RW($dst), R($count)]).digit(5).flags(SHIFT).does(Shr),
-            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(6).flags(SHIFT).does(Shl),
-            legacy("sar", Primary, $op, &[RW($dst), R($count)]).digit(7).flags(SHIFT).does(Sar),
+            legacy("rol", Primary, $op, &[RW($dst), R($count)]).digit(0).flags($rotate).does(Rol),
+            legacy("ror", Primary, $op, &[RW($dst), R($count)]).digit(1).flags($rotate).does(Ror),
+            legacy("rcl", Primary, $op, &[RW($dst), R($count)]).digit(2).flags($carry).does(Rcl),
+            legacy("rcr", Primary, $op, &[RW($dst), R($count)]).digit(3).flags($carry).does(Rcr),
+            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(4).flags($shift).does(Shl),
+            legacy("shr", Primary, $op, &[RW($dst), R($count)]).digit(5).flags($shift).does(Shr),
+            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(6).flags($shift).does(Shl),
+            legacy("sar", Primary, $op, &[RW($dst), R($count)]).digit(7).flags($shift).does(Sar),
         ]
     };
 }
 
-const GROUP2_C0: [Row; 8] = group2!(0xc0, Eb, Ib);
-const GROUP2_C1: [Row; 8] = group2!(0xc1, Ev, Ib);
-const GROUP2_D0: [Row; 8] = group2!(0xd0, Eb, ONE);
-const GROUP2_D1: [Row; 8] = group2!(0xd1, Ev, ONE);
-const GROUP2_D2: [Row; 8] = group2!(0xd2, Eb, CL);
-const GROUP2_D3: [Row; 8] = group2!(0xd3, Ev, CL);
+const GROUP2_C0: [Row; 8] = group2!(0xc0, Eb, Ib, ROTATE, ROTATE, SHIFT);
+const GROUP2_C1: [Row; 8] = group2!(0xc1, Ev, Ib, ROTATE, ROTATE, SHIFT);
+const GROUP2_D0: [Row; 8] = group2!(0xd0, Eb, ONE, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D1: [Row; 8] = group2!(0xd1, Ev, ONE, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D2: [Row; 8] = group2!(0xd2, Eb, CL, ROTATE, ROTATE, SHIFT);
+const GROUP2_D3: [Row; 8] = group2!(0xd3, Ev, CL, ROTATE, ROTATE, SHIFT);
 
 macro_rules! group3 {
     ($op:literal, $dst:ident, $imm:ident, $acc:expr, $high:expr) => {
@@ -240,16 +250,16 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("cdq", Primary, 0x99, &[W(rDX.hidden()), R(rAX.hidden())]).osize(1).does(Cwd),
         legacy("cqo", Primary, 0x99, &[W(rDX.hidden()), R(rAX.hidden())]).osize(2).does(Cwd),
         legacy("wait", Primary, 0x9b, &[]).gate(Gate::Wait).cpuid(Fpu).attr(attr::WAITING).exec(Exec::X87(X87Op::Wait)),
-        legacy("pushf", Primary, 0x9c, &[]).osize(0).d64().flags(READS).seq(SeqOp::Pushf),
-        legacy("pushfq", Primary, 0x9c, &[]).only64().d64().flags(READS).seq(SeqOp::Pushf),
-        legacy("pushfd", Primary, 0x9c, &[]).flags(READS).seq(SeqOp::Pushf),
+        legacy("pushf", Primary, 0x9c, &[]).osize(0).d64().flags(PUSHED).seq(SeqOp::Pushf),
+        legacy("pushfq", Primary, 0x9c, &[]).only64().d64().flags(PUSHED).seq(SeqOp::Pushf),
+        legacy("pushfd", Primary, 0x9c, &[]).flags(PUSHED).seq(SeqOp::Pushf),
         legacy("popf", Primary, 0x9d, &[]).osize(0).d64().flags(STACKED).seq(SeqOp::Popf),
         legacy("popfq", Primary, 0x9d, &[]).only64().d64().flags(STACKED).seq(SeqOp::Popf),
         legacy("popfd", Primary, 0x9d, &[]).flags(STACKED).seq(SeqOp::Popf),
         legacy("sahf", Primary, 0x9e, &[R(AH.hidden())]).not64().flags(SAHF).does(Sahf),
         legacy("sahf", Primary, 0x9e, &[R(AH.hidden())]).cpuid(LahfLm).flags(SAHF).does(Sahf),
-        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).not64().flags(READS).does(Lahf),
-        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).cpuid(LahfLm).flags(READS).does(Lahf),
+        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).not64().flags(LAHF).does(Lahf),
+        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).cpuid(LahfLm).flags(LAHF).does(Lahf),
         legacy("mov", Primary, 0xa0, &[W(AL), R(Ob)]).does(Mov),
         legacy("mov", Primary, 0xa1, &[W(rAX), R(Ov)]).does(Mov),
         legacy("mov", Primary, 0xa2, &[W(Ob), R(AL)]).does(Mov),
@@ -275,14 +285,14 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("leave", Primary, 0xc9, &[]).d64().seq(SeqOp::Leave),
         legacy("int3", Primary, 0xcc, &[]).attr(attr::BRANCH).system(SysOp::Int),
         legacy("int", Primary, 0xcd, &[R(Ib)]).attr(attr::BRANCH).system(SysOp::Int),
-        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(READS).system(SysOp::Int),
+        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(reads(OF)).system(SysOp::Int),
     ],
     GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
         legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect::of(CF, 0, 0)).does(Salc),
         legacy("xlatb", Primary, 0xd7, &[]).seq(SeqOp::Xlat),
-        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
-        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
+        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
+        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
         legacy("loop", Primary, 0xe2, &[R(Jb)]).attr(attr::BRANCH).f64().does(Loop),
         legacy("jcxz", Primary, 0xe3, &[R(Jb)]).asize(0).attr(attr::BRANCH).f64().does(Jcxz),
         legacy("jecxz", Primary, 0xe3, &[R(Jb)]).asize(1).attr(attr::BRANCH).f64().does(Jcxz),
