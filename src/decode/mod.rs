@@ -178,12 +178,14 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let word = selector_word(sizes, &p, modrm, opcode, profile);
     let row = select(candidates, word, profile)?;
 
-    // MOV to and from control and debug registers has a register whatever ModRM.mod says.
-    let modrm = if row.is(attr::ANY_MOD) {
-        lock_as_r(&mut p, row, profile);
-        modrm | 0xc0
-    } else {
-        modrm
+    let modrm = match row.attrs & (attr::ANY_MOD | attr::LATE_MODRM) {
+        0 => modrm,
+        attr::LATE_MODRM => cur.u8(),
+        // MOV to and from control and debug registers has a register whatever ModRM.mod says.
+        _ => {
+            lock_as_r(&mut p, row, profile);
+            modrm | 0xc0
+        }
     };
 
     insn.row = row;

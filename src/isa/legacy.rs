@@ -37,8 +37,8 @@ const SAHF: FlagEffect = written(ARITH & !OF);
 const LAHF: FlagEffect = reads(ARITH & !OF);
 const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
 const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
-const STACKED: FlagEffect = written(ARITH | DF | IF);
-const PUSHED: FlagEffect = reads(ARITH | DF | IF);
+const STACKED: FlagEffect = written(ARITH | DF | IF | NT | AC);
+const PUSHED: FlagEffect = reads(ARITH | DF | IF | NT | AC);
 
 /// Rows under REX2 that other rows of their opcodes would match too.
 #[rustfmt::skip] // one form a line: the columns are the point

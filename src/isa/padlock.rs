@@ -7,7 +7,7 @@ use Map::M0f;
 
 /// A line that F3 repeats, and that is nothing without it.
 const fn padlock(name: &'static str, opcode: u8, digit: u32, operands: &[Spec]) -> Row {
-    legacy(name, M0f, opcode, operands).digit(digit).rm(0).f3()
+    legacy(name, M0f, opcode, operands).digit(digit).rm(0).f3().attr(attr::REP)
 }
 
 /// A hash in progress at ES:rDI of what lies at DS:rSI.
@@ -25,6 +25,12 @@ const fn cipher(name: &'static str, digit: u32) -> Row {
     padlock(name, 0xa7, digit, operands.split_at(count).0).cpuid(PadlockAes)
 }
 
+/// Random bytes to ES:rDI, of the quality in EDX.
+const fn random() -> Row {
+    let operands = [W(Yb.hidden()), RCW(rCXa.hidden()), W(EAX.hidden()), R(EDX.hidden())];
+    legacy("xstore", M0f, 0xa7, &operands).digit(0).rm(0).cpuid(PadlockRng)
+}
+
 /// A Montgomery multiplication of what DS:rSI lists; there are no 64-bit addresses.
 const fn multiply() -> Row {
     let operands = [RW(Xb.hidden()), RW(EAX.hidden()), RW(ECX.hidden()), W(EDX.hidden())];
@@ -37,7 +43,8 @@ pub(super) const M0F: &[Row] = &[
     multiply().asize(1),
     hash("xsha1", 1),
     hash("xsha256", 2),
-    legacy("xstore", M0f, 0xa7, &[W(Yb.hidden()), RCW(rCXa.hidden()), W(EAX.hidden()), R(EDX.hidden())]).digit(0).rm(0).attr(attr::REP).cpuid(PadlockRng),
+    random().f3().attr(attr::REP),
+    random().no_rep(),
     cipher("xcryptecb", 1),
     cipher("xcryptcbc", 2),
     cipher("xcryptctr", 3),

@@ -1000,6 +1000,8 @@ pub mod attr {
     pub const SIBMEM: u32 = 1 << 28;
     /// #UD with a memory operand relative to RIP (MPX).
     pub const NO_RIP: u32 = 1 << 29;
+    /// Has a ModRM byte that the first row of its opcode has not: it chooses no row.
+    pub const LATE_MODRM: u32 = 1 << 30;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1034,6 +1036,7 @@ pub mod attr {
             PAIR,
             SIBMEM,
             NO_RIP,
+            LATE_MODRM,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {

@@ -54,7 +54,7 @@ pub(super) const M0F: &[Row] = &[
     svm("stgi", 4, &[]),
     svm("clgi", 5, &[]),
     // SKINIT needs no SVM where it has a bit of its own.
-    svm("skinit", 6, &[RW(EAX)]).attr(attr::BRANCH).cpuid(Skinit),
+    svm("skinit", 6, &[R(EAX)]).attr(attr::BRANCH).cpuid(Skinit),
     svm("invlpga", 7, &[R(rAXa), R(ECX)]),
     rmp("rmpupdate", 6, &[RW(RAX), R(RCX)]).f2().only64(),
     rmp("rmpadjust", 6, &[RW(RAX), R(RCX), R(RDX)]).f3().only64(),

@@ -32,6 +32,7 @@ const NAMES: &[(&str, &str)] = &[
     // One name in the manual.
     ("sysret", "sysretq"),
     ("sysexit", "sysexitq"),
+    ("getsec", "getsecq"),
 ];
 
 fn same_name(ours: &str, theirs: Mnemonic) -> bool {
@@ -147,7 +148,8 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("udb", "iced calls it invalid", "the same"),
     ("urdmsr", "iced calls it invalid", "the same"),
     ("uwrmsr", "iced calls it invalid", "the same"),
-    ("montmul", "iced calls it invalid", "iced has it with 32-bit addresses alone"),
+    ("rdpru", "iced calls it invalid", "no manual refuses 66"),
+    ("rep montmul", "iced calls it invalid", "iced has it with 32-bit addresses alone"),
     ("xlatb", "memory operand or none", "iced shows DS:[rBX+AL], which the manual does not"),
 ];
 
