@@ -660,6 +660,12 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if profile.vendor() == Vendor::Amd {
         ignore_bits(insn, register);
     }
+    if evex && row.features[0] as u8 == Feature::Apx as u8 {
+        insn.gate |= obstacle::NO_APX;
+    }
+    if row.is(attr::PAIR) && (insn.vvvv == 4 || insn.rm == 4 || row.operands[0].uses.writes() && insn.vvvv == insn.rm) {
+        return invalid("the registers of PUSH2 and POP2 are none of RSP, and POP2's differ");
+    }
     if row.is(attr::SCC) {
         // The low bits of EVEX are the condition, vvvv holds flags as they are.
         insn.aaa |= !insn.vvvv >> 1 & 8;
@@ -704,7 +710,7 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
             return invalid("general-purpose registers above R15 need apx_f");
         }
         match row.masking {
-            Masking::None if row.is(attr::NF) && insn.aaa == 4 => {}
+            Masking::None if row.is(attr::NF) && insn.aaa == 4 && profile.has(Feature::ApxNddNf) => {}
             Masking::None if row.select.mask & sel::NF != 0 && insn.aaa & 3 == 0 => {}
             Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
             Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),

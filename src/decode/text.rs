@@ -168,20 +168,24 @@ fn pointer(size: u16) -> &'static str {
     }
 }
 
+/// A row's mnemonic with a condition, which stands where the row has `*`, or behind it.
+struct Mnemonic(&'static str, &'static str);
+
+impl fmt::Display for Mnemonic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, behind) = self.0.split_once('*').unwrap_or((self.0, ""));
+        write!(f, "{before}{}{behind}", self.1)
+    }
+}
+
 impl Insn {
-    /// The mnemonic, with its condition: `jne`, `vpaddd`.
+    /// The mnemonic, with its condition: `jne`, `cmpnexadd`, `vpaddd`.
     pub fn mnemonic(&self) -> impl fmt::Display + use<> {
         let condition = match () {
             () if self.row.is(attr::SCC) => SOURCE_CONDITIONS[self.condition() as usize & 15],
             () if self.row.is(attr::CONDITION) => CONDITIONS[self.condition() as usize],
             () => "",
         };
-        struct Mnemonic(&'static str, &'static str);
-        impl fmt::Display for Mnemonic {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", self.0, self.1)
-            }
-        }
         Mnemonic(self.row.mnemonic, condition)
     }
 
@@ -279,7 +283,13 @@ impl fmt::Display for Insn {
                 f.write_str(if conditional { "repe " } else { "rep " })?;
             }
         }
+        if self.keeps_flags() {
+            f.write_str("{nf} ")?;
+        }
         write!(f, "{}", self.mnemonic())?;
+        if let Some(flags) = self.slots().iter().find(|s| s.kind == SlotKind::DefaultFlags) {
+            write!(f, " {}", RegName(*flags))?;
+        }
         let mut first = true;
         for i in 0..self.slots().len() {
             if self.implicit(i) {
@@ -411,7 +421,8 @@ impl Row {
                     Space::Evex => "evex.",
                     Space::Xop => "xop.",
                 })?;
-                write!(f, "{}{}", row.mnemonic, if row.is(attr::CONDITION | attr::SCC) { "cc" } else { "" })?;
+                let condition = if row.attrs & (attr::CONDITION | attr::SCC) != 0 { "cc" } else { "" };
+                write!(f, "{}", Mnemonic(row.mnemonic, condition))?;
                 let shown = row.specs().iter().filter(|s| !s.implicit);
                 for (i, spec) in shown.enumerate() {
                     write!(f, "{}{}", if i == 0 { " " } else { "," }, Letters(*spec))?;

@@ -7,7 +7,7 @@ use super::row::{flag::*, *};
 use IntOp::*;
 use Map::*;
 
-const fn written(mask: u16) -> FlagEffect {
+pub(super) const fn written(mask: u16) -> FlagEffect {
     FlagEffect::of(0, mask, 0)
 }
 
@@ -15,23 +15,23 @@ const fn reads(mask: u16) -> FlagEffect {
     FlagEffect::of(mask, 0, 0)
 }
 
-const ADD: FlagEffect = written(ARITH);
-const LOGIC: FlagEffect = FlagEffect::of(0, ARITH, AF).clears(CF | OF);
-const CARRY: FlagEffect = FlagEffect::of(CF, ARITH, 0);
-const INCDEC: FlagEffect = written(ARITH & !CF);
+pub(super) const ADD: FlagEffect = written(ARITH);
+pub(super) const LOGIC: FlagEffect = FlagEffect::of(0, ARITH, AF).clears(CF | OF);
+pub(super) const CARRY: FlagEffect = FlagEffect::of(CF, ARITH, 0);
+pub(super) const INCDEC: FlagEffect = written(ARITH & !CF);
 /// Counts other than 1 leave OF undefined, a count of 0 changes nothing.
-const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
-const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
+pub(super) const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
+pub(super) const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
 /// By 1: OF is defined.
 const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
 const ROTATE1: FlagEffect = written(CF | OF);
 const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
-const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
-const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
+pub(super) const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
+pub(super) const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
 const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);
 const BITSCAN: FlagEffect = FlagEffect::of(0, ARITH, ARITH & !ZF);
-const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
-const READS: FlagEffect = reads(ARITH);
+pub(super) const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
+pub(super) const READS: FlagEffect = reads(ARITH);
 const ZFONLY: FlagEffect = written(ZF);
 const SAHF: FlagEffect = written(ARITH & !OF);
 const LAHF: FlagEffect = reads(ARITH & !OF);

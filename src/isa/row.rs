@@ -1050,7 +1050,7 @@ pub mod attr {
 /// One opcode line of the manual.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Lower case, Intel syntax.
+    /// Lower case, Intel syntax. A condition goes behind it, or where a `*` stands.
     pub mnemonic: &'static str,
     /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last. An instruction resolves the
     /// first five.
