@@ -388,11 +388,12 @@ impl Encoder<'_> {
         let row = self.row;
         d.aaa = match row.masking {
             Masking::None => 0,
-            Masking::Merge | Masking::MergeZero => self.random.below(8) as u8,
+            Masking::Merge | Masking::MergeZero | Masking::Control => self.random.below(8) as u8,
             Masking::Required => 1 + self.random.below(7) as u8,
         };
         let memory_destination = memory && matches!(row.operands[0].loc, Loc::VecOrMem | Loc::Mem | Loc::Vsib);
-        d.z = row.masking == Masking::MergeZero && d.aaa != 0 && !memory_destination && self.random.one_in(2);
+        let zeroes = matches!(row.masking, Masking::MergeZero | Masking::Control);
+        d.z = zeroes && d.aaa != 0 && !memory_destination && self.random.one_in(2);
         d.b = if memory { row.broadcast } else { row.rounding != Rounding::None } && self.random.one_in(2);
         if d.b && !memory && row.rounding == Rounding::Er {
             d.ll = self.random.below(4) as u8;
@@ -563,11 +564,11 @@ impl Encoder<'_> {
         }
         let (vl, element) = (16 << d.ll.min(2), i64::from(self.row.element));
         match self.row.tuple {
-            Tuple::Full | Tuple::Half if d.b => element,
+            Tuple::Full | Tuple::Half | Tuple::Quarter if d.b => element,
             Tuple::None => 1,
             Tuple::Full | Tuple::FullMem => vl,
             Tuple::Half | Tuple::HalfMem => vl / 2,
-            Tuple::QuarterMem => vl / 4,
+            Tuple::Quarter | Tuple::QuarterMem => vl / 4,
             Tuple::EighthMem => vl / 8,
             Tuple::Scalar => element,
             Tuple::T2 => element * 2,
