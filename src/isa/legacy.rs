@@ -43,9 +43,9 @@ const PUSHED: FlagEffect = reads(ARITH | DF | IF | NT | AC);
 /// Rows under REX2 that other rows of their opcodes would match too.
 #[rustfmt::skip] // one form a line: the columns are the point
 const REX2: [Row; 3] = [
-    legacy("pushp", Primary, 0x50, &[R(Zq)]).rex2().w1().cpuid(Apx),
-    legacy("popp", Primary, 0x58, &[W(Zq)]).rex2().w1().cpuid(Apx),
-    legacy("jmpabs", Primary, 0xa1, &[R(Iq)]).rex2().pp(NP).w0().attr(attr::BRANCH).cpuid(Apx),
+    legacy("pushp", Primary, 0x50, &[R(Zq)]).rex2().only64().w1().cpuid(Apx),
+    legacy("popp", Primary, 0x58, &[W(Zq)]).rex2().only64().w1().cpuid(Apx),
+    legacy("jmpabs", Primary, 0xa1, &[R(Iq)]).rex2().only64().pp(NP).w0().attr(attr::BRANCH).cpuid(Apx),
 ];
 
 /// The eight arithmetic lines of 00 to 3F.

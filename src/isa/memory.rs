@@ -8,6 +8,9 @@ use Map::{M0f, M0f38 as P0F38, Primary};
 /// ZF says whether the device has taken it, the other arithmetic flags are clear.
 const TAKEN: FlagEffect = FlagEffect::of(0, ARITH, 0).clears(ARITH & !ZF);
 
+/// ZF is clear inside a transaction, the other arithmetic flags are clear.
+const INSIDE: FlagEffect = TAKEN;
+
 /// An atomic operation without a result, on an aligned operand.
 const fn remote(name: &'static str, pp: Pp) -> Row {
     legacy(name, P0F38, 0xfc, &[RW(My), R(Gy)]).pp(pp).cpuid(RaoInt).aligned()
@@ -36,8 +39,7 @@ pub(super) const HINTS: &[Row] = &[
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[
     tsx("xend", 2, 5).pp(NP).attr(attr::BRANCH).cpuid(Rtm),
-    tsx("xtest", 2, 6).pp(NP).cpuid(Rtm).flags(TAKEN),
-    tsx("xtest", 2, 6).pp(NP).cpuid(Hle).flags(TAKEN),
+    tsx("xtest", 2, 6).pp(NP).cpuid(Rtm).flags(INSIDE),
     tsx("xsusldtrk", 5, 0).f2().cpuid(Tsxldtrk),
     tsx("xresldtrk", 5, 1).f2().cpuid(Tsxldtrk),
     legacy("ptwrite", M0f, 0xae, &[R(Ey)]).digit(4).pp(F3).sel(sel::P66, 0).cpuid(Ptwrite).and(IntelPt),
