@@ -76,7 +76,7 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 14] = [
+const FEATURE_LEAVES: [(u32, u32); 15] = [
     (1, 0),
     (7, 0),
     (7, 1),
@@ -87,6 +87,7 @@ const FEATURE_LEAVES: [(u32, u32); 14] = [
     (0x19, 0),
     (0x1e, 1),
     (0x24, 1),
+    (0x29, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
     (0x8000_001f, 0),
