@@ -240,9 +240,10 @@ impl Insn {
         self.mode
     }
 
-    /// Resolved operands, implicit ones last.
+    /// Resolved operands, implicit ones last. Where the row has more than five, the others are in the row alone: all of
+    /// these are registers that it names.
     pub fn slots(&self) -> Slots {
-        Slots { slots: self.all_slots(), count: self.row.specs().len() }
+        Slots { slots: self.all_slots(), count: self.row.specs().len().min(5) }
     }
 
     /// Operand `i`, below 5.

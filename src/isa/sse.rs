@@ -37,7 +37,14 @@ macro_rules! float {
     };
 }
 
-const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0);
+/// A comparison of strings.
+const fn text(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
+    sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED).exec(Exec::Missing)
+}
+
+const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF);
+const TESTED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF | flag::PF);
+const MATCHED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::AF | flag::PF);
 
 const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W);
 const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW);
@@ -54,9 +61,9 @@ pub(super) static M0F: &[Row] = rows![
         sse("movups", P0F, NP, 0x10, &[W(Vdq), R(Wdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x10, &[W(Vdq), R(Wdq)]).free(),
         sse("movss", P0F, F3, 0x10, &[W(Vdq), R(Md)]).cpuid(Sse).free(),
-        sse("movss", P0F, F3, 0x10, &[RW(Vd), R(Ud)]).cpuid(Sse),
+        sse("movss", P0F, F3, 0x10, &[W(Vd), R(Ud)]).cpuid(Sse),
         sse("movsd", P0F, F2, 0x10, &[W(Vdq), R(Mq)]).free(),
-        sse("movsd", P0F, F2, 0x10, &[RW(Vq), R(Uq)]),
+        sse("movsd", P0F, F2, 0x10, &[W(Vq), R(Uq)]),
         sse("movups", P0F, NP, 0x11, &[W(Wdq), R(Vdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x11, &[W(Wdq), R(Vdq)]).free(),
         sse("movss", P0F, F3, 0x11, &[W(Wd), R(Vd)]).cpuid(Sse).free(),
@@ -96,6 +103,10 @@ pub(super) static M0F: &[Row] = rows![
         sse("comisd", P0F, P66, 0x2f, &[R(Vq), R(Wq)]).free().fp().flags(COMPARED),
         sse("movmskps", P0F, NP, 0x50, &[W(Gd), R(Udq)]).cpuid(Sse),
         sse("movmskpd", P0F, P66, 0x50, &[W(Gd), R(Udq)]),
+        sse("rsqrtps", P0F, NP, 0x52, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
+        sse("rsqrtss", P0F, F3, 0x52, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
+        sse("rcpps", P0F, NP, 0x53, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
+        sse("rcpss", P0F, F3, 0x53, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
         sse("andps", P0F, NP, 0x54, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
         sse("andpd", P0F, P66, 0x54, &[RW(Vdq), R(Wdq)]),
         sse("andnps", P0F, NP, 0x55, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
@@ -183,7 +194,7 @@ pub(super) static M0F38: &[Row] = rows![
         sse("pblendvb", P0F38, P66, 0x10, &[RW(Vdq), R(Wdq), R(XMM0)]).cpuid(Sse41),
         sse("blendvps", P0F38, P66, 0x14, &[RW(Vdq), R(Wdq), R(XMM0)]).cpuid(Sse41),
         sse("blendvpd", P0F38, P66, 0x15, &[RW(Vdq), R(Wdq), R(XMM0)]).cpuid(Sse41),
-        int38("ptest", 0x17, Sse41).uses_first(Use::Read).flags(COMPARED),
+        int38("ptest", 0x17, Sse41).uses_first(Use::Read).flags(TESTED),
         int38("pabsb", 0x1c, Ssse3).uses_first(Use::Write), int38("pabsw", 0x1d, Ssse3).uses_first(Use::Write),
         int38("pabsd", 0x1e, Ssse3).uses_first(Use::Write),
         widen("pmovsxbw", 0x20, Wq), widen("pmovsxbd", 0x21, Wd), widen("pmovsxbq", 0x22, Ww),
@@ -206,7 +217,15 @@ pub(super) static M0F38: &[Row] = rows![
 pub(super) static M0F3A: &[Row] = rows![
     super::crypto::M0F3A,
     super::mmx::M0F3A,
+    super::system::M0F3A,
     [
+        sse("roundps", P0F3A, P66, 0x08, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("roundpd", P0F3A, P66, 0x09, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("roundss", P0F3A, P66, 0x0a, &[RW(Vd), R(Wd), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
+        sse("roundsd", P0F3A, P66, 0x0b, &[RW(Vq), R(Wq), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
+        sse("blendps", P0F3A, P66, 0x0c, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("blendpd", P0F3A, P66, 0x0d, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("pblendw", P0F3A, P66, 0x0e, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
         sse("palignr", P0F3A, P66, 0x0f, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Ssse3),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Mb), R(Vdq), R(Ib)]).cpuid(Sse41).free(),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Rd), R(Vdq), R(Ib)]).cpuid(Sse41),
@@ -221,7 +240,14 @@ pub(super) static M0F3A: &[Row] = rows![
         sse("insertps", P0F3A, P66, 0x21, &[RW(Vdq), R(Udq), R(Ib)]).cpuid(Sse41),
         sse("pinsrq", P0F3A, P66, 0x22, &[RW(Vdq), R(Eq), R(Ib)]).w1().only64().cpuid(Sse41).free(),
         sse("pinsrd", P0F3A, P66, 0x22, &[RW(Vdq), R(Ed), R(Ib)]).cpuid(Sse41).free(),
+        sse("dpps", P0F3A, P66, 0x40, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("dppd", P0F3A, P66, 0x41, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("mpsadbw", P0F3A, P66, 0x42, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
         sse("pclmulqdq", P0F3A, P66, 0x44, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Pclmulqdq),
+        text("pcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(XMM0.hidden())]),
+        text("pcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(rCXy.hidden())]),
+        text("pcmpistrm", 0x62, &[R(Vdq), R(Wdq), R(Ib), W(XMM0.hidden())]),
+        text("pcmpistri", 0x63, &[R(Vdq), R(Wdq), R(Ib), W(rCXy.hidden())]),
         sse("aeskeygenassist", P0F3A, P66, 0xdf, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Aes),
     ],
 ];

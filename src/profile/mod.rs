@@ -78,11 +78,13 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 13] = [
+const FEATURE_LEAVES: [(u32, u32); 16] = [
     (1, 0),
     (7, 0),
     (7, 1),
+    (7, 2),
     (0xd, 1),
+    (0x12, 0),
     (0x14, 0),
     (0x19, 0),
     (0x1e, 1),
@@ -91,6 +93,7 @@ const FEATURE_LEAVES: [(u32, u32); 13] = [
     (0x29, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
+    (0x8000_001f, 0),
     (0xc000_0001, 0),
 ];
 
@@ -115,8 +118,8 @@ impl Profile {
         let leaves = Leaves::new([
             (0, 0, first),
             (1, 0, result(0, 0x0001_0800)),
-            (7, 0, result(1, 0)),
-            (0x8000_0000, 0, result(0x8000_0008, 0)),
+            (7, 0, result(2, 0)),
+            (0x8000_0000, 0, result(0x8000_001f, 0)),
             (0x8000_0008, 0, result(0x3034, 0)),
         ]);
         Profile::build(vendor, Signature::new(6, 0xcf, 2), features, leaves)
