@@ -136,6 +136,8 @@ pub(crate) mod obstacle {
     pub const TSD: u32 = 1 << 12;
     /// CR0.AM, RFLAGS.AC and CPL 3: data accesses are checked for alignment.
     pub const ALIGNMENT: u32 = 1 << 13;
+    pub const NO_APX: u32 = 1 << 14;
+    pub const NO_TILE: u32 = 1 << 15;
 }
 
 impl ModeWord {
@@ -340,6 +342,9 @@ impl Cpu {
         let avx = component::SSE | component::AVX;
         set(no_xsave || s.xcr0 & avx != avx, obstacle::NO_AVX);
         set(no_xsave || s.xcr0 & component::AVX512 != component::AVX512, obstacle::NO_AVX512);
+        set(no_xsave || s.xcr0 & component::APX == 0, obstacle::NO_APX);
+        let tile = component::TILECFG | component::TILEDATA;
+        set(no_xsave || s.xcr0 & tile != tile, obstacle::NO_TILE);
         set(mode.is_real_or_v86(), obstacle::REAL_V86);
         set(cpl != 0, obstacle::CPL_NOT_0);
         set(cpl as u64 > self.rflags >> 12 & 3, obstacle::IOPL_LOW);

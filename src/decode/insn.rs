@@ -41,6 +41,7 @@ pub(crate) mod prefix {
     pub const SIB: u16 = 1 << 11;
     /// The displacement has 8 bits.
     pub const DISP8: u16 = 1 << 12;
+    pub const REX2: u16 = 1 << 13;
 }
 
 /// Register numbers in an effective address that name no general-purpose register.
@@ -180,7 +181,7 @@ impl Insn {
 
     /// The opmask register in use, 1 to 7.
     pub fn opmask(&self) -> Option<u8> {
-        (self.aaa != 0).then_some(self.aaa)
+        (self.aaa != 0 && self.row.masking != Masking::None).then_some(self.aaa)
     }
 
     /// Is `{z}` given?
@@ -196,6 +197,7 @@ impl Insn {
         }
         let bytes = match self.row.tuple {
             crate::isa::row::Tuple::Half => self.vl / 2,
+            crate::isa::row::Tuple::Quarter => self.vl / 4,
             _ => self.vl,
         };
         Some(bytes / self.row.element)
@@ -231,9 +233,14 @@ impl Insn {
         (i < self.slots.len()).then(|| (self.slots[i], self.row.operands[i].uses))
     }
 
-    /// The condition of Jcc, SETcc and CMOVcc.
+    /// The condition of Jcc, SETcc and CMOVcc; of CCMP and CTEST the source condition.
     pub(crate) fn condition(&self) -> u8 {
-        self.opcode & 0xf
+        if self.row.is(attr::SCC) { self.aaa } else { self.opcode & 0xf }
+    }
+
+    /// Does EVEX.NF keep the flags as they are (APX)?
+    pub fn keeps_flags(&self) -> bool {
+        self.row.is(attr::NF) && self.aaa & 4 != 0
     }
 
     #[inline]

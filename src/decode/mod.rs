@@ -122,7 +122,7 @@ struct Prefixes {
     seg: Option<Seg>,
     /// 0, 1 (F3) or 2 (F2): the last one counts.
     rep: u32,
-    /// Register extensions, each 0 or 8 (or 16).
+    /// Register extensions: 8, 16 or both.
     r: u8,
     x: u8,
     b: u8,
@@ -178,8 +178,11 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let word = selector_word(sizes, &p, modrm, opcode, profile);
     let row = select(candidates, word, profile)?;
 
+    // MOV to and from control and debug registers has a register whatever ModRM.mod says.
+    let modrm = if row.is(attr::ANY_MOD) { modrm | 0xc0 } else { modrm };
+
     insn.row = row;
-    insn.gate = GATES[row.gate as usize & 15] | if space == Space::Legacy { 0 } else { obstacle::REAL_V86 };
+    insn.gate = GATES[row.gate as usize & 31] | if space == Space::Legacy { 0 } else { obstacle::REAL_V86 };
     insn.prefixes = p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 };
     insn.mode = mode;
     insn.opcode = opcode;
@@ -187,7 +190,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     insn.osize = operand_size(sizes, &p, row, profile);
     insn.asize = asize;
     insn.reg = modrm >> 3 & 7 | p.r;
-    insn.rm = modrm & 7 | p.b & 8;
+    insn.rm = modrm & 7 | p.b;
     insn.vvvv = p.vvvv;
     insn.aaa = p.aaa;
     insn.ll = p.ll;
@@ -197,8 +200,19 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     if !insn.has(prefix::REGISTER) {
         take_memory(cur, insn, &p)?;
     } else if space == Space::Evex {
-        // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
-        insn.rm |= p.x << 1 & 16;
+        if p.x & 16 != 0 {
+            return Err(DecodeError::Invalid("EVEX.U is set where there is no memory operand"));
+        }
+        if !row.plan.gpr_rm {
+            // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
+            insn.rm = insn.rm & 15 | p.x << 1 & 16;
+        }
+    }
+    if (p.b | p.x) & 16 != 0 || p.bits & prefix::REX2 != 0 {
+        insn.gate |= obstacle::NO_APX;
+        if row.is(attr::NO_REX2) && p.bits & prefix::REX2 != 0 {
+            return Err(DecodeError::Invalid("REX2 on an instruction that does not take it"));
+        }
     }
     if let Some(seg) = p.seg {
         insn.seg = seg;
@@ -307,6 +321,7 @@ fn take_opcode(
         0x0f => match cur.u8() {
             0x38 => Ok((Space::Legacy, Map::M0f38, cur.u8())),
             0x3a => Ok((Space::Legacy, Map::M0f3a, cur.u8())),
+            0x0f => Ok((Space::Legacy, Map::M0f0f, suffix(cur, mode, p))),
             op => Ok((Space::Legacy, Map::M0f, op)),
         },
         0xc4 | 0xc5 | 0x62 if escape => {
@@ -326,20 +341,61 @@ fn take_opcode(
             }
             take_vector_prefix(cur, byte, long, profile, p)
         }
-        0xd5 if long => Err(reserved(profile, Feature::Apx)),
-        0x8f if cur.peek() & 0x1f >= 8 && profile.has(Feature::Xop) => Err(DecodeError::Unknown),
+        0xd5 if long => take_rex2(cur, profile, p),
+        0x8f if cur.peek() & 0x1f >= 8 => {
+            let users = [Feature::Xop, Feature::Tbm, Feature::Lwp];
+            if mode.is_real_or_v86() || !users.iter().any(|&user| profile.has(user)) {
+                return Err(DecodeError::Invalid("8F is POP, and only with ModRM.reg 0"));
+            }
+            if p.bits & (prefix::REX | prefix::P66 | prefix::LOCK | prefix::REP | prefix::REPNE) != 0 {
+                return Err(DecodeError::Invalid("a 66, F2, F3, LOCK or REX prefix before XOP"));
+            }
+            take_vector_prefix(cur, byte, long, profile, p)
+        }
         0x8f if cur.peek() & 0x38 != 0 => Err(DecodeError::Invalid("8F is POP, and only with ModRM.reg 0")),
         op => Ok((Space::Legacy, Map::Primary, op)),
     }
 }
 
-/// What reserved bits mean: nothing before the feature that uses them, with it an instruction of no row.
-fn reserved(profile: &Profile, user: Feature) -> DecodeError {
-    if profile.has(user) {
-        DecodeError::Unknown
-    } else {
-        DecodeError::Invalid("bits that are reserved without a newer feature")
+/// REX2: two maps, and five bits for each register.
+#[cold]
+fn take_rex2(cur: &mut Cursor<'_>, profile: &Profile, p: &mut Prefixes) -> Result<(Space, Map, u8), DecodeError> {
+    if !profile.has(Feature::Apx) {
+        return Err(DecodeError::Invalid("REX2 needs apx_f"));
     }
+    if p.bits & prefix::REX != 0 {
+        return Err(DecodeError::Invalid("a REX prefix before REX2"));
+    }
+    let payload = cur.u8();
+    p.bits |= prefix::REX | prefix::REX2 | u16::from(payload & 8) << 3;
+    p.r = payload << 1 & 8 | payload >> 2 & 16;
+    p.x = payload << 2 & 8 | payload >> 1 & 16;
+    p.b = payload << 3 & 8 | payload & 16;
+    let opcode = cur.u8();
+    if payload & 0x80 != 0 {
+        return Ok((Space::Legacy, Map::M0f, opcode));
+    }
+    if opcode == 0x0f || PREFIX[opcode as usize] || matches!(opcode, 0x62 | 0xc4 | 0xc5 | 0xd5) {
+        return Err(DecodeError::Invalid("a prefix or escape behind REX2"));
+    }
+    Ok((Space::Legacy, Map::Primary, opcode))
+}
+
+/// The opcode of 3DNow!, behind ModRM, SIB and displacement.
+#[cold]
+fn suffix(cur: &Cursor<'_>, mode: Mode, p: &Prefixes) -> u8 {
+    let modrm = cur.peek();
+    let (form, rm) = (modrm >> 6, modrm & 7);
+    let size = SIZES[mode as usize].address[usize::from(p.bits & prefix::P67 != 0)];
+    let at = |i: usize| cur.bytes.get(cur.at + i).copied().unwrap_or(0);
+    let operand = match (form, size) {
+        (3, _) => 0,
+        (0, 2) if rm == 6 => 2,
+        (_, 2) => form as usize,
+        (0, _) if rm == 5 || rm == 4 && at(1) & 7 == 5 => 4 + usize::from(rm == 4),
+        (_, _) => [0, 1, 4][form as usize] + usize::from(rm == 4),
+    };
+    at(1 + operand)
 }
 
 fn take_vector_prefix(
@@ -352,7 +408,7 @@ fn take_vector_prefix(
     let one = cur.u8();
     let (map, last) = match byte {
         0xc5 => (1, one & 0x7f),
-        0xc4 => {
+        0xc4 | 0x8f => {
             p.x = (!one & 0x40) >> 3;
             p.b = (!one & 0x20) >> 2;
             (one & 0x1f, cur.u8())
@@ -362,10 +418,16 @@ fn take_vector_prefix(
             p.x = (!one & 0x40) >> 3;
             p.b = (!one & 0x20) >> 2;
             p.r = !one & 0x10;
-            if one & 0x08 != 0 {
-                return Err(reserved(profile, Feature::Apx));
+            let two = cur.u8();
+            if one & 8 != 0 || two & 4 == 0 {
+                if !long || !profile.has(Feature::Apx) {
+                    return Err(DecodeError::Invalid("bits of EVEX that are reserved without apx_f"));
+                }
+                // They extend base and index register, or the register in ModRM.rm.
+                p.b |= one << 1 & 16;
+                p.x |= !two << 2 & 16;
             }
-            (one & 7, cur.u8())
+            (one & 7, two)
         }
     };
     p.r |= (!one & 0x80) >> 4;
@@ -378,11 +440,6 @@ fn take_vector_prefix(
         p.bits |= prefix::P66;
     }
     let space = if byte == 0x62 {
-        if last & 4 == 0 {
-            // APX extends the index register by it, AVX10.2 rounds 256 bits with it.
-            let newer = if profile.has(Feature::Apx) { Feature::Apx } else { Feature::Avx10 };
-            return Err(reserved(profile, newer));
-        }
         let two = cur.u8();
         p.ll = two >> 5 & 3;
         p.aaa = two & 7;
@@ -391,7 +448,7 @@ fn take_vector_prefix(
         Space::Evex
     } else {
         p.ll = last >> 2 & 1;
-        Space::Vex
+        if byte == 0x8f { Space::Xop } else { Space::Vex }
     };
     if !long {
         // Only eight registers: the extensions are ignored, by AMD's processors EVEX.V' too.
@@ -409,7 +466,10 @@ fn take_vector_prefix(
         5 => Map::M5,
         6 => Map::M6,
         7 => Map::M7,
-        _ => return Err(DecodeError::Invalid("a reserved opcode map of VEX")),
+        8 => Map::M8,
+        9 => Map::M9,
+        10 => Map::M10,
+        _ => return Err(DecodeError::Invalid("a reserved opcode map")),
     };
     Ok((space, map, cur.u8()))
 }
@@ -495,9 +555,11 @@ static MODRM: [u32; 256] = {
 
 #[inline(always)]
 fn selector_word(sizes: &Sizes, p: &Prefixes, modrm: u8, opcode: u8, profile: &Profile) -> u32 {
-    const { assert!((prefix::B as u32) << 9 == sel::B) };
+    const { assert!(sel::NF == 4 << 21) };
+    const { assert!((prefix::B as u32) << 9 == sel::B && (prefix::REX2 as u32) << 9 == sel::REX2) };
     let mut word = sizes.select[size_index(p.bits) & 7] | MODRM[modrm as usize];
-    word |= p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT | (p.bits as u32) << 9 & sel::B;
+    word |= p.rep << sel::REP_SHIFT | (p.ll as u32) << sel::L_SHIFT | (p.bits as u32) << 9 & (sel::B | sel::REX2);
+    word |= (p.aaa as u32 & 4) << 21;
     word |= u32::from((opcode & 7 | p.b) != 0) * sel::OPREG_NONZERO;
     word | (u32::from(profile.vendor() == Vendor::Amd) * sel::AMD)
 }
@@ -534,9 +596,10 @@ fn operand_size(sizes: &Sizes, p: &Prefixes, row: &Row, profile: &Profile) -> u8
 }
 
 /// Obstacles in the way of a row, by its gate; VEX and EVEX add real and virtual-8086 mode.
-const GATES: [u32; 16] = {
+const GATES: [u32; 32] = {
     use obstacle::*;
-    let mut masks = [0; 16];
+    const { assert!(Gate::COUNT <= 32) };
+    let mut masks = [0; 32];
     masks[Gate::X87 as usize] = EM | TS;
     masks[Gate::Mmx as usize] = EM | TS;
     masks[Gate::Fx as usize] = EM | TS;
@@ -548,6 +611,8 @@ const GATES: [u32; 16] = {
     masks[Gate::Xgetbv as usize] = NO_OSXSAVE;
     masks[Gate::Cpl0 as usize] = CPL_NOT_0;
     masks[Gate::Iopl as usize] = IOPL_LOW;
+    masks[Gate::Apx as usize] = NO_APX;
+    masks[Gate::Tile as usize] = NO_TILE;
     masks
 };
 
@@ -560,17 +625,30 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if profile.vendor() == Vendor::Amd {
         ignore_bits(insn, register);
     }
+    if evex && row.features[0] as u8 == Feature::Apx as u8 {
+        insn.gate |= obstacle::NO_APX;
+    }
+    if row.is(attr::PAIR) && (insn.vvvv == 4 || insn.rm == 4 || row.operands[0].uses.writes() && insn.vvvv == insn.rm) {
+        return invalid("the registers of PUSH2 and POP2 are none of RSP, and POP2's differ");
+    }
+    if row.is(attr::SCC) {
+        // The low bits of EVEX are the condition, vvvv holds flags as they are.
+        insn.aaa |= !insn.vvvv >> 1 & 8;
+        insn.vvvv = !insn.vvvv & 15;
+        return if insn.has(prefix::Z) { invalid("EVEX.z where zeroing is not allowed") } else { Ok(()) };
+    }
     if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
         return invalid("VEX.vvvv must be all ones");
     }
     if !long {
         insn.vvvv &= 7;
     }
-    let rounding = evex && register && insn.has(prefix::B);
+    let bit = evex && insn.has(prefix::B) && row.select.mask & sel::B == 0;
+    let rounding = register && bit;
     if rounding && row.rounding == Rounding::None {
         return invalid("EVEX.b on a form without rounding");
     }
-    if evex && !register && insn.has(prefix::B) && !row.broadcast {
+    if !register && bit && !row.broadcast {
         return invalid("EVEX.b on a form without broadcast");
     }
     let ll = if rounding { 2 } else { insn.ll };
@@ -593,16 +671,20 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         }
     }
     if evex {
-        if insn.reg > 15 && row.operands[0].loc == Loc::GprReg {
-            return Err(reserved(profile, Feature::Apx));
+        if insn.reg > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
+            return invalid("general-purpose registers above R15 need apx_f");
         }
         match row.masking {
+            Masking::None if row.is(attr::NF) && insn.aaa == 4 && profile.has(Feature::ApxNddNf) => {}
+            Masking::None if row.select.mask & sel::NF != 0 && insn.aaa & 3 == 0 => {}
             Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
             Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),
             _ => {}
         }
         if insn.has(prefix::Z)
-            && (row.masking != Masking::MergeZero || memory_destination(row, register) || insn.aaa == 0)
+            && (!matches!(row.masking, Masking::MergeZero | Masking::Control)
+                || memory_destination(row, register)
+                || insn.aaa == 0)
         {
             return invalid("EVEX.z where zeroing is not allowed");
         }
@@ -682,7 +764,7 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
         let sib = cur.u8();
         insn.prefixes |= prefix::SIB;
         insn.scale = sib >> 6;
-        insn.index = sib >> 3 & 7 | p.x & 8;
+        insn.index = sib >> 3 & 7 | p.x;
         if insn.index == 4 {
             insn.index = NO_REG;
         }
@@ -707,6 +789,9 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
     }
     if insn.base == 4 || insn.base == 5 {
         insn.seg = Seg::Ss;
+    }
+    if insn.row.is(attr::SIBMEM) && (rm != 4 || insn.asize == 2) {
+        return Err(DecodeError::Invalid("tile memory needs a SIB byte"));
     }
     if insn.row.is(attr::VSIB) {
         if rm != 4 {
@@ -743,7 +828,7 @@ fn scale_disp8(insn: &mut Insn) {
             Tuple::None => 1,
             Tuple::Full | Tuple::FullMem => vl,
             Tuple::Half | Tuple::HalfMem => vl / 2,
-            Tuple::QuarterMem => vl / 4,
+            Tuple::Quarter | Tuple::QuarterMem => vl / 4,
             Tuple::EighthMem => vl / 8,
             Tuple::Scalar => element,
             Tuple::T2 => element * 2,

@@ -44,7 +44,7 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     let sizes = sizes(insn);
     // One by one: a load of neighbours that were just stored by themselves would wait for them.
     let (rm, reg, vvvv) = (u32::from(insn.rm), u32::from(insn.reg), u32::from(insn.vvvv));
-    let fields = rm | reg << 8 | vvvv << 16 | (u32::from(insn.opcode & 7) | rm & 8) << 24;
+    let fields = rm | reg << 8 | vvvv << 16 | (u32::from(insn.opcode & 7) | rm & 24) << 24;
     let slot = |i: usize| {
         let place = &plan.places[i];
         let replaced = in_memory & (place.in_memory as u8 != place.kind as u8);
@@ -93,9 +93,9 @@ fn high_bytes(insn: &mut Insn) {
 fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeError> {
     let (row, sizes) = (insn.row, sizes(insn));
     let in_memory = !insn.has(prefix::REGISTER);
-    let fields = u32::from_le_bytes([insn.rm, insn.reg, insn.vvvv, insn.opcode & 7 | insn.rm & 8]);
+    let fields = u32::from_le_bytes([insn.rm, insn.reg, insn.vvvv, insn.opcode & 7 | insn.rm & 24]);
     for (i, spec) in row.specs().iter().enumerate() {
-        let size = sizes[spec.width as usize & 31];
+        let size = if spec.width == Width::Addr { u16::from(insn.asize) } else { sizes[spec.width as usize & 31] };
         let place = &row.plan.places[i];
         insn.slots[i] = match place.kind {
             SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
@@ -139,6 +139,22 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
         Loc::MaskVvvv if insn.vvvv > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
         Loc::MaskReg => plain(SlotKind::Mask, insn.reg),
         Loc::MaskVvvv => plain(SlotKind::Mask, insn.vvvv),
+        Loc::TileReg | Loc::TileRm | Loc::TileVvvv => tile(insn, spec)?,
+        Loc::BoundOrMem if !insn.has(prefix::REGISTER) => memory(insn, size),
+        Loc::BoundReg | Loc::BoundOrMem => {
+            let reg = if spec.loc == Loc::BoundReg { insn.reg } else { insn.rm };
+            if reg > 3 {
+                return Err(DecodeError::Invalid("there are four bounds registers"));
+            }
+            plain(SlotKind::Bound, reg)
+        }
+        Loc::Control if matches!(insn.reg, 0 | 2 | 3 | 4 | 8) => plain(SlotKind::Control, insn.reg),
+        Loc::Control => return Err(DecodeError::Invalid("no such control register")),
+        Loc::Debug if insn.reg < 8 => plain(SlotKind::Debug, insn.reg),
+        Loc::Debug => return Err(DecodeError::Invalid("no such debug register")),
+        Loc::AddressReg => plain(SlotKind::Gpr, insn.reg & 31),
+        Loc::FixedGpr => plain(SlotKind::Gpr, spec.fixed),
+        Loc::GprRm => plain(SlotKind::Gpr, insn.rm),
         Loc::Vsib => plain(SlotKind::Vsib, insn.index),
         Loc::Seg if insn.reg & 7 > 5 || insn.reg & 7 == 1 && spec.uses == Use::Write => {
             return Err(DecodeError::Invalid("no such segment register"));
@@ -160,6 +176,23 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
         }
         _ => Slot::NONE,
     })
+}
+
+/// A tile register. Instructions with three want them different.
+fn tile(insn: &Insn, spec: &Spec) -> Result<Slot, DecodeError> {
+    let reg = match spec.loc {
+        Loc::TileReg => insn.reg,
+        Loc::TileRm => insn.rm,
+        _ => insn.vvvv,
+    };
+    if reg > 7 {
+        return Err(DecodeError::Invalid("there are eight tile registers"));
+    }
+    let clash = insn.reg == insn.rm || insn.reg == insn.vvvv || insn.rm == insn.vvvv;
+    if spec.loc == Loc::TileVvvv && clash {
+        return Err(DecodeError::Invalid("the tile registers of a product differ"));
+    }
+    Ok(Slot { kind: SlotKind::Tile, reg, size: 0 })
 }
 
 /// The segment that an implicit data operand uses: DS unless overridden.

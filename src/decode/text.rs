@@ -10,6 +10,10 @@ use core::fmt;
 pub(super) const CONDITIONS: [&str; 16] =
     ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
 
+/// The same of CCMP and CTEST, which have always and never in place of parity.
+const SOURCE_CONDITIONS: [&str; 16] =
+    ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "t", "f", "l", "ge", "le", "g"];
+
 const LOW8: [&str; 16] =
     ["al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b"];
 const HIGH8: [&str; 4] = ["ah", "ch", "dh", "bh"];
@@ -51,6 +55,18 @@ impl fmt::Display for RegName {
             SlotKind::Segment => f.write_str(Seg::ALL[reg as usize % 6].name()),
             SlotKind::Control => write!(f, "cr{reg}"),
             SlotKind::Debug => write!(f, "dr{reg}"),
+            SlotKind::Tile => write!(f, "tmm{reg}"),
+            SlotKind::Bound => write!(f, "bnd{reg}"),
+            SlotKind::Bsr => write!(f, "bsr{reg}"),
+            SlotKind::DefaultFlags => {
+                let names = [(8, "of"), (4, "sf"), (2, "zf"), (1, "cf")];
+                f.write_str("{dfv=")?;
+                let set = names.iter().filter(|(bit, _)| reg & bit != 0);
+                for (i, (_, name)) in set.enumerate() {
+                    write!(f, "{}{name}", if i == 0 { "" } else { "," })?;
+                }
+                f.write_str("}")
+            }
             _ => Ok(()),
         }
     }
@@ -152,16 +168,24 @@ fn pointer(size: u16) -> &'static str {
     }
 }
 
+/// A row's mnemonic with a condition, which stands where the row has `*`, or behind it.
+struct Mnemonic(&'static str, &'static str);
+
+impl fmt::Display for Mnemonic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, behind) = self.0.split_once('*').unwrap_or((self.0, ""));
+        write!(f, "{before}{}{behind}", self.1)
+    }
+}
+
 impl Insn {
-    /// The mnemonic, with its condition: `jne`, `vpaddd`.
+    /// The mnemonic, with its condition: `jne`, `cmpnexadd`, `vpaddd`.
     pub fn mnemonic(&self) -> impl fmt::Display + use<> {
-        let condition = if self.row.is(attr::CONDITION) { CONDITIONS[self.condition() as usize] } else { "" };
-        struct Mnemonic(&'static str, &'static str);
-        impl fmt::Display for Mnemonic {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", self.0, self.1)
-            }
-        }
+        let condition = match () {
+            () if self.row.is(attr::SCC) => SOURCE_CONDITIONS[self.condition() as usize & 15],
+            () if self.row.is(attr::CONDITION) => CONDITIONS[self.condition() as usize],
+            () => "",
+        };
         Mnemonic(self.row.mnemonic, condition)
     }
 
@@ -256,7 +280,13 @@ impl fmt::Display for Insn {
                 f.write_str(if conditional { "repe " } else { "rep " })?;
             }
         }
+        if self.keeps_flags() {
+            f.write_str("{nf} ")?;
+        }
         write!(f, "{}", self.mnemonic())?;
+        if let Some(flags) = self.slots().iter().find(|s| s.kind == SlotKind::DefaultFlags) {
+            write!(f, " {}", RegName(*flags))?;
+        }
         let mut first = true;
         for i in 0..self.slots().len() {
             if self.implicit(i) {
@@ -319,6 +349,15 @@ impl fmt::Display for Letters {
             Loc::One => return f.write_str("1"),
             Loc::FixedSt => return write!(f, "st({})", spec.fixed),
             Loc::StRm => "STi",
+            Loc::TileReg => "TG",
+            Loc::TileRm => "TR",
+            Loc::TileVvvv => "TH",
+            Loc::SibMem => "MS",
+            Loc::BoundReg => "BG",
+            Loc::BoundOrMem => "BE",
+            Loc::AddressReg => "GA",
+            Loc::FixedBsr => "BSR0",
+            Loc::DefaultFlags => "DFV",
         };
         let width = match spec.width {
             Width::Zero => "",
@@ -345,6 +384,10 @@ impl fmt::Display for Letters {
             Width::X87State => "state",
             Width::Fx => "fx",
             Width::Stack => "stack",
+            Width::Addr => "a",
+            Width::Mode => "m",
+            Width::Bounds => "b",
+            Width::Kl => "kl",
         };
         write!(f, "{place}{width}")
     }
@@ -375,7 +418,8 @@ impl Row {
                     Space::Evex => "evex.",
                     Space::Xop => "xop.",
                 })?;
-                write!(f, "{}{}", row.mnemonic, if row.is(attr::CONDITION) { "cc" } else { "" })?;
+                let condition = if row.attrs & (attr::CONDITION | attr::SCC) != 0 { "cc" } else { "" };
+                write!(f, "{}", Mnemonic(row.mnemonic, condition))?;
                 let shown = row.specs().iter().filter(|s| !s.implicit);
                 for (i, spec) in shown.enumerate() {
                     write!(f, "{}{}", if i == 0 { " " } else { "," }, Letters(*spec))?;
@@ -383,7 +427,7 @@ impl Row {
                         f.write_str(match row.masking {
                             Masking::None => "",
                             Masking::Merge | Masking::Required => "{k}",
-                            Masking::MergeZero => "{k}{z}",
+                            Masking::MergeZero | Masking::Control => "{k}{z}",
                         })?;
                     }
                 }

@@ -14,6 +14,9 @@ pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
     if has(obstacle::REAL_V86) {
         return Event::ud("VEX and EVEX need protected mode");
     }
+    if has(obstacle::NO_APX) {
+        return Event::ud("CR4.OSXSAVE or XCR0 does not enable APX");
+    }
     match insn.row.gate {
         Gate::X87 | Gate::Fx => Event::nm("CR0.EM or CR0.TS is set"),
         Gate::Wait => Event::nm("CR0.MP and CR0.TS are set"),
@@ -22,6 +25,7 @@ pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
         Gate::Sse if has(obstacle::NO_OSFXSR) => Event::ud("CR4.OSFXSR is clear"),
         Gate::Avx if has(obstacle::NO_AVX) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX"),
         Gate::Avx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
+        Gate::Tile if has(obstacle::NO_TILE) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX"),
         Gate::Xsave | Gate::Xgetbv if has(obstacle::NO_OSXSAVE) => Event::ud("CR4.OSXSAVE is clear"),
         Gate::Cpl0 => Event::gp0("the instruction needs CPL 0"),
         Gate::Iopl => Event::gp0("CPL is above IOPL"),

@@ -8,16 +8,24 @@ use IntOp::*;
 use Map::{M0f3a as P0F3A, M0f38 as P0F38};
 
 /// SF and ZF of the result, CF, OF clear.
-const RESULT: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: AF | PF };
-const EXTRACTED: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: AF | SF | PF };
+pub(super) const RESULT: FlagEffect = FlagEffect::of(0, ARITH, AF | PF);
+pub(super) const EXTRACTED: FlagEffect = FlagEffect::of(0, ARITH, AF | SF | PF);
 
 /// One flag carries in and out.
-const fn chain(flag: u16) -> FlagEffect {
-    FlagEffect { read: flag, written: flag, undefined: 0 }
+pub(super) const fn chain(flag: u16) -> FlagEffect {
+    FlagEffect::of(flag, flag, 0)
 }
 
 /// A VEX row of general-purpose registers: no gate, VEX.L clear.
-const fn gpr(name: &'static str, map: Map, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature, op: IntOp) -> Row {
+pub(super) const fn gpr(
+    name: &'static str,
+    map: Map,
+    pp: Pp,
+    opcode: u8,
+    operands: &[Spec],
+    feature: Feature,
+    op: IntOp,
+) -> Row {
     vex(name, map, pp, opcode, operands).lz().gate(Gate::Free).class(Class::None).cpuid(feature).does(op)
 }
 

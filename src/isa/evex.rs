@@ -8,7 +8,7 @@ mod shuffle;
 use super::feature::Feature::*;
 use super::notation::*;
 use super::row::{Tuple::*, *};
-use super::{crypto, f16c, fma};
+use super::{apx, crypto, f16c, fma};
 use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38};
 
 /// `vpxxx x{k}{z}, x, x/m` of bytes or words (BW, no broadcast).
@@ -62,7 +62,7 @@ const fn store(name: &'static str, pp: Pp, opcode: u8, element: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
-    ADD, MUL, SUB, MIN, DIV, MAX, float::M0F, integer::M0F, shuffle::M0F,
+    ADD, MUL, SUB, MIN, DIV, MAX, float::M0F, integer::M0F, shuffle::M0F, apx::M0F,
     [
         load("vmovups", NP, 0x10, 4).w0(), load("vmovupd", P66, 0x10, 8).w1(),
         store("vmovups", NP, 0x11, 4).w0(), store("vmovupd", P66, 0x11, 8).w1(),
@@ -141,7 +141,7 @@ const fn compress(name: &'static str, opcode: u8, element: u8) -> Row {
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
     crypto::EVEX_M0F38, f16c::EVEX_M0F38, fma::EVEX_M0F38,
-    float::M0F38, integer::M0F38, shuffle::M0F38,
+    float::M0F38, integer::M0F38, shuffle::M0F38, apx::M0F38,
     [
         evex("vpshufb", P0F38, P66, 0x00, &[W(Vx), R(Hx), R(Wx)]).cpuid(Avx512bw).tuple(FullMem, 1).kz().nf(),
         evex("vbroadcastss", P0F38, P66, 0x18, &[W(Vx), R(Wd)]).w0().tuple(Scalar, 4).kz(),
@@ -200,7 +200,7 @@ const fn compare(name: &'static str, opcode: u8) -> Row {
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
     crypto::EVEX_M0F3A, f16c::EVEX_M0F3A,
-    float::M0F3A, integer::M0F3A, shuffle::M0F3A,
+    float::M0F3A, integer::M0F3A, shuffle::M0F3A, apx::M0F3A,
     [
         evex("vextractf32x4", P0F3A, P66, 0x19, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz().nf(),
         compare("vpcmpud", 0x1e).w0().tuple(Full, 4).bcst(), compare("vpcmpuq", 0x1e).w1().tuple(Full, 8).bcst(),
@@ -212,3 +212,6 @@ pub(super) static M0F3A: &[Row] = rows![
         compare("vpcmpb", 0x3f).w0().cpuid(Avx512bw).tuple(FullMem, 1), compare("vpcmpw", 0x3f).w1().cpuid(Avx512bw).tuple(FullMem, 2),
     ],
 ];
+
+pub(super) static M5: &[Row] = &[];
+pub(super) static M6: &[Row] = &[];

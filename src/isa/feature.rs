@@ -201,6 +201,7 @@ features! {
     AmxMovrs = "amx_movrs", 0x1e, 1, Eax, 8;
     Avx10Vnni = "avx10_v1_aux", 0x24, 1, Ecx, 2;
     Avx10V2Aux = "avx10_v2_aux", 0x24, 1, Ecx, 3;
+    ApxNddNf = "apx_ndd_nf", 0x29, 0, Ebx, 0;
     LahfLm = "lahf_lm", 0x8000_0001, 0, Ecx, 0;
     Svm = "svm", 0x8000_0001, 0, Ecx, 2;
     Cr8Legacy = "cr8_legacy", 0x8000_0001, 0, Ecx, 4;

@@ -7,36 +7,36 @@ use super::row::{flag::*, *};
 use IntOp::*;
 use Map::*;
 
-const fn written(mask: u16) -> FlagEffect {
-    FlagEffect { read: 0, written: mask, undefined: 0 }
+pub(super) const fn written(mask: u16) -> FlagEffect {
+    FlagEffect::of(0, mask, 0)
 }
 
 const fn reads(mask: u16) -> FlagEffect {
-    FlagEffect { read: mask, written: 0, undefined: 0 }
+    FlagEffect::of(mask, 0, 0)
 }
 
-const ADD: FlagEffect = written(ARITH);
-const LOGIC: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: AF };
-const CARRY: FlagEffect = FlagEffect { read: CF, written: ARITH, undefined: 0 };
-const INCDEC: FlagEffect = written(ARITH & !CF);
+pub(super) const ADD: FlagEffect = written(ARITH);
+pub(super) const LOGIC: FlagEffect = FlagEffect::of(0, ARITH, AF).clears(CF | OF);
+pub(super) const CARRY: FlagEffect = FlagEffect::of(CF, ARITH, 0);
+pub(super) const INCDEC: FlagEffect = written(ARITH & !CF);
 /// Counts other than 1 leave OF undefined, a count of 0 changes nothing.
-const SHIFT: FlagEffect = FlagEffect { read: ARITH, written: ARITH, undefined: AF | OF };
-const ROTATE: FlagEffect = FlagEffect { read: CF, written: CF | OF, undefined: OF };
+pub(super) const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
+pub(super) const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
 /// By 1: OF is defined.
-const SHIFT1: FlagEffect = LOGIC;
+const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
 const ROTATE1: FlagEffect = written(CF | OF);
-const CARRY_ROTATE1: FlagEffect = FlagEffect { read: CF, written: CF | OF, undefined: 0 };
-const MULTIPLY: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: SF | ZF | AF | PF };
-const DIVIDE: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: ARITH };
-const BITTEST: FlagEffect = FlagEffect { read: 0, written: ARITH & !ZF, undefined: OF | SF | AF | PF };
-const BITSCAN: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: ARITH & !ZF };
-const COUNTED: FlagEffect = FlagEffect { read: 0, written: ARITH, undefined: OF | SF | AF | PF };
-const READS: FlagEffect = reads(ARITH);
+const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
+pub(super) const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
+pub(super) const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
+const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);
+const BITSCAN: FlagEffect = FlagEffect::of(0, ARITH, ARITH & !ZF);
+pub(super) const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
+pub(super) const READS: FlagEffect = reads(ARITH);
 const ZFONLY: FlagEffect = written(ZF);
 const SAHF: FlagEffect = written(ARITH & !OF);
 const LAHF: FlagEffect = reads(ARITH & !OF);
-const COMPARE: FlagEffect = FlagEffect { read: DF, written: ARITH, undefined: 0 };
-const DIRECTION: FlagEffect = FlagEffect { read: DF, written: 0, undefined: 0 };
+const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
+const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
 const STACKED: FlagEffect = written(ARITH | DF | IF);
 const PUSHED: FlagEffect = reads(ARITH | DF | IF);
 
@@ -269,7 +269,7 @@ pub(super) static PRIMARY: &[Row] = rows![
     ],
     GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
-        legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect { read: CF, written: 0, undefined: 0 }).does(Salc),
+        legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect::of(CF, 0, 0)).does(Salc),
         legacy("xlatb", Primary, 0xd7, &[]).seq(SeqOp::Xlat),
         legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
         legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
@@ -289,7 +289,7 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("out", Primary, 0xee, &[R(DX), R(AL)]).gate(Gate::Port).system(SysOp::Out),
         legacy("out", Primary, 0xef, &[R(DX), R(eAXz)]).gate(Gate::Port).system(SysOp::Out),
         legacy("hlt", Primary, 0xf4, &[]).gate(Gate::Cpl0).attr(attr::BRANCH).system(SysOp::Hlt),
-        legacy("cmc", Primary, 0xf5, &[]).flags(FlagEffect { read: CF, written: CF, undefined: 0 }).does(FlagOp),
+        legacy("cmc", Primary, 0xf5, &[]).flags(FlagEffect::of(CF, CF, 0)).does(FlagOp),
     ],
     GROUP3_F6, GROUP3_F7,
     [

@@ -5,6 +5,8 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod amx;
+mod apx;
 mod bits;
 mod crypto;
 mod dot;
@@ -15,6 +17,7 @@ mod legacy;
 mod mmx;
 mod ne_convert;
 mod notation;
+mod now3d;
 pub(crate) mod plan;
 mod platform;
 pub mod row;
@@ -23,6 +26,7 @@ mod sse4a;
 pub mod tables;
 mod vex;
 mod x87;
+mod xop;
 
 pub use feature::{Feature, FeatureSet};
 pub use row::{Exec, Row};

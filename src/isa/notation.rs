@@ -51,11 +51,31 @@ mod letters {
         Yb = StringDst B; Yv = StringDst V; Yz = StringDst Z;
         ONE = One Zero;
         STi = StRm T;
+        Ap = FarPointer Far;
+        Mp = Mem Far; Ma = Mem Pair; Ms = Mem Pseudo; Moq = Mem Oq; Mkl = Mem Kl;
+        Mxh = Mem Xh; Mxq = Mem Xq; Mxe = Mem Xe; Menv = Mem Env; Mstate = Mem X87State;
+        Sw = Seg W; Cm = Control Mode; Dm = Debug Mode; Rm = GprRm Mode; Gm = GprReg Mode;
+        Rw = GprRm W; Rb = GprRm B; Gw = GprReg W; Gz = GprReg Z; GA = AddressReg Addr; RA = GprRm Addr;
+        Bb = GprVvvv B; Bv = GprVvvv V; Bq = GprVvvv Q;
+        Iq = Imm Q; Id = Imm D;
+        TG = TileReg Zero; TR = TileRm Zero; TH = TileVvvv Zero; MS = SibMem Zero;
+        BG = BoundReg Bounds; BE = BoundOrMem Bounds;
+        DFV = DefaultFlags Zero;
+        Vb = VecReg B; Vw = VecReg W; Voq = VecReg Oq; Uw = VecRm W; Uxh = VecRm Xh; Hw = VecVvvv W; Hoq = VecVvvv Oq;
+        Woq = VecOrMem Oq; Vxq = VecReg Xq; Vxe = VecReg Xe;
+        Ldq = VecIs4 Dq; Ld = VecIs4 D; Lq = VecIs4 Q;
     }
 
     fixed! {
         AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
+        RAX = FixedGpr Q 0; RCX = FixedGpr Q 1; RDX = FixedGpr Q 2; RBX = FixedGpr Q 3;
+        RSI = FixedGpr Q 6; RDI = FixedGpr Q 7; R11 = FixedGpr Q 11; rCXy = FixedGpr Y 1; rAXy = FixedGpr Y 0; rBXy = FixedGpr Y 3;
+        rAXa = FixedGpr Addr 0; rCXa = FixedGpr Addr 1;
+        ES = FixedSeg W 0; CS = FixedSeg W 1; SS = FixedSeg W 2; DS = FixedSeg W 3; FS = FixedSeg W 4; GS = FixedSeg W 5;
+        ST0 = FixedSt T 0; ST1 = FixedSt T 1;
+        BSR0 = FixedBsr Zero 0;
+        XMM1 = FixedVec Dq 1; XMM2 = FixedVec Dq 2;
         ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; rDXy = FixedGpr Y 2; AH = FixedGpr B 0x14;
 
         XMM0 = FixedVec Dq 0;
@@ -127,6 +147,9 @@ const fn uses_modrm(loc: Loc) -> bool {
             | One
             | FixedSt
             | FixedVec
+            | TileVvvv
+            | DefaultFlags
+            | FixedBsr
     )
 }
 
@@ -142,14 +165,18 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
             attrs |= attr::MODRM;
         }
         match spec.loc {
-            GprVvvv | VecVvvv | MaskVvvv => attrs |= attr::VVVV,
+            GprVvvv | VecVvvv | MaskVvvv | TileVvvv | DefaultFlags => attrs |= attr::VVVV,
             GprOpcode => attrs |= attr::PLUS_R,
             Vsib => {
                 attrs |= attr::VSIB;
                 select.mask |= sel::REGISTER;
             }
             Mem => select.mask |= sel::REGISTER,
-            GprRm | VecRm | MaskRm | MmxRm | StRm => {
+            SibMem => {
+                attrs |= attr::SIBMEM;
+                select.mask |= sel::REGISTER;
+            }
+            GprRm | VecRm | MaskRm | MmxRm | StRm | TileRm => {
                 select.mask |= sel::REGISTER;
                 select.value |= sel::REGISTER;
             }
@@ -206,6 +233,23 @@ pub(super) const fn vex(mnemonic: &'static str, map: Map, pp: Pp, opcode: u8, op
 pub(super) const fn evex(mnemonic: &'static str, map: Map, pp: Pp, opcode: u8, operands: &[Spec]) -> Row {
     let r = row(mnemonic, Space::Evex, map, opcode, operands).pp(pp).gate(Gate::Avx512).class(Class::Free);
     r.cpuid(Feature::Avx512f).exec(Exec::Replay(Shape::Plain))
+}
+
+/// An XOP row: AVX's gate, replayed.
+pub(super) const fn xop(mnemonic: &'static str, map: Map, opcode: u8, operands: &[Spec]) -> Row {
+    let r = row(mnemonic, Space::Xop, map, opcode, operands).pp(Pp::NP).gate(Gate::Avx).class(Class::Free);
+    r.cpuid(Feature::Xop).exec(Exec::Replay(Shape::Plain))
+}
+
+/// A row of APX's map 4, an instruction of general-purpose registers with EVEX: 64-bit mode, no vector length.
+pub(super) const fn apx(mnemonic: &'static str, opcode: u8, operands: &[Spec]) -> Row {
+    promoted(mnemonic, Map::M4, opcode, operands)
+}
+
+/// A row that APX gives to an instruction of general-purpose registers, opmasks or tiles that has a VEX form.
+pub(super) const fn promoted(mnemonic: &'static str, map: Map, opcode: u8, operands: &[Spec]) -> Row {
+    let r = row(mnemonic, Space::Evex, map, opcode, operands).only64().l0();
+    r.cpuid(Feature::Apx).gate(Gate::Apx)
 }
 
 impl Row {
@@ -311,6 +355,73 @@ impl Row {
         self.sel(sel::AMD, sel::AMD)
     }
 
+    /// Intel's processors only (and those that follow them).
+    pub(super) const fn intel(self) -> Row {
+        self.sel(sel::AMD, 0)
+    }
+
+    /// #UD in real and virtual-8086 mode.
+    pub(super) const fn protected(self) -> Row {
+        self.sel(sel::REAL_V86, 0)
+    }
+
+    /// Memory form only, where the operand could be a register too.
+    pub(super) const fn mem(self) -> Row {
+        self.sel(sel::REGISTER, 0)
+    }
+
+    /// No F3 or F2.
+    pub(super) const fn no_rep(self) -> Row {
+        self.sel(sel::REP, 0)
+    }
+
+    /// F3 is part of the opcode, 66 is free.
+    pub(super) const fn f3(self) -> Row {
+        self.attr(attr::MANDATORY).sel(sel::REP, 1 << sel::REP_SHIFT)
+    }
+
+    /// F2 is part of the opcode, 66 is free.
+    pub(super) const fn f2(self) -> Row {
+        self.attr(attr::MANDATORY).sel(sel::REP, 2 << sel::REP_SHIFT)
+    }
+
+    /// EVEX.ND (EVEX.b) set: the destination is in EVEX.vvvv (APX).
+    pub(super) const fn nd(self) -> Row {
+        self.sel(sel::B, sel::B)
+    }
+
+    /// EVEX.ND clear (APX).
+    pub(super) const fn nd0(self) -> Row {
+        self.sel(sel::B, 0)
+    }
+
+    /// EVEX.NF as part of the opcode (CFCMOV): 0 or 1.
+    pub(super) const fn nf_bit(self, nf: u32) -> Row {
+        self.sel(sel::NF, nf * sel::NF)
+    }
+
+    /// EVEX.NF leaves the flags alone (APX).
+    pub(super) const fn nf_ok(self) -> Row {
+        self.attr(attr::NF)
+    }
+
+    /// ModRM.mod counts for nothing.
+    pub(super) const fn any_mod(mut self) -> Row {
+        self.select.mask &= !sel::REGISTER;
+        self.select.value &= !sel::REGISTER;
+        self.attr(attr::ANY_MOD)
+    }
+
+    /// Under REX2 only.
+    pub(super) const fn rex2(self) -> Row {
+        self.sel(sel::REX2, sel::REX2)
+    }
+
+    /// #UD under REX2.
+    pub(super) const fn no_rex2(self) -> Row {
+        self.attr(attr::NO_REX2)
+    }
+
     /// Reads the lower half of a memory operand alone.
     pub(super) const fn low_half(self) -> Row {
         self.attr(attr::LOW_HALF)
@@ -395,6 +506,12 @@ impl Row {
     /// `{k}`.
     pub(super) const fn k(mut self) -> Row {
         self.masking = Masking::Merge;
+        self
+    }
+
+    /// The opmask chooses between sources: `{k}{z}`.
+    pub(super) const fn k_control(mut self) -> Row {
+        self.masking = Masking::Control;
         self
     }
 
@@ -519,13 +636,21 @@ pub(super) const fn index(rows: &[Row]) -> [Lines; 256] {
         }
         assert!(r.select.value & !r.select.mask == 0, "a selector's value lies within its mask");
         if r.broadcast {
-            assert!(matches!(r.tuple, Tuple::Full | Tuple::Half), "only full and half tuples can be broadcast");
+            assert!(
+                matches!(r.tuple, Tuple::Full | Tuple::Half | Tuple::Quarter),
+                "only full, half and quarter tuples can be broadcast"
+            );
         }
         assert!(r.tuple as u8 == Tuple::None as u8 || r.element != 0, "a tuple needs an element width");
         if matches!(r.masking, Masking::Merge | Masking::MergeZero) {
             assert!(r.element != 0, "a masked row needs an element width");
         }
         assert!(r.flags.undefined & !r.flags.written == 0, "an undefined flag counts as written");
+        assert!(r.flags.cleared & r.flags.set == 0, "a flag is cleared or set");
+        assert!(
+            (r.flags.cleared | r.flags.set) & r.flags.undefined == 0,
+            "a flag that is cleared or set is not undefined"
+        );
         let mut n = 0;
         while n < span {
             let at = r.opcode as usize + n;

@@ -1,6 +1,6 @@
 //! What the decoder asks of a row, worked out when the table is built: each operand as data that needs no branch.
 
-use super::row::{Loc, Row, Spec, Width, attr, sel};
+use super::row::{Loc, Map, Row, Space, Spec, Width, attr, sel};
 
 /// What an operand is, once registers are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,14 @@ pub enum SlotKind {
     Rel,
     /// The constant 1.
     One,
+    /// AMX tile register.
+    Tile,
+    /// MPX bounds register.
+    Bound,
+    /// Block scale register (ACE).
+    Bsr,
+    /// The flags that CCMP and CTEST leave where their condition fails: OF, SF, ZF, CF as bits 3 to 0.
+    DefaultFlags,
 }
 
 /// Fields of an instruction that name registers, as byte numbers in the word that the decoder makes of them.
@@ -78,27 +86,29 @@ impl Place {
     }
 
     /// `None` for a location that the decoder has to look at by itself.
-    const fn of(spec: &Spec) -> Option<Place> {
+    const fn of(spec: &Spec, legacy: bool) -> Option<Place> {
         use SlotKind::*;
+        if matches!(spec.width, Width::Addr) {
+            return Option::None;
+        }
+        let (gpr, vector) = (31, if legacy { 15 } else { 31 });
         let place = match spec.loc {
             Loc::Nothing => Place::NONE,
-            Loc::GprOrMem => Place::or_memory(Gpr, 15),
-            Loc::VecOrMem => Place::or_memory(Vector, 31),
+            Loc::GprOrMem => Place::or_memory(Gpr, gpr),
+            Loc::VecOrMem => Place::or_memory(Vector, vector),
             Loc::MaskOrMem => Place::or_memory(Mask, 7),
             Loc::MmxOrMem => Place::or_memory(Mmx, 7),
             Loc::Mem => Place::fixed(Memory, 0),
-            Loc::GprRm => Place::at(Gpr, field::RM, 15),
-            Loc::GprReg => Place::at(Gpr, field::REG, 15),
-            Loc::GprVvvv => Place::at(Gpr, field::VVVV, 15),
-            Loc::GprOpcode => Place::at(Gpr, field::OPCODE, 15),
-            Loc::VecReg => Place::at(Vector, field::REG, 31),
-            Loc::VecRm => Place::at(Vector, field::RM, 31),
-            Loc::VecVvvv => Place::at(Vector, field::VVVV, 31),
+            Loc::GprRm => Place::at(Gpr, field::RM, gpr),
+            Loc::GprReg => Place::at(Gpr, field::REG, gpr),
+            Loc::GprVvvv => Place::at(Gpr, field::VVVV, gpr),
+            Loc::GprOpcode => Place::at(Gpr, field::OPCODE, gpr),
+            Loc::VecReg => Place::at(Vector, field::REG, vector),
+            Loc::VecRm => Place::at(Vector, field::RM, vector),
+            Loc::VecVvvv => Place::at(Vector, field::VVVV, vector),
             Loc::MaskRm => Place::at(Mask, field::RM, 7),
             Loc::MmxReg => Place::at(Mmx, field::REG, 7),
             Loc::MmxRm => Place::at(Mmx, field::RM, 7),
-            Loc::Control => Place::at(Control, field::REG, 31),
-            Loc::Debug => Place::at(Debug, field::REG, 31),
             Loc::StRm => Place::at(St, field::RM, 7),
             Loc::FixedGpr if spec.fixed >= 0x10 => Place::fixed(GprHigh, spec.fixed & 3),
             Loc::FixedGpr => Place::fixed(Gpr, spec.fixed),
@@ -112,9 +122,24 @@ impl Place {
             // It is as wide as the operand, however many bytes the instruction has of it.
             Loc::ImmSigned => return Some(Place { width: Width::V, ..Place::fixed(Imm, 0) }),
             Loc::Rel => Place::fixed(Rel, 0),
-            Loc::VecIs4 | Loc::MaskReg | Loc::MaskVvvv | Loc::Vsib | Loc::Seg | Loc::Moffs | Loc::FarPointer => {
-                return Option::None;
-            }
+            Loc::FixedBsr => Place::fixed(Bsr, spec.fixed),
+            Loc::SibMem => Place::fixed(Memory, 0),
+            Loc::DefaultFlags => Place::at(DefaultFlags, field::VVVV, 15),
+            Loc::VecIs4
+            | Loc::MaskReg
+            | Loc::MaskVvvv
+            | Loc::Vsib
+            | Loc::Seg
+            | Loc::Control
+            | Loc::Debug
+            | Loc::Moffs
+            | Loc::FarPointer
+            | Loc::TileReg
+            | Loc::TileRm
+            | Loc::TileVvvv
+            | Loc::BoundReg
+            | Loc::BoundOrMem
+            | Loc::AddressReg => return Option::None,
         };
         Some(Place { width: spec.width, ..place })
     }
@@ -155,6 +180,8 @@ pub(crate) struct Plan {
     pub(crate) bytes: bool,
     /// The operand that memory would be, 0xff if none can.
     pub(crate) memory: u8,
+    /// ModRM.rm names a general-purpose register, whose fifth bit is not EVEX.X but APX's B4.
+    pub(crate) gpr_rm: bool,
     pub(crate) size_rule: u8,
     pub(crate) immediate: Immediate,
 }
@@ -166,6 +193,7 @@ impl Plan {
         special: false,
         bytes: false,
         memory: 0xff,
+        gpr_rm: false,
         size_rule: 0,
         immediate: Immediate::NONE,
     };
@@ -181,7 +209,8 @@ impl Plan {
                 let signed = !matches!(spec.loc, Loc::Imm);
                 plan.immediate = Immediate { present: true, signed, width: spec.width };
             }
-            match Place::of(spec) {
+            plan.gpr_rm |= matches!(spec.loc, Loc::GprRm | Loc::GprOrMem);
+            match Place::of(spec, matches!(row.space, Space::Legacy)) {
                 Some(place) => {
                     if matches!(place.in_memory, SlotKind::Memory) {
                         plan.memory = i as u8;
@@ -210,6 +239,15 @@ impl Plan {
 impl Row {
     /// The row with what the decoder asks of it.
     pub(super) const fn planned(mut self) -> Row {
+        // Whole lines of the opcode maps are #UD under REX2.
+        let closed = match self.map {
+            Map::Primary => matches!(self.opcode >> 4, 0x4 | 0x7 | 0xa | 0xe),
+            Map::M0f => matches!(self.opcode >> 4, 0x3 | 0x8),
+            _ => false,
+        };
+        if closed && matches!(self.space, Space::Legacy) && self.select.mask & sel::REX2 == 0 {
+            self.attrs |= attr::NO_REX2;
+        }
         self.plan = Plan::of(&self);
         self
     }

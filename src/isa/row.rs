@@ -112,6 +112,24 @@ pub enum Loc {
     StRm,
     /// The vector register that the row names (XMM0).
     FixedVec,
+    /// ModRM.reg: AMX tile register.
+    TileReg,
+    /// ModRM.rm: AMX tile register only.
+    TileRm,
+    /// VEX.vvvv: AMX tile register.
+    TileVvvv,
+    /// ModRM.rm: memory only, and with a SIB byte.
+    SibMem,
+    /// ModRM.reg: MPX bounds register.
+    BoundReg,
+    /// ModRM.rm: MPX bounds register or memory.
+    BoundOrMem,
+    /// ModRM.reg: general-purpose register that holds an address in ES (MOVDIR64B, ENQCMD).
+    AddressReg,
+    /// The block scale register that the row names (ACE).
+    FixedBsr,
+    /// EVEX.vvvv: the flags that CCMP and CTEST leave where their condition fails.
+    DefaultFlags,
 }
 
 /// An operand's width: the manual's second letter.
@@ -166,13 +184,24 @@ pub enum Width {
     Fx,
     /// The stack width: 2, 4 or 8 bytes.
     Stack,
+    /// The address size.
+    Addr,
+    /// 8 bytes, or 4 outside 64-bit mode, whatever the prefixes: registers that move to and from others.
+    Mode,
+    /// 16 bytes, or 8 outside 64-bit mode: a pair of bounds.
+    Bounds,
+    /// 48 bytes: a handle of a 128-bit key (Key Locker).
+    Kl,
 }
 
 impl Width {
     /// All of them.
-    pub(crate) const ALL: [Width; 24] = {
+    pub(crate) const ALL: [Width; 28] = {
         use Width::*;
-        [Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, Pair, Env, X87State, Fx, Stack]
+        [
+            Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, Pair, Env, X87State, Fx, Stack,
+            Addr, Mode, Bounds, Kl,
+        ]
     };
 
     /// The width in bytes under an operand size and vector length, W and 64-bit mode.
@@ -207,6 +236,13 @@ impl Width {
             Width::Env => 28,
             Width::X87State if osize == 2 => 94,
             Width::X87State => 108,
+            Width::Mode if long => 8,
+            Width::Mode => 4,
+            Width::Bounds if long => 16,
+            Width::Bounds => 8,
+            Width::Kl => 48,
+            // Known where the operand is resolved.
+            Width::Addr => 0,
         }
     }
 }
@@ -281,12 +317,20 @@ pub enum Map {
     M0f3a,
     /// EVEX map 4 (APX).
     M4,
-    /// EVEX map 5 (FP16).
+    /// EVEX map 5 (FP16), VEX map 5 (AMX).
     M5,
     /// EVEX map 6 (FP16).
     M6,
-    /// VEX map 7.
+    /// VEX map 7, EVEX map 7.
     M7,
+    /// XOP map 8.
+    M8,
+    /// XOP map 9.
+    M9,
+    /// XOP map 10.
+    M10,
+    /// 0F 0F: 3DNow!, whose opcode stands where an immediate would.
+    M0f0f,
 }
 
 /// What a row asks of the bits that select between rows of one opcode: `word & mask == value` on the
@@ -341,6 +385,10 @@ pub mod sel {
     pub const OPREG_NONZERO: u32 = 1 << 20;
     /// The profile follows AMD.
     pub const AMD: u32 = 1 << 21;
+    /// A REX2 prefix.
+    pub const REX2: u32 = 1 << 22;
+    /// EVEX.NF, bit 2 of EVEX.aaa.
+    pub const NF: u32 = 1 << 23;
 }
 
 /// EVEX displacement scaling and memory width: the manual's tuple type (SDM volume 2, 2.7.5).
@@ -373,6 +421,8 @@ pub enum Tuple {
     M128,
     /// VMOVDDUP.
     Dup,
+    /// A quarter of the vector, broadcast possible.
+    Quarter,
 }
 
 /// Opmask of an EVEX row.
@@ -387,6 +437,8 @@ pub enum Masking {
     MergeZero,
     /// The opmask is an operand and k0 is #UD (gathers, scatters).
     Required,
+    /// The opmask chooses between sources (VBLENDM), `{k}{z}`: the destination is not read.
+    Control,
 }
 
 /// Embedded rounding of an EVEX row with EVEX.b in register form.
@@ -419,7 +471,7 @@ pub enum Class {
     NoSuppress,
 }
 
-/// Arithmetic flags as a set of bits in RFLAGS layout.
+/// Flags as a set of bits in RFLAGS layout.
 pub mod flag {
     /// Carry.
     pub const CF: u16 = 1 << 0;
@@ -437,6 +489,10 @@ pub mod flag {
     pub const IF: u16 = 1 << 9;
     /// Overflow.
     pub const OF: u16 = 1 << 11;
+    /// Nested task.
+    pub const NT: u16 = 1 << 14;
+    /// Alignment check, bit 18 of RFLAGS; here it takes a bit that RFLAGS leaves free.
+    pub const AC: u16 = 1 << 15;
     /// The six arithmetic flags.
     pub const ARITH: u16 = CF | PF | AF | ZF | SF | OF;
 }
@@ -450,11 +506,30 @@ pub struct FlagEffect {
     pub written: u16,
     /// Left undefined by the manual.
     pub undefined: u16,
+    /// Always cleared.
+    pub cleared: u16,
+    /// Always set.
+    pub set: u16,
 }
 
 impl FlagEffect {
     /// No flag is looked at or changed.
-    pub const NONE: FlagEffect = FlagEffect { read: 0, written: 0, undefined: 0 };
+    pub const NONE: FlagEffect = FlagEffect { read: 0, written: 0, undefined: 0, cleared: 0, set: 0 };
+
+    /// Flags read, written (those left undefined among them), and left undefined.
+    pub const fn of(read: u16, written: u16, undefined: u16) -> FlagEffect {
+        FlagEffect { read, written, undefined, cleared: 0, set: 0 }
+    }
+
+    /// The same, and these are always cleared.
+    pub const fn clears(self, cleared: u16) -> FlagEffect {
+        FlagEffect { cleared, written: self.written | cleared, ..self }
+    }
+
+    /// The same, and these are always set.
+    pub const fn sets(self, set: u16) -> FlagEffect {
+        FlagEffect { set, written: self.written | set, ..self }
+    }
 }
 
 /// What must hold before an operand is touched, as obstacles that the `Cpu`'s mode word may show.
@@ -487,6 +562,31 @@ pub enum Gate {
     Iopl,
     /// Ports: IOPL and the TSS bitmap, looked at where the port is known.
     Port,
+    /// #GP(0) above CPL 0 while CR4.UMIP is set.
+    Umip,
+    /// #GP(0) above CPL 0 while CR4.TSD is set.
+    Tsd,
+    /// #GP(0) above CPL 0 while CR4.PCE is clear.
+    Pce,
+    /// #UD while CR4.PKE is clear.
+    Pke,
+    /// #UD while CR4.FSGSBASE is clear.
+    Fsgsbase,
+    /// AMX: #UD by CR4.OSXSAVE and XCR0's two tile bits.
+    Tile,
+    /// #GP(0) in virtual-8086 mode with IOPL below 3 (PUSHF, POPF, IRET, INT n).
+    V86Iopl,
+    /// VMX and SVM: by VMXON and EFER.SVME, then CPL 0.
+    Virtual,
+    /// CET: by CR4.CET and the enables of U_CET and S_CET.
+    Cet,
+    /// EVEX rows of APX: #UD by XCR0's APX bit.
+    Apx,
+}
+
+impl Gate {
+    /// All of them.
+    pub const COUNT: usize = Gate::Apx as usize + 1;
 }
 
 /// What executes an integer instruction that is a function of values.
@@ -876,6 +976,18 @@ pub mod attr {
     pub const NO_UNDERFLOW: u32 = 1 << 20;
     /// Obeys MXCSR and raises nothing (VRCP14, VFPCLASS); FTZ acts whatever is masked.
     pub const QUIET: u32 = 1 << 21;
+    /// EVEX.NF is allowed: with it, flags are not written (APX).
+    pub const NF: u32 = 1 << 23;
+    /// The low bits of EVEX are a source condition, vvvv holds flags (CCMP, CTEST).
+    pub const SCC: u32 = 1 << 24;
+    /// #UD under REX2.
+    pub const NO_REX2: u32 = 1 << 25;
+    /// ModRM.mod counts for nothing: always a register (MOV to and from control and debug registers).
+    pub const ANY_MOD: u32 = 1 << 26;
+    /// Opcode registers or ModRM.rm and EVEX.vvvv must differ (POP2), and neither may be RSP.
+    pub const PAIR: u32 = 1 << 27;
+    /// The memory operand needs a SIB byte (AMX).
+    pub const SIBMEM: u32 = 1 << 28;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -903,6 +1015,12 @@ pub mod attr {
             LOW_HALF,
             NO_UNDERFLOW,
             QUIET,
+            NF,
+            SCC,
+            NO_REX2,
+            ANY_MOD,
+            PAIR,
+            SIBMEM,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {
@@ -916,7 +1034,7 @@ pub mod attr {
 /// One opcode line of the manual.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Lower case, Intel syntax.
+    /// Lower case, Intel syntax. A condition goes behind it, or where a `*` stands.
     pub mnemonic: &'static str,
     /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last.
     pub operands: [Spec; 5],

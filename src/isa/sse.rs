@@ -37,7 +37,7 @@ macro_rules! float {
     };
 }
 
-const COMPARED: FlagEffect = FlagEffect { read: 0, written: flag::ARITH, undefined: 0 };
+const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0);
 
 const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W);
 const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW);

@@ -63,18 +63,28 @@ static VEX_M0F3A: Table = Table::new(super::vex::M0F3A);
 static EVEX_M0F: Table = Table::new(super::evex::M0F);
 static EVEX_M0F38: Table = Table::new(super::evex::M0F38);
 static EVEX_M0F3A: Table = Table::new(super::evex::M0F3A);
+static M0F0F: Table = Table::new(super::now3d::M0F0F);
+static VEX_M5: Table = Table::new(super::amx::VEX_M5);
+static VEX_M7: Table = Table::new(super::vex::M7);
+static EVEX_M4: Table = Table::new(super::apx::M4);
+static EVEX_M5: Table = Table::new(super::evex::M5);
+static EVEX_M6: Table = Table::new(super::evex::M6);
+static EVEX_M7: Table = Table::new(super::apx::EVEX_M7);
+static XOP_M8: Table = Table::new(super::xop::M8);
+static XOP_M9: Table = Table::new(super::xop::M9);
+static XOP_M10: Table = Table::new(super::xop::M10);
 
 /// x87 escapes (D8 to DF), apart from the other one-byte opcodes because their ModRM byte selects the line.
 pub static X87: Table = Table::new(super::x87::ESCAPES);
 
 /// Tables by encoding space and map.
-static BY_SPACE: [[&Table; 8]; 4] = {
+static BY_SPACE: [[&Table; 12]; 4] = {
     let e = &EMPTY;
     [
-        [&PRIMARY, &M0F, &M0F38, &M0F3A, e, e, e, e],
-        [e, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, e, e, e, e],
-        [e, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A, e, e, e, e],
-        [e; 8],
+        [&PRIMARY, &M0F, &M0F38, &M0F3A, e, e, e, e, e, e, e, &M0F0F],
+        [e, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, e, &VEX_M5, e, &VEX_M7, e, e, e, e],
+        [e, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A, &EVEX_M4, &EVEX_M5, &EVEX_M6, &EVEX_M7, e, e, e, e],
+        [e, e, e, e, e, e, e, e, &XOP_M8, &XOP_M9, &XOP_M10, e],
     ]
 };
 
@@ -88,8 +98,29 @@ pub fn table(space: Space, map: Map, opcode: u8) -> &'static Table {
 }
 
 /// All tables, for those who count or check rows.
-pub static ALL: &[&Table] =
-    &[&PRIMARY, &M0F, &M0F38, &M0F3A, &X87, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A];
+pub static ALL: &[&Table] = &[
+    &PRIMARY,
+    &M0F,
+    &M0F38,
+    &M0F3A,
+    &M0F0F,
+    &X87,
+    &VEX_M0F,
+    &VEX_M0F38,
+    &VEX_M0F3A,
+    &VEX_M5,
+    &VEX_M7,
+    &EVEX_M0F,
+    &EVEX_M0F38,
+    &EVEX_M0F3A,
+    &EVEX_M4,
+    &EVEX_M5,
+    &EVEX_M6,
+    &EVEX_M7,
+    &XOP_M8,
+    &XOP_M9,
+    &XOP_M10,
+];
 
 /// Every row of the instruction set.
 pub fn rows() -> impl Iterator<Item = &'static Row> {

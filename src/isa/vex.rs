@@ -55,7 +55,7 @@ const fn k3(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], feature: super
     vex(name, P0F, pp, opcode, ops).l1().gate(Gate::Avx512).cpuid(feature).reg()
 }
 
-const TESTED: FlagEffect = FlagEffect { read: 0, written: flag::ARITH, undefined: 0 };
+const TESTED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
@@ -331,3 +331,6 @@ pub(super) static M0F3A: &[Row] = rows![
         vex("vpblendvb", P0F3A, P66, 0x4c, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0().avx2_256(),
     ],
 ];
+
+/// Map 7: model-specific registers by immediate.
+pub(super) static M7: &[Row] = &[];

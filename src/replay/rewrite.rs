@@ -84,10 +84,11 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let ext = Extensions { r: reg, b: if memory { 0 } else { rm }, vvvv, wide };
     match insn.row.space {
         Space::Legacy => legacy_opcode(insn, &ext, &mut out),
-        Space::Vex => vex_opcode(insn, &ext, &mut out),
-        _ => evex_opcode(insn, &ext, &mut out),
+        Space::Vex | Space::Xop => vex_opcode(insn, &ext, &mut out),
+        Space::Evex => evex_opcode(insn, &ext, &mut out),
     }
-    out.push(insn.row.replayed_as);
+    // 3DNow!'s opcode is its immediate.
+    out.push(if insn.row.map == Map::M0f0f { 0x0f } else { insn.row.replayed_as });
     out.push(modrm);
     let immediates = insn.row.operands.iter().filter(|s| matches!(s.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4));
     for i in 0..immediates.count() {
@@ -151,11 +152,15 @@ fn map_number(map: Map) -> u8 {
         Map::M5 => 5,
         Map::M6 => 6,
         Map::M7 => 7,
+        Map::M8 => 8,
+        Map::M9 => 9,
+        Map::M10 => 10,
+        Map::M0f0f => 0x0f,
     }
 }
 
 fn vex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
-    out.push(0xc4);
+    out.push(if insn.row.space == Space::Xop { 0x8f } else { 0xc4 });
     // R, X and B are inverted; X stays clear, there is no index.
     out.push((!ext.r & 8) << 4 | 0x40 | (!ext.b & 8) << 2 | map_number(insn.row.map));
     out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | (insn.ll & 1) << 2 | pp(insn));

@@ -671,6 +671,10 @@ impl Encoder<'_> {
             Map::M5 => 5,
             Map::M6 => 6,
             Map::M7 => 7,
+            Map::M8 => 8,
+            Map::M9 => 9,
+            Map::M10 => 10,
+            Map::M0f0f => 0x0f,
         };
         let pp = match (d.rep, d.p66) {
             (1, _) => 2,

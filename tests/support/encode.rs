@@ -65,6 +65,10 @@ fn encode(row: &Row, mode: Mode, pick: Pick, opcode: u8, tail: [u8; 10]) -> Vec<
         Map::M5 => 5,
         Map::M6 => 6,
         Map::M7 => 7,
+        Map::M8 => 8,
+        Map::M9 => 9,
+        Map::M10 => 10,
+        Map::M0f0f => 0x0f,
     };
     let pp = match (pick.rep, pick.p66) {
         (0, false) => 0,

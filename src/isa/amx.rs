@@ -1,0 +1,5 @@
+//! AMX: tile registers.
+
+use super::row::*;
+
+pub(super) static VEX_M5: &[Row] = &[];
