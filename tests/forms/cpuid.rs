@@ -18,12 +18,14 @@ const LEFT_OUT: &[(&str, Feature)] = &[
     ("SSE3X87", Feature::Fpu),
     ("X87", Feature::Fpu),
     ("cmpxchg8b", Feature::Cx8),
+    ("crc32", Feature::Sse42),
     ("rdtsc", Feature::Tsc),
     ("syscall", Feature::Syscall),
 ];
 
 /// A feature, and one without which no processor has it: whether a line names the second as well means nothing.
 const IMPLIED: &[(Feature, Feature)] = &[
+    (Feature::ApxNddNf, Feature::Apx),
     (Feature::Avx2, Feature::Avx),
     (Feature::AvxIfma, Feature::Avx),
     (Feature::AvxNeConvert, Feature::Avx),
@@ -66,7 +68,9 @@ fn feature(text: &str) -> Option<Feature> {
 
 /// The groups of features of which any one suffices.
 fn groups(form: &Form) -> Vec<BTreeSet<Feature>> {
+    let rex2 = form.encspace == "REX2" || form.has("REXB4=1");
     let left_out = LEFT_OUT.iter().filter(|(name, _)| [form.isa_set, form.mnemonic].contains(name)).map(|(_, f)| *f);
+    let left_out = left_out.chain(rex2.then_some(Feature::Apx));
     let group = |text: &str| {
         let names = text.split('&').filter(|name| !NO_FEATURES.iter().any(|none| name.starts_with(none)));
         closed(names.filter_map(feature).chain(left_out.clone()).collect())

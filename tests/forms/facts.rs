@@ -5,7 +5,7 @@ use crate::file::Form;
 use crate::report::Found;
 use encore86::Insn;
 use encore86::decode::StaticRounding;
-use encore86::isa::row::{Class, Gate, Masking, Rounding, Row, Space, attr, flag};
+use encore86::isa::row::{Class, FlagEffect, Gate, Masking, Rounding, Row, Space, attr, flag};
 use std::collections::HashMap;
 
 /// What other forms of an opcode say about one.
@@ -41,7 +41,7 @@ pub fn check(form: &Form, encoding: &Encoding, insn: &Insn, siblings: &Siblings,
     if row.space == Space::Evex && form.map != "4" {
         evex(form, encoding, insn, siblings, found);
     }
-    flags(form, row, found);
+    flags(form, insn, found);
     class(form, row, found);
     let lockable = form.lock != "no";
     // A row with a register form has LOCK for its memory form.
@@ -117,6 +117,8 @@ const FLAGS: &[(&str, u16)] = &[
     ("of", flag::OF),
     ("df", flag::DF),
     ("if", flag::IF),
+    ("nt", flag::NT),
+    ("ac", flag::AC),
 ];
 
 fn set(column: &str) -> u16 {
@@ -131,8 +133,12 @@ fn flag_names(set: u16) -> String {
     names.join(" ")
 }
 
-fn flags(form: &Form, row: &Row, found: &mut Found<'_>) {
-    let is = row.flags;
+fn flags(form: &Form, insn: &Insn, found: &mut Found<'_>) {
+    let row = insn.row();
+    let mut is = row.flags;
+    if insn.keeps_flags() {
+        is = FlagEffect::of(is.read & !is.written, 0, 0);
+    }
     let undefined = set(form.flags_undef);
     let written = set(form.flags_mod) | undefined | set(form.flags_clear) | set(form.flags_set);
     let mut read = set(form.flags_read);
@@ -152,6 +158,8 @@ fn flags(form: &Form, row: &Row, found: &mut Found<'_>) {
     compare("flags read", is.read, read);
     compare("flags written", is.written, written);
     compare("flags undefined", is.undefined, undefined);
+    compare("flags cleared", is.cleared, set(form.flags_clear));
+    compare("flags set", is.set, set(form.flags_set));
 }
 
 /// Alignment, and whether masked elements suppress faults.
@@ -182,15 +190,26 @@ fn gate_of(form: &Form) -> Gate {
     let classes = |wanted: &[&str]| form.all.iter().any(|o| wanted.contains(&o.class));
     let vector = classes(&["xmm", "ymm", "zmm", "XMM0", "XMM1"]);
     match (form.encspace, form.extension) {
+        (_, "VTX" | "SVM") => Gate::Virtual,
+        (_, "CET") if form.mnemonic.starts_with("endbr") => Gate::Free,
+        (_, "CET") => Gate::Cet,
+        _ if form.cpl == "0" => Gate::Cpl0,
+        (_, "AMX_TILE" | "ACE") => Gate::Tile,
         _ if form.gate == "io" => Gate::Port,
         _ if form.gate == "iopl" => Gate::Iopl,
-        _ if form.gate == "cr4.osxsave" && form.cpl == "3" => Gate::Xgetbv,
-        _ if form.cpl == "0" => Gate::Cpl0,
+        _ if form.gate == "v86.iopl" => Gate::V86Iopl,
+        _ if form.gate == "umip" => Gate::Umip,
+        _ if form.gate == "cr4.tsd" => Gate::Tsd,
+        _ if form.gate == "cr4.pce" => Gate::Pce,
+        _ if form.gate == "cr4.pke" => Gate::Pke,
+        _ if form.gate == "cr4.fsgsbase" => Gate::Fsgsbase,
+        _ if form.gate == "cr4.osxsave" => Gate::Xgetbv,
+        _ if form.exc_type == "APX-EVEX-KMOV" => Gate::Avx512,
+        _ if form.cpuid.contains("APX_F") => Gate::Apx,
         (_, "XSAVE" | "XSAVEC" | "XSAVEOPT") => Gate::Xsave,
         (_, "AVX512VEX" | "AVX512EVEX") => Gate::Avx512,
         ("VEX" | "XOP", "AVX") => Gate::Avx,
         ("VEX" | "XOP", _) if vector => Gate::Avx,
-        ("EVEX", _) => Gate::Free,
         _ if form.mnemonic == "fwait" => Gate::Wait,
         _ if form.mnemonic.starts_with("fxsave") || form.mnemonic.starts_with("fxrstor") => Gate::Fx,
         (_, "X87") => Gate::X87,

@@ -66,7 +66,7 @@ fn fixed(name: &str, encoding: &Encoding) -> Option<(&'static str, u8, u16)> {
         "GS" => ("Segment", 5, 0),
         "ST0" => ("St", 0, 0),
         "XMM0" => ("Vector", 0, 0),
-        "BSR0" => ("Scale", 0, 0),
+        "BSR0" => ("Bsr", 0, 0),
         _ => return None,
     })
 }
