@@ -133,7 +133,7 @@ struct Modes(HashMap<[&'static str; 4], Vec<&'static str>>);
 
 impl Modes {
     fn key(form: &Form) -> [&'static str; 4] {
-        [form.encspace, form.map, form.opcode, form.mnemonic]
+        [form.encspace, form.map, form.opcode, names::common(form)]
     }
 
     fn new(forms: &[Form]) -> Modes {

@@ -82,6 +82,11 @@ fn canonical(name: &str) -> String {
     name.into()
 }
 
+/// A name that all forms of an instruction share.
+pub fn common(form: &Form) -> &'static str {
+    NAMES.iter().find(|(name, _)| *name == form.mnemonic).map_or(form.mnemonic, |(_, names)| names[0])
+}
+
 /// Is `ours` the manual's name of the form?
 pub fn agree(form: &Form, ours: &str) -> bool {
     // Zeroing the upper part is a name of its own: SETZUcc, IMULZU.
