@@ -23,9 +23,9 @@ pub(super) const INCDEC: FlagEffect = written(ARITH & !CF);
 pub(super) const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
 pub(super) const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
 /// By 1: OF is defined.
-const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
-const ROTATE1: FlagEffect = written(CF | OF);
-const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
+pub(super) const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
+pub(super) const ROTATE1: FlagEffect = written(CF | OF);
+pub(super) const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
 pub(super) const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
 pub(super) const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
 const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);

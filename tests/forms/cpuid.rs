@@ -129,7 +129,8 @@ fn feature(text: &str) -> Option<Feature> {
 /// The groups of features of which any one suffices.
 fn groups(form: &Form) -> Vec<BTreeSet<Feature>> {
     let rex2 = form.encspace == "REX2" || form.has("REXB4=1");
-    let left_out = LEFT_OUT.iter().filter(|(name, _)| [form.isa_set, form.mnemonic, form.iform].contains(name)).map(|(_, f)| *f);
+    let left_out =
+        LEFT_OUT.iter().filter(|(name, _)| [form.isa_set, form.mnemonic, form.iform].contains(name)).map(|(_, f)| *f);
     let left_out = left_out.chain(rex2.then_some("apx_f")).filter_map(Feature::from_name);
     let group = |text: &str| {
         let names = text.split('&').filter(|name| !NO_FEATURES.iter().any(|none| name.starts_with(none)));
