@@ -206,6 +206,8 @@ fn gates(form: &Form) -> &'static [&'static str] {
         }
         _ if form.cpl == "0" => &["Cpl0"],
         (_, "AMX_TILE" | "ACE") if vector => &["TileAvx512"],
+        // Block scales are registers of the tiles' and as wide as a ZMM.
+        _ if form.iform.contains("BSR0") => &["Tile", "TileAvx512"],
         (_, "AMX_TILE" | "ACE") => &["Tile"],
         _ if form.gate == "io" => &["Port"],
         _ if form.gate == "iopl" => &["Iopl"],
