@@ -104,6 +104,7 @@ fn rows_say_what_the_facts_say() {
             operands::check(form, encoding, &insn, &mut found);
             facts::check(form, encoding, &insn, &siblings, &mut found);
             lock(form, encoding, &mut profiles, &mut found);
+            rex2(form, encoding, &insn, &mut profiles, &mut found);
             if first {
                 cpuid::check(form, encoding, &insn, &mut profiles, &mut found);
                 modes.check(form, &mut profiles, &mut differences);
@@ -125,6 +126,18 @@ fn lock(form: &Form, encoding: &Encoding, profiles: &mut Profiles, found: &mut F
     let taken = encore86::decode(&bytes, encoding.mode, profiles.of(form)).is_ok();
     if taken != (form.lock != "no") {
         found.differ("lock", format_args!("LOCK is {}", if taken { "taken" } else { "refused" }), form.lock);
+    }
+}
+
+/// REX2 in place of REX is taken where the form says so.
+fn rex2(form: &Form, encoding: &Encoding, insn: &Insn, profiles: &mut Profiles, found: &mut Found<'_>) {
+    let Some(bytes) = &encoding.rex2 else { return };
+    let other = encore86::decode(bytes, encoding.mode, profiles.of(form));
+    let same = |other: &Insn| std::ptr::eq(other.row(), insn.row()) && other.length() == bytes.len();
+    let taken = other.as_ref().is_ok_and(same);
+    if taken != (form.rex2 == "ok") {
+        let other = other.map_or_else(|error| error.to_string(), |insn| insn.to_string());
+        found.differ("REX2", format_args!("{}: {other}", hex(bytes)), form.rex2);
     }
 }
 
