@@ -25,10 +25,12 @@ const BITSCAN: FlagEffect = FlagEffect::of(0, ARITH, ARITH & !ZF);
 pub(super) const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
 pub(super) const READS: FlagEffect = FlagEffect::of(ARITH, 0, 0);
 const ZFONLY: FlagEffect = written(ZF);
+const LAHF: FlagEffect = FlagEffect::of(ARITH & !OF, 0, 0);
+const PUSHED: FlagEffect = FlagEffect::of(ARITH | DF | IF | NT | AC, 0, 0);
 const SAHF: FlagEffect = written(ARITH & !OF);
 const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
 const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
-const STACKED: FlagEffect = written(ARITH | DF | IF);
+const STACKED: FlagEffect = written(ARITH | DF | IF | NT | AC);
 
 /// The eight arithmetic lines of 00 to 3F.
 macro_rules! alu {
@@ -110,14 +112,14 @@ macro_rules! group3 {
             legacy("neg", Primary, $op, &[RW($dst)]).digit(3).lock().flags(ADD).does(Neg),
             legacy("mul", Primary, $op, &[R($dst), $acc, $high]).digit(4).flags(MULTIPLY).does(Mul),
             legacy("imul", Primary, $op, &[R($dst), $acc, $high]).digit(5).flags(MULTIPLY).does(Imul1),
-            legacy("div", Primary, $op, &[R($dst), $acc, $high]).digit(6).flags(DIVIDE).does(Div),
-            legacy("idiv", Primary, $op, &[R($dst), $acc, $high]).digit(7).flags(DIVIDE).does(Idiv),
+            legacy("div", Primary, $op, &[R($dst), $acc, RW($high)]).digit(6).flags(DIVIDE).does(Div),
+            legacy("idiv", Primary, $op, &[R($dst), $acc, RW($high)]).digit(7).flags(DIVIDE).does(Idiv),
         ]
     };
 }
 
 const GROUP3_F6: [Row; 8] = group3!(0xf6, Eb, Ib, RW(AX.hidden()), Spec::NOTHING);
-const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), RW(rDX.hidden()));
+const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), W(rDX.hidden()));
 
 macro_rules! strings {
     ($base:literal, $op:expr, $flags:expr, $cc:expr, [$b:literal, $w:literal, $d:literal, $q:literal],
@@ -221,16 +223,16 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("cdq", Primary, 0x99, &[W(rDX.hidden()), R(rAX.hidden())]).osize(1).does(Cwd),
         legacy("cqo", Primary, 0x99, &[W(rDX.hidden()), R(rAX.hidden())]).osize(2).does(Cwd),
         legacy("wait", Primary, 0x9b, &[]).gate(Gate::Wait).cpuid(Fpu).attr(attr::WAITING).exec(Exec::X87(X87Op::Wait)),
-        legacy("pushf", Primary, 0x9c, &[]).osize(0).d64().flags(READS).seq(SeqOp::Pushf),
-        legacy("pushfq", Primary, 0x9c, &[]).only64().d64().flags(READS).seq(SeqOp::Pushf),
-        legacy("pushfd", Primary, 0x9c, &[]).flags(READS).seq(SeqOp::Pushf),
+        legacy("pushf", Primary, 0x9c, &[]).osize(0).d64().flags(PUSHED).seq(SeqOp::Pushf),
+        legacy("pushfq", Primary, 0x9c, &[]).only64().d64().flags(PUSHED).seq(SeqOp::Pushf),
+        legacy("pushfd", Primary, 0x9c, &[]).flags(PUSHED).seq(SeqOp::Pushf),
         legacy("popf", Primary, 0x9d, &[]).osize(0).d64().flags(STACKED).seq(SeqOp::Popf),
         legacy("popfq", Primary, 0x9d, &[]).only64().d64().flags(STACKED).seq(SeqOp::Popf),
         legacy("popfd", Primary, 0x9d, &[]).flags(STACKED).seq(SeqOp::Popf),
         legacy("sahf", Primary, 0x9e, &[R(AH.hidden())]).not64().flags(SAHF).does(Sahf),
         legacy("sahf", Primary, 0x9e, &[R(AH.hidden())]).cpuid(LahfLm).flags(SAHF).does(Sahf),
-        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).not64().flags(READS).does(Lahf),
-        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).cpuid(LahfLm).flags(READS).does(Lahf),
+        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).not64().flags(LAHF).does(Lahf),
+        legacy("lahf", Primary, 0x9f, &[W(AH.hidden())]).cpuid(LahfLm).flags(LAHF).does(Lahf),
         legacy("mov", Primary, 0xa0, &[W(AL), R(Ob)]).does(Mov),
         legacy("mov", Primary, 0xa1, &[W(rAX), R(Ov)]).does(Mov),
         legacy("mov", Primary, 0xa2, &[W(Ob), R(AL)]).does(Mov),
@@ -255,14 +257,14 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("leave", Primary, 0xc9, &[]).d64().seq(SeqOp::Leave),
         legacy("int3", Primary, 0xcc, &[]).attr(attr::BRANCH).system(SysOp::Int),
         legacy("int", Primary, 0xcd, &[R(Ib)]).attr(attr::BRANCH).system(SysOp::Int),
-        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(READS).system(SysOp::Int),
+        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(FlagEffect::of(OF, 0, 0)).system(SysOp::Int),
     ],
     GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
         legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect::of(CF, 0, 0)).does(Salc),
         legacy("xlatb", Primary, 0xd7, &[]).seq(SeqOp::Xlat),
-        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
-        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(READS).does(Loop),
+        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(FlagEffect::of(ZF, 0, 0)).does(Loop),
+        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(FlagEffect::of(ZF, 0, 0)).does(Loop),
         legacy("loop", Primary, 0xe2, &[R(Jb)]).attr(attr::BRANCH).f64().does(Loop),
         legacy("jcxz", Primary, 0xe3, &[R(Jb)]).asize(0).attr(attr::BRANCH).f64().does(Jcxz),
         legacy("jecxz", Primary, 0xe3, &[R(Jb)]).asize(1).attr(attr::BRANCH).f64().does(Jcxz),
@@ -283,12 +285,12 @@ pub(super) static PRIMARY: &[Row] = rows![
     ],
     GROUP3_F6, GROUP3_F7,
     [
-        legacy("clc", Primary, 0xf8, &[]).flags(written(CF)).does(FlagOp),
-        legacy("stc", Primary, 0xf9, &[]).flags(written(CF)).does(FlagOp),
-        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Cli),
-        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Sti),
-        legacy("cld", Primary, 0xfc, &[]).flags(written(DF)).does(FlagOp),
-        legacy("std", Primary, 0xfd, &[]).flags(written(DF)).does(FlagOp),
+        legacy("clc", Primary, 0xf8, &[]).flags(FlagEffect::NONE.clears(CF)).does(FlagOp),
+        legacy("stc", Primary, 0xf9, &[]).flags(FlagEffect::NONE.sets(CF)).does(FlagOp),
+        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.clears(IF)).system(SysOp::Cli),
+        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.sets(IF)).system(SysOp::Sti),
+        legacy("cld", Primary, 0xfc, &[]).flags(FlagEffect::NONE.clears(DF)).does(FlagOp),
+        legacy("std", Primary, 0xfd, &[]).flags(FlagEffect::NONE.sets(DF)).does(FlagOp),
         legacy("inc", Primary, 0xfe, &[RW(Eb)]).digit(0).lock().flags(INCDEC).does(Inc),
         legacy("dec", Primary, 0xfe, &[RW(Eb)]).digit(1).lock().flags(INCDEC).does(Dec),
         legacy("inc", Primary, 0xff, &[RW(Ev)]).digit(0).lock().flags(INCDEC).does(Inc),
@@ -348,7 +350,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("btr", M0f, 0xb3, &[RW(Ev), R(Gv)]).lock().flags(BITTEST).does(Btr),
         legacy("movzx", M0f, 0xb6, &[W(Gv), R(Eb)]).does(Movzx),
         legacy("movzx", M0f, 0xb7, &[W(Gv), R(Ew)]).does(Movzx),
-        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(ADD).does(IntOp::Popcnt),
+        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)).does(IntOp::Popcnt),
         legacy("bt", M0f, 0xba, &[R(Ev), R(Ib)]).digit(4).flags(BITTEST).does(Bt),
         legacy("bts", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(5).lock().flags(BITTEST).does(Bts),
         legacy("btr", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(6).lock().flags(BITTEST).does(Btr),
