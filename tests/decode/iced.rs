@@ -14,6 +14,7 @@ use iced_x86::{
 pub struct Iced {
     factory: InstructionInfoFactory,
     formatter: IntelFormatter,
+    options: u32,
 }
 
 impl Iced {
@@ -30,12 +31,17 @@ impl Iced {
         options.set_show_branch_size(false);
         options.set_use_pseudo_ops(false);
         options.set_rip_relative_addresses(true);
-        Iced { factory: InstructionInfoFactory::new(), formatter }
+        Iced { factory: InstructionInfoFactory::new(), formatter, options: DecoderOptions::MPX }
+    }
+
+    /// Whose processors' ways it takes: AMD's or Intel's.
+    pub fn follow_amd(&mut self, amd: bool) {
+        self.options = DecoderOptions::MPX | if amd { DecoderOptions::AMD } else { 0 };
     }
 
     /// The instruction at address 0.
     pub fn decode(&self, bytes: &[u8], mode: Mode) -> Instruction {
-        Decoder::with_ip(u32::from(mode.bits()), bytes, 0, DecoderOptions::MPX).decode()
+        Decoder::with_ip(u32::from(mode.bits()), bytes, 0, self.options).decode()
     }
 
     /// What is different.

@@ -9,3 +9,4 @@ mod limits;
 mod noise;
 mod rules;
 mod second;
+mod yaxpeax;

@@ -4,8 +4,10 @@ use super::encoder;
 use super::iced::Iced;
 use super::rules::{Findings, Rules};
 use super::support::fuzz::Random;
+use super::yaxpeax;
+use encore86::isa::row::{Space, sel};
 use encore86::isa::{Feature, Row, tables};
-use encore86::{DecodeError, Insn, Mode, Profile, decode};
+use encore86::{DecodeError, Insn, Mode, Profile, Vendor, decode};
 use std::collections::BTreeSet;
 
 const MODES: [Mode; 3] = [Mode::Prot16, Mode::Prot32, Mode::Long64];
@@ -35,9 +37,27 @@ impl Share {
 /// Everything that the shares have in common.
 struct Common {
     rules: Rules,
-    /// All features, and those that iced knows.
-    all: Profile,
-    known: Profile,
+    /// All features, and those that iced knows; of Intel's processors and of AMD's.
+    all: [Profile; 2],
+    known: [Profile; 2],
+}
+
+/// Does the row need a processor of AMD's?
+fn of_amd(row: &Row) -> bool {
+    row.select.value & sel::AMD != 0
+}
+
+/// Compares our reading of `bytes` with yaxpeax-x86's, where it has one.
+fn ask_yaxpeax(found: &mut Findings, common: &Common, (bytes, mode): (&[u8; 15], Mode), insn: &Insn) {
+    let example = || format!("{insn}: {bytes:02x?} in {mode:?}");
+    let Some(theirs) = yaxpeax::decode(bytes, mode) else {
+        return;
+    };
+    found.count("yaxpeax");
+    let differences = yaxpeax::compare(insn, theirs);
+    if !differences.is_empty() {
+        found.take(&common.rules, "yaxpeax", &insn.row().form().to_string(), differences, example);
+    }
 }
 
 /// Our reading of `bytes` and iced's. `expected` is the row that they were made for. Tells whether the two agree.
@@ -86,11 +106,15 @@ fn rows(common: &Common, share: usize, shares: usize) -> Share {
     let mut out = Share::default();
     let mut iced = Iced::new();
     for (number, row) in tables::rows().enumerate().skip(share).step_by(shares) {
+        iced.follow_amd(of_amd(row));
         for mode in MODES {
             for encoding in encoder::encodings(row, mode) {
                 let bytes = &encoding.bytes;
-                let ours = decode(bytes, mode, &common.all);
+                let ours = decode(bytes, mode, &common.all[usize::from(of_amd(row))]);
                 let got = ours.as_ref().ok().map(Insn::row);
+                if let Ok(insn) = &ours {
+                    ask_yaxpeax(&mut out.findings, common, (bytes, mode), insn);
+                }
                 if encoding.apx || !iced_knows(got.unwrap_or(row)) {
                     continue;
                 }
@@ -117,6 +141,9 @@ fn neighbours(common: &Common, share: usize, _: usize) -> Share {
         let row = known[random.next() as usize % known.len()];
         let mode = MODES[random.next() as usize % MODES.len()];
         let encodings = encoder::encodings(row, mode);
+        // What AMD's processors ignore of EVEX and VEX iced does not know.
+        let amd = row.space == Space::Legacy && random.next().is_multiple_of(4);
+        iced.follow_amd(amd);
         for _ in 0..200 {
             let encoding = &encodings[random.next() as usize % encodings.len()];
             let mut bytes = [0; 24];
@@ -130,7 +157,7 @@ fn neighbours(common: &Common, share: usize, _: usize) -> Share {
                 bytes[at + random.next() as usize % 8] = random.next() as u8;
             }
             let Some(bytes) = bytes.first_chunk::<15>() else { continue };
-            let ours = decode(bytes, mode, &common.known);
+            let ours = decode(bytes, mode, &common.known[usize::from(amd)]);
             left -= 1;
             ask_iced(&mut out.findings, common, &mut iced, (bytes, mode), &ours, None);
         }
@@ -152,7 +179,8 @@ fn in_two(common: &Common, work: fn(&Common, usize, usize) -> Share) -> Share {
 fn second_opinion() {
     let all = Profile::all();
     let known = UNKNOWN_TO_ICED.iter().fold(all.clone(), |p, &f| p.without(f));
-    let common = Common { rules: Rules::load(), all, known };
+    let vendors = |p: Profile| [p.clone(), p.with_vendor(Vendor::Amd)];
+    let common = Common { rules: Rules::load(), all: vendors(all), known: vendors(known) };
     let mut found = in_two(&common, rows);
     found.merge(in_two(&common, neighbours));
     let missing: Vec<String> = tables::rows()
@@ -165,6 +193,6 @@ fn second_opinion() {
         panic!("{why}");
     }
     assert!(missing.is_empty(), "rows that no encoding reached: {missing:?}");
-    let unused = common.rules.unused(&["iced"]);
+    let unused = common.rules.unused(&["iced", "yaxpeax"]);
     assert!(unused.is_empty(), "lines of disagreements.txt that excuse nothing: {unused:?}");
 }
