@@ -3,7 +3,7 @@
 use super::{Insn, NO_REG, RIP, Slot, SlotKind, StaticRounding, prefix};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::row::{Exec, Loc, Masking, Row, Space, Spec, Use, Width, attr};
+use crate::isa::row::{Exec, IntOp, Loc, Masking, Row, Space, Spec, Use, Width, attr};
 use core::fmt;
 
 /// Condition suffixes, the manual's first names.
@@ -134,7 +134,9 @@ impl fmt::Display for MemoryOperand {
         }
         if let Some(index) = self.index_name() {
             write!(f, "{}{index}", if terms { "+" } else { "" })?;
-            if self.scale != 1 || self.vector_index != 0 {
+            // Without a base the scale tells it from one: RBP times 1 lies in DS.
+            let bare = !terms && self.address_size != 2;
+            if self.scale != 1 || bare {
                 write!(f, "*{}", self.scale)?;
             }
             terms = true;
@@ -224,12 +226,37 @@ impl Insn {
         self.row.operands[i].implicit
     }
 
+    /// Are the operands of a string instruction worth showing: is the segment or the address size not the mode's own?
+    fn unusual_string(&self) -> bool {
+        self.has(prefix::P67) || self.seg != Seg::Ds
+    }
+
+    /// Is operand `i` part of the text?
+    fn shown(&self, i: usize) -> bool {
+        let string = matches!(self.slots[i].kind, SlotKind::StringSrc | SlotKind::StringDst);
+        !self.implicit(i) || string && self.unusual_string()
+    }
+
     fn fmt_operand(&self, f: &mut fmt::Formatter<'_>, i: usize) -> fmt::Result {
         let slot = self.slots[i];
         match slot.kind {
+            SlotKind::StringSrc | SlotKind::StringDst => {
+                let source = slot.kind == SlotKind::StringSrc;
+                let (seg, default) = if source { (self.seg, Seg::Ds) } else { (Seg::Es, Seg::Es) };
+                f.write_str(pointer(slot.size))?;
+                if seg != default || !source && self.mode != Mode::Long64 {
+                    write!(f, "{}:", seg.name())?;
+                }
+                write!(f, "[{}]", GprName(slot.reg, self.asize.into()))?;
+            }
             SlotKind::Memory | SlotKind::Vsib => {
                 let Some(m) = self.memory_operand() else { return Ok(()) };
-                let seg = if self.has(prefix::SEG) { m.seg.name() } else { "" };
+                // A segment that is not the one which the base register implies.
+                let stack = matches!((m.base, m.address_size), (Some(5), _) | (Some(4), 4 | 8));
+                let implied = if stack { Seg::Ss } else { Seg::Ds };
+                // LEA has no use for one.
+                let used = m.seg != implied && self.row.exec != Exec::Value(IntOp::Lea);
+                let seg = if used { m.seg.name() } else { "" };
                 let colon = if seg.is_empty() { "" } else { ":" };
                 write!(f, "{}{seg}{colon}{m}", pointer(slot.size))?;
                 if let Some(n) = self.broadcast() {
@@ -288,10 +315,7 @@ impl fmt::Display for Insn {
             write!(f, " {}", RegName(*flags))?;
         }
         let mut first = true;
-        for i in 0..self.slots().len() {
-            if self.implicit(i) {
-                continue;
-            }
+        for i in (0..self.slots().len()).filter(|&i| self.shown(i)) {
             f.write_str(if first { " " } else { ", " })?;
             first = false;
             self.fmt_operand(f, i)?;

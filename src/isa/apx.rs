@@ -151,7 +151,8 @@ macro_rules! group3 {
         let not = pair("not", $op, FlagEffect::NONE, &[RW($e)], &[W($b), R($e)]);
         let neg = pair("neg", $op, ADD, &[RW($e)], &[W($b), R($e)]);
         let test = [R($e), R($imm), R(DFV.hidden())];
-        let wide = [R($e), $acc, $high];
+        let product = [R($e), $acc, $high];
+        let quotient = [R($e), $acc, RW($high)];
         [
             conditional("ctest", $op, &test, TESTED).digit(0).$pp(),
             conditional("ctest", $op, &test, TESTED).digit(1).$pp(),
@@ -159,16 +160,16 @@ macro_rules! group3 {
             not[1].digit(2).$pp(),
             neg[0].digit(3).$pp().nf_ok(),
             neg[1].digit(3).$pp().nf_ok(),
-            apx("mul", $op, &wide).nd0().flags(MULTIPLY).digit(4).$pp().nf_ok(),
-            apx("imul", $op, &wide).nd0().flags(MULTIPLY).digit(5).$pp().nf_ok(),
-            apx("div", $op, &wide).nd0().flags(DIVIDE).digit(6).$pp().nf_ok(),
-            apx("idiv", $op, &wide).nd0().flags(DIVIDE).digit(7).$pp().nf_ok(),
+            apx("mul", $op, &product).nd0().flags(MULTIPLY).digit(4).$pp().nf_ok(),
+            apx("imul", $op, &product).nd0().flags(MULTIPLY).digit(5).$pp().nf_ok(),
+            apx("div", $op, &quotient).nd0().flags(DIVIDE).digit(6).$pp().nf_ok(),
+            apx("idiv", $op, &quotient).nd0().flags(DIVIDE).digit(7).$pp().nf_ok(),
         ]
     }};
 }
 
 const GROUP3_F6: [Row; 10] = group3!(0xf6, Eb, Bb, Ib, RW(AX.hidden()), Spec::NOTHING, np);
-const GROUP3_F7: [Row; 10] = group3!(0xf7, Ev, Bv, Iz, RW(rAX.hidden()), RW(rDX.hidden()), no_rep);
+const GROUP3_F7: [Row; 10] = group3!(0xf7, Ev, Bv, Iz, RW(rAX.hidden()), W(rDX.hidden()), no_rep);
 
 /// INC and DEC.
 macro_rules! step {

@@ -7,7 +7,7 @@ use super::row::{flag::*, *};
 use IntOp::*;
 use Map::{M0f3a as P0F3A, M0f38 as P0F38};
 
-/// SF and ZF of the result, CF of the operand (BLSR, BLSI, BZHI); ANDN and BLSMSK clear one more.
+/// SF and ZF of the result, OF clear.
 pub(super) const RESULT: FlagEffect = FlagEffect::of(0, ARITH, AF | PF).clears(OF);
 pub(super) const EXTRACTED: FlagEffect = FlagEffect::of(0, ARITH, AF | SF | PF).clears(CF | OF);
 

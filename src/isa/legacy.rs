@@ -37,8 +37,8 @@ const SAHF: FlagEffect = written(ARITH & !OF);
 const LAHF: FlagEffect = reads(ARITH & !OF);
 const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
 const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
-const STACKED: FlagEffect = written(ARITH | DF | IF);
-const PUSHED: FlagEffect = reads(ARITH | DF | IF);
+const STACKED: FlagEffect = written(ARITH | DF | IF | NT | AC);
+const PUSHED: FlagEffect = reads(ARITH | DF | IF | NT | AC);
 
 /// The eight arithmetic lines of 00 to 3F.
 macro_rules! alu {
@@ -120,14 +120,14 @@ macro_rules! group3 {
             legacy("neg", Primary, $op, &[RW($dst)]).digit(3).lock().flags(ADD).does(Neg),
             legacy("mul", Primary, $op, &[R($dst), $acc, $high]).digit(4).flags(MULTIPLY).does(Mul),
             legacy("imul", Primary, $op, &[R($dst), $acc, $high]).digit(5).flags(MULTIPLY).does(Imul1),
-            legacy("div", Primary, $op, &[R($dst), $acc, $high]).digit(6).flags(DIVIDE).does(Div),
-            legacy("idiv", Primary, $op, &[R($dst), $acc, $high]).digit(7).flags(DIVIDE).does(Idiv),
+            legacy("div", Primary, $op, &[R($dst), $acc, RW($high)]).digit(6).flags(DIVIDE).does(Div),
+            legacy("idiv", Primary, $op, &[R($dst), $acc, RW($high)]).digit(7).flags(DIVIDE).does(Idiv),
         ]
     };
 }
 
 const GROUP3_F6: [Row; 8] = group3!(0xf6, Eb, Ib, RW(AX.hidden()), Spec::NOTHING);
-const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), RW(rDX.hidden()));
+const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), W(rDX.hidden()));
 
 macro_rules! strings {
     ($base:literal, $op:expr, $flags:expr, $cc:expr, [$b:literal, $w:literal, $d:literal, $q:literal],
@@ -293,12 +293,12 @@ pub(super) static PRIMARY: &[Row] = rows![
     ],
     GROUP3_F6, GROUP3_F7,
     [
-        legacy("clc", Primary, 0xf8, &[]).flags(written(CF)).does(FlagOp),
-        legacy("stc", Primary, 0xf9, &[]).flags(written(CF)).does(FlagOp),
-        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Cli),
-        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Sti),
-        legacy("cld", Primary, 0xfc, &[]).flags(written(DF)).does(FlagOp),
-        legacy("std", Primary, 0xfd, &[]).flags(written(DF)).does(FlagOp),
+        legacy("clc", Primary, 0xf8, &[]).flags(FlagEffect::NONE.clears(CF)).does(FlagOp),
+        legacy("stc", Primary, 0xf9, &[]).flags(FlagEffect::NONE.sets(CF)).does(FlagOp),
+        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.clears(IF)).system(SysOp::Cli),
+        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.sets(IF)).system(SysOp::Sti),
+        legacy("cld", Primary, 0xfc, &[]).flags(FlagEffect::NONE.clears(DF)).does(FlagOp),
+        legacy("std", Primary, 0xfd, &[]).flags(FlagEffect::NONE.sets(DF)).does(FlagOp),
         legacy("inc", Primary, 0xfe, &[RW(Eb)]).digit(0).lock().flags(INCDEC).does(Inc),
         legacy("dec", Primary, 0xfe, &[RW(Eb)]).digit(1).lock().flags(INCDEC).does(Dec),
         legacy("inc", Primary, 0xff, &[RW(Ev)]).digit(0).lock().flags(INCDEC).does(Inc),
@@ -358,7 +358,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("btr", M0f, 0xb3, &[RW(Ev), R(Gv)]).lock().flags(BITTEST).does(Btr),
         legacy("movzx", M0f, 0xb6, &[W(Gv), R(Eb)]).does(Movzx),
         legacy("movzx", M0f, 0xb7, &[W(Gv), R(Ew)]).does(Movzx),
-        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(ADD).does(IntOp::Popcnt),
+        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)).does(IntOp::Popcnt),
         legacy("bt", M0f, 0xba, &[R(Ev), R(Ib)]).digit(4).flags(BITTEST).does(Bt),
         legacy("bts", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(5).lock().flags(BITTEST).does(Bts),
         legacy("btr", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(6).lock().flags(BITTEST).does(Btr),

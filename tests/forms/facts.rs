@@ -66,7 +66,8 @@ fn evex(form: &Form, encoding: &Encoding, insn: &Insn, siblings: &Siblings, foun
     let row = insn.row();
     let stores = form.modrm_mod == "mem" && form.all.iter().any(|o| o.class == "mem" && o.uses.contains('w'));
     let masking = match form.mask {
-        "kz" | "ctl+z" => Masking::MergeZero,
+        "kz" => Masking::MergeZero,
+        "ctl+z" => Masking::Control,
         // Zeroing is never allowed where memory is written.
         "k" if stores && row.masking == Masking::MergeZero => Masking::MergeZero,
         "k" => Masking::Merge,

@@ -43,7 +43,8 @@ const fn scalar(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], element: u
     evex(name, P0F, pp, opcode, ops).lig().tuple(Scalar, element)
 }
 
-const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF);
+const COMPARED: FlagEffect =
+    FlagEffect::of(0, flag::CF | flag::PF | flag::ZF, 0).clears(flag::AF | flag::SF | flag::OF);
 
 /// COMISS and its like.
 const fn comi(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], element: u8) -> Row {

@@ -73,7 +73,7 @@ const fn broadcast(name: &'static str, opcode: u8, src: Spec, tuple: Tuple, elem
 
 /// The opmask chooses the source of each element.
 const fn blend(name: &'static str, opcode: u8) -> Row {
-    evex(name, P0F38, P66, opcode, TWO_SOURCES).kz()
+    evex(name, P0F38, P66, opcode, TWO_SOURCES).k_control()
 }
 
 /// Bytes or words from one table, or from two.
