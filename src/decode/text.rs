@@ -260,7 +260,7 @@ impl Insn {
                 if seg != default || !source && self.mode != Mode::Long64 {
                     write!(f, "{}:", seg.name())?;
                 }
-                write!(f, "[{}]", GprName(slot.reg, self.asize.into()))?;
+                write!(f, "[{}]", GprName(slot.reg, self.asize().into()))?;
             }
             SlotKind::Memory | SlotKind::Vsib => {
                 let Some(m) = self.memory_operand() else { return Ok(()) };
