@@ -3,12 +3,17 @@
 use super::{Insn, NO_REG, RIP, Slot, SlotKind, StaticRounding, prefix};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::row::{Exec, IntOp, Loc, Masking, Row, Space, Spec, Use, Width, attr};
+use crate::isa::Feature;
+use crate::isa::row::{Exec, IntOp, Loc, Masking, Row, Space, Spec, Use, Width, attr, sel};
 use core::fmt;
 
 /// Condition suffixes, the manual's first names.
 pub(super) const CONDITIONS: [&str; 16] =
     ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
+
+/// The manual's names of CMPccXADD.
+const INNER_CONDITIONS: [&str; 16] =
+    ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"];
 
 /// The same of CCMP and CTEST, which have always and never in place of parity.
 const SOURCE_CONDITIONS: [&str; 16] =
@@ -181,10 +186,11 @@ impl fmt::Display for Mnemonic {
 }
 
 impl Insn {
-    /// The mnemonic, with its condition: `jne`, `cmpnexadd`, `vpaddd`.
+    /// The mnemonic, with its condition: `jne`, `cmpnzxadd`, `vpaddd`.
     pub fn mnemonic(&self) -> impl fmt::Display + use<> {
         let condition = match () {
             () if self.row.is(attr::SCC) => SOURCE_CONDITIONS[self.condition() as usize & 15],
+            () if self.row.mnemonic.contains('*') => INNER_CONDITIONS[self.condition() as usize & 15],
             () if self.row.is(attr::CONDITION) => CONDITIONS[self.condition() as usize],
             () => "",
         };
@@ -224,6 +230,13 @@ impl Insn {
     /// Is operand `i` left out of the text?
     pub fn implicit(&self, i: usize) -> bool {
         self.row.operands[i].implicit
+    }
+
+    /// Is it an instruction of APX that there is without EVEX too? Its text says so, for an assembler would choose the other.
+    fn shorter_exists(&self) -> bool {
+        let row = self.row;
+        let new = row.select.value & sel::B != 0 || row.is(attr::SCC) || row.features.contains(&Feature::ApxNddNf);
+        row.space == Space::Evex && row.features.contains(&Feature::Apx) && !new
     }
 
     /// Are the operands of a string instruction worth showing: is the segment or the address size not the mode's own?
@@ -309,6 +322,8 @@ impl fmt::Display for Insn {
         }
         if self.keeps_flags() {
             f.write_str("{nf} ")?;
+        } else if self.shorter_exists() {
+            f.write_str("{evex} ")?;
         }
         write!(f, "{}", self.mnemonic())?;
         if let Some(flags) = self.slots().iter().find(|s| s.kind == SlotKind::DefaultFlags) {

@@ -6,6 +6,7 @@ mod support;
 mod encoder;
 mod iced;
 mod limits;
+mod llvm;
 mod noise;
 mod rules;
 mod second;

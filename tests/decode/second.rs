@@ -2,6 +2,7 @@
 
 use super::encoder;
 use super::iced::Iced;
+use super::llvm;
 use super::rules::{Findings, Rules};
 use super::support::fuzz::Random;
 use super::yaxpeax;
@@ -23,14 +24,24 @@ fn iced_knows(row: &Row) -> bool {
 #[derive(Default)]
 struct Share {
     findings: Findings,
-    /// Rows on which iced agreed with us.
+    /// Rows on which a decoder agreed with us.
     seen: BTreeSet<usize>,
+    /// What is left for LLVM: the row that the bytes were made for, and our reading.
+    left: Vec<Left>,
+}
+
+struct Left {
+    number: usize,
+    row: &'static Row,
+    bytes: [u8; 15],
+    ours: Option<Insn>,
 }
 
 impl Share {
     fn merge(&mut self, other: Share) {
         self.findings.merge(other.findings);
         self.seen.extend(other.seen);
+        self.left.extend(other.left);
     }
 }
 
@@ -105,6 +116,7 @@ fn ask_iced(
 fn rows(common: &Common, share: usize, shares: usize) -> Share {
     let mut out = Share::default();
     let mut iced = Iced::new();
+    let mut apx = 0u32;
     for (number, row) in tables::rows().enumerate().skip(share).step_by(shares) {
         iced.follow_amd(of_amd(row));
         for mode in MODES {
@@ -116,6 +128,12 @@ fn rows(common: &Common, share: usize, shares: usize) -> Share {
                     ask_yaxpeax(&mut out.findings, common, (bytes, mode), insn);
                 }
                 if encoding.apx || !iced_knows(got.unwrap_or(row)) {
+                    // Of rows that iced knows without APX, a part will do.
+                    apx += 1;
+                    if mode != Mode::Long64 || !apx.is_multiple_of(if iced_knows(row) { 32 } else { 4 }) {
+                        continue;
+                    }
+                    out.left.push(Left { number, row, bytes: *bytes, ours: ours.ok() });
                     continue;
                 }
                 let agreed = ask_iced(&mut out.findings, common, &mut iced, (bytes, mode), &ours, Some(row));
@@ -165,6 +183,35 @@ fn neighbours(common: &Common, share: usize, _: usize) -> Share {
     out
 }
 
+/// What iced does not know, by LLVM. Rows that it does not know either are counted.
+fn ask_llvm(program: &str, common: &Common, all: &mut Share) {
+    {
+        let left = std::mem::take(&mut all.left);
+        let bytes: Vec<&[u8]> = left.iter().map(|l| &l.bytes[..l.ours.map_or(15, |o| o.length())]).collect();
+        let answers = llvm::ask(program, &bytes);
+        for (left, answer) in left.into_iter().zip(answers) {
+            all.findings.count("llvm");
+            let example = || match &left.ours {
+                Some(insn) => format!("{insn}: {:02x?}", left.bytes),
+                None => format!("{:02x?}", left.bytes),
+            };
+            let row = left.ours.map_or(left.row, |insn| insn.row());
+            let differences = match (&left.ours, &answer) {
+                (Some(insn), answer) => llvm::compare(insn, &left.bytes[..insn.length()], answer),
+                (None, Err(_)) => vec![],
+                (None, Ok(text)) => vec![("validity", format!("invalid against {text}"))],
+            };
+            let known = differences.iter().all(|(kind, _)| *kind != "validity") && left.ours.is_some();
+            let form = row.form().to_string();
+            let agreed =
+                differences.is_empty() || all.findings.take(&common.rules, "llvm", &form, differences, example);
+            if known && agreed && std::ptr::eq(row, left.row) {
+                all.seen.insert(left.number);
+            }
+        }
+    }
+}
+
 /// Runs a share on each of two threads.
 fn in_two(common: &Common, work: fn(&Common, usize, usize) -> Share) -> Share {
     let mut all = Share::default();
@@ -183,16 +230,25 @@ fn second_opinion() {
     let common = Common { rules: Rules::load(), all: vendors(all), known: vendors(known) };
     let mut found = in_two(&common, rows);
     found.merge(in_two(&common, neighbours));
-    let missing: Vec<String> = tables::rows()
-        .enumerate()
-        .filter(|(i, row)| iced_knows(row) && !found.seen.contains(i))
-        .map(|(_, row)| row.form().to_string())
-        .collect();
+    let mut asked = vec!["iced", "yaxpeax"];
+    match llvm::program() {
+        Some(program) => {
+            ask_llvm(program, &common, &mut found);
+            asked.push("llvm");
+        }
+        None => println!("SKIPPED {} encodings that only LLVM 19 knows: there is no llvm-mc", found.left.len()),
+    }
+    let confirmed = |known: bool| -> Vec<String> {
+        let rows = tables::rows().enumerate().filter(|(i, row)| iced_knows(row) == known && !found.seen.contains(i));
+        rows.map(|(_, row)| row.form().to_string()).collect()
+    };
+    let (missing, alone) = (confirmed(true), confirmed(false));
+    println!("{} rows that no other decoder knows: {alone:?}", alone.len());
     println!("{} instructions of iced's have no row yet: {:?}", found.findings.unknown.len(), found.findings.unknown);
     if let Err(why) = found.findings.report() {
         panic!("{why}");
     }
     assert!(missing.is_empty(), "rows that no encoding reached: {missing:?}");
-    let unused = common.rules.unused(&["iced", "yaxpeax"]);
+    let unused = common.rules.unused(&asked);
     assert!(unused.is_empty(), "lines of disagreements.txt that excuse nothing: {unused:?}");
 }
