@@ -269,7 +269,13 @@ impl Insn {
     /// How operand `i` is used. A merging opmask makes the destination an input too.
     pub fn uses(&self, i: usize) -> Use {
         let uses = self.row.operands[i].uses;
-        if i == 0 && self.merges() && uses == Use::Write { Use::ReadWrite } else { uses }
+        match self.slot(i).kind {
+            _ if i != 0 || !self.merges() || uses != Use::Write => uses,
+            // Elements that the opmask leaves out are not stored; of an opmask register they become 0.
+            SlotKind::Memory | SlotKind::Vsib => Use::CondWrite,
+            SlotKind::Mask => uses,
+            _ => Use::ReadWrite,
+        }
     }
 
     /// Does an opmask other than k0 merge into the destination?

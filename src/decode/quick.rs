@@ -281,8 +281,12 @@ impl Quick {
                     select += 1;
                 }
                 if same {
-                    // F3 and F2 mean nothing here.
+                    // F3 and F2 mean nothing here. The place goes to the next opcode, which may not fill all of it.
                     quick.opcodes[code] = quick.opcodes[code & 511];
+                    while select > 0 {
+                        select -= 1;
+                        quick.entries[at + select as usize] = Entry::NONE;
+                    }
                 } else if any {
                     at += mask as usize + 1;
                 } else {

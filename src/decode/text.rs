@@ -3,12 +3,17 @@
 use super::{Insn, NO_REG, RIP, Slot, SlotKind, StaticRounding, prefix};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::row::{Exec, Loc, Masking, Row, Space, Spec, Use, Width, attr};
+use crate::isa::Feature;
+use crate::isa::row::{Exec, IntOp, Loc, Masking, Row, Space, Spec, Use, Width, attr, sel};
 use core::fmt;
 
 /// Condition suffixes, the manual's first names.
 pub(super) const CONDITIONS: [&str; 16] =
     ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
+
+/// The manual's names of CMPccXADD.
+const INNER_CONDITIONS: [&str; 16] =
+    ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"];
 
 /// The same of CCMP and CTEST, which have always and never in place of parity.
 const SOURCE_CONDITIONS: [&str; 16] =
@@ -134,7 +139,9 @@ impl fmt::Display for MemoryOperand {
         }
         if let Some(index) = self.index_name() {
             write!(f, "{}{index}", if terms { "+" } else { "" })?;
-            if self.scale != 1 || self.vector_index != 0 {
+            // Without a base the scale tells it from one: RBP times 1 lies in DS.
+            let bare = !terms && self.address_size != 2;
+            if self.scale != 1 || bare {
                 write!(f, "*{}", self.scale)?;
             }
             terms = true;
@@ -179,10 +186,11 @@ impl fmt::Display for Mnemonic {
 }
 
 impl Insn {
-    /// The mnemonic, with its condition: `jne`, `cmpnexadd`, `vpaddd`.
+    /// The mnemonic, with its condition: `jne`, `cmpnzxadd`, `vpaddd`.
     pub fn mnemonic(&self) -> impl fmt::Display + use<> {
         let condition = match () {
             () if self.row.is(attr::SCC) => SOURCE_CONDITIONS[self.condition() as usize & 15],
+            () if self.row.mnemonic.contains('*') => INNER_CONDITIONS[self.condition() as usize & 15],
             () if self.row.is(attr::CONDITION) => CONDITIONS[self.condition() as usize],
             () => "",
         };
@@ -224,12 +232,44 @@ impl Insn {
         self.row.operands[i].implicit
     }
 
+    /// Is it an instruction of APX that there is without EVEX too? Its text says so, for an assembler would choose the other.
+    fn shorter_exists(&self) -> bool {
+        let row = self.row;
+        let new = row.select.value & sel::B != 0 || row.is(attr::SCC) || row.features.contains(&Feature::ApxNddNf);
+        row.space == Space::Evex && row.features.contains(&Feature::Apx) && !new
+    }
+
+    /// Are the operands of a string instruction worth showing: is the segment or the address size not the mode's own?
+    fn unusual_string(&self) -> bool {
+        self.has(prefix::P67) || self.seg != Seg::Ds
+    }
+
+    /// Is operand `i` part of the text?
+    fn shown(&self, i: usize) -> bool {
+        let string = matches!(self.slot(i).kind, SlotKind::StringSrc | SlotKind::StringDst);
+        !self.implicit(i) || string && self.unusual_string()
+    }
+
     fn fmt_operand(&self, f: &mut fmt::Formatter<'_>, i: usize) -> fmt::Result {
         let slot = self.slot(i);
         match slot.kind {
+            SlotKind::StringSrc | SlotKind::StringDst => {
+                let source = slot.kind == SlotKind::StringSrc;
+                let (seg, default) = if source { (self.seg, Seg::Ds) } else { (Seg::Es, Seg::Es) };
+                f.write_str(pointer(slot.size))?;
+                if seg != default || !source && self.mode != Mode::Long64 {
+                    write!(f, "{}:", seg.name())?;
+                }
+                write!(f, "[{}]", GprName(slot.reg, self.asize().into()))?;
+            }
             SlotKind::Memory | SlotKind::Vsib => {
                 let Some(m) = self.memory_operand() else { return Ok(()) };
-                let seg = if self.has(prefix::SEG) { m.seg.name() } else { "" };
+                // A segment that is not the one which the base register implies.
+                let stack = matches!((m.base, m.address_size), (Some(5), _) | (Some(4), 4 | 8));
+                let implied = if stack { Seg::Ss } else { Seg::Ds };
+                // LEA has no use for one.
+                let used = m.seg != implied && self.row.exec != Exec::Value(IntOp::Lea);
+                let seg = if used { m.seg.name() } else { "" };
                 let colon = if seg.is_empty() { "" } else { ":" };
                 write!(f, "{}{seg}{colon}{m}", pointer(slot.size))?;
                 if let Some(n) = self.broadcast() {
@@ -286,16 +326,15 @@ impl fmt::Display for Insn {
         }
         if self.keeps_flags() {
             f.write_str("{nf} ")?;
+        } else if self.shorter_exists() {
+            f.write_str("{evex} ")?;
         }
         write!(f, "{}", self.mnemonic())?;
         if let Some(flags) = self.slots().iter().find(|s| s.kind == SlotKind::DefaultFlags) {
             write!(f, " {}", RegName(*flags))?;
         }
         let mut first = true;
-        for i in 0..self.slots().len() {
-            if self.implicit(i) {
-                continue;
-            }
+        for i in (0..self.slots().len()).filter(|&i| self.shown(i)) {
             f.write_str(if first { " " } else { ", " })?;
             first = false;
             self.fmt_operand(f, i)?;

@@ -7,9 +7,9 @@ use super::row::{flag::*, *};
 use IntOp::*;
 use Map::{M0f3a as P0F3A, M0f38 as P0F38};
 
-/// SF and ZF of the result, CF, OF clear.
-pub(super) const RESULT: FlagEffect = FlagEffect::of(0, ARITH, AF | PF);
-pub(super) const EXTRACTED: FlagEffect = FlagEffect::of(0, ARITH, AF | SF | PF);
+/// SF and ZF of the result, OF clear.
+pub(super) const RESULT: FlagEffect = FlagEffect::of(0, ARITH, AF | PF).clears(OF);
+pub(super) const EXTRACTED: FlagEffect = FlagEffect::of(0, ARITH, AF | SF | PF).clears(CF | OF);
 
 /// One flag carries in and out.
 pub(super) const fn chain(flag: u16) -> FlagEffect {
@@ -40,10 +40,10 @@ pub(super) const M0F38: &[Row] = &[
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const VEX_M0F38: &[Row] = &[
     vex("cmp*xadd", P0F38, P66, 0xe0, &[RW(My), RW(Gy), R(By)]).l0().only64().gate(Gate::Free)
-        .class(Class::None).attr(attr::CONDITION).cpuid(Cmpccxadd).flags(FlagEffect::of(0, ARITH, 0)).exec(Exec::Missing),
-    gpr("andn", P0F38, NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1, Andn).flags(RESULT),
+        .attr(attr::CONDITION).aligned().cpuid(Cmpccxadd).flags(FlagEffect::of(0, ARITH, 0)).exec(Exec::Missing),
+    gpr("andn", P0F38, NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1, Andn).flags(RESULT.clears(CF)),
     gpr("blsr", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsr).digit(1).flags(RESULT),
-    gpr("blsmsk", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsmsk).digit(2).flags(RESULT),
+    gpr("blsmsk", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsmsk).digit(2).flags(RESULT.clears(ZF)),
     gpr("blsi", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsi).digit(3).flags(RESULT),
     gpr("bzhi", P0F38, NP, 0xf5, &[W(Gy), R(Ey), R(By)], Bmi2, Bzhi).flags(RESULT),
     gpr("pext", P0F38, F3, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2, Pext),

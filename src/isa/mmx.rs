@@ -38,7 +38,7 @@ const fn both(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[
-    both("cvtpi2ps", NP, 0x2a, &[W(Vq), R(Qq)], Sse).free().fp(),
+    both("cvtpi2ps", NP, 0x2a, &[RW(Vq), R(Qq)], Sse).free().fp(),
     // Memory in place of an MMX register leaves the x87 state alone.
     sse("cvtpi2pd", P0F, P66, 0x2a, &[W(Vdq), R(Mq)]).free().fp(),
     both("cvtpi2pd", P66, 0x2a, &[W(Vdq), R(Nq)], Sse2).fp(),

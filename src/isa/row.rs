@@ -529,12 +529,12 @@ impl FlagEffect {
 
     /// The same, and these are always cleared.
     pub const fn clears(self, cleared: u16) -> FlagEffect {
-        FlagEffect { cleared, written: self.written | cleared, ..self }
+        FlagEffect { cleared: self.cleared | cleared, written: self.written | cleared, ..self }
     }
 
     /// The same, and these are always set.
     pub const fn sets(self, set: u16) -> FlagEffect {
-        FlagEffect { set, written: self.written | set, ..self }
+        FlagEffect { set: self.set | set, written: self.written | set, ..self }
     }
 }
 

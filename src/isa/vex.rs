@@ -57,7 +57,7 @@ const fn k3(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], feature: super
     vex(name, P0F, pp, opcode, ops).l1().gate(Gate::Avx512).cpuid(feature).reg()
 }
 
-const TESTED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0);
+const TESTED: FlagEffect = FlagEffect::of(0, flag::CF | flag::ZF, 0).clears(flag::PF | flag::AF | flag::SF | flag::OF);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![

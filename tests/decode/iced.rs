@@ -1,257 +1,417 @@
-//! The same bytes through iced-x86: length, mnemonic, operands, memory and how it is used.
+//! iced-x86's reading of the same bytes: length, mnemonic, operands, how they are used, flags, text.
 
-use super::support::encode::{self, Form};
-use super::support::fuzz::Random;
-use super::support::machine::MODES;
-use super::support::newer::is_newer;
-use encore86::decode::SlotKind;
-use encore86::isa::row::Use;
-use encore86::{Insn, Mode, Profile, decode};
-use iced_x86::{Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
-use std::collections::BTreeMap;
+use super::rules::Difference;
+use encore86::cpu::segment::Seg;
+use encore86::decode::{Slot, SlotKind, StaticRounding};
+use encore86::isa::row::{Loc, Use, attr, flag};
+use encore86::{Insn, Mode};
+use iced_x86::{
+    Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter, MemorySizeOptions,
+    OpAccess, OpKind, Register, RflagsBits, RoundingControl,
+};
 
-fn theirs(bytes: &[u8], mode: Mode) -> Instruction {
-    Decoder::with_ip(u32::from(mode.bits()), bytes, 0x1000, DecoderOptions::MPX).decode()
+/// iced and what it needs.
+pub struct Iced {
+    factory: InstructionInfoFactory,
+    formatter: IntelFormatter,
+    options: u32,
 }
 
-/// Where the two differ by name and neither is wrong: ours, iced's.
-const NAMES: &[(&str, &str)] = &[
-    // Group 2 with digit 6, an alias that the manual does not list.
-    ("shl", "sal"),
-    // Conditions with two names.
-    ("cmpaexadd", "cmpnbxadd"),
-    ("cmpexadd", "cmpzxadd"),
-    ("cmpnexadd", "cmpnzxadd"),
-    ("cmpaxadd", "cmpnbexadd"),
-    ("cmpgexadd", "cmpnlxadd"),
-    ("cmpgxadd", "cmpnlexadd"),
-    // The NOPs of 0F 0D and 0F 18 to 0F 1E, which newer instructions take away piece by piece.
-    ("nop", "reservednop"),
-    ("nop", "cldemote"),
-    ("nop", "prefetchit0"),
-    ("nop", "prefetchit1"),
-    ("nop", "prefetch"),
-    ("nop", "prefetchw"),
-    ("nop", "rdsspd"),
-    ("nop", "rdsspq"),
-    // Newer than iced.
-    ("ibhf", "reservednop"),
-    ("prefetchrst2", "reservednop"),
-    // One name in the manual.
-    ("sysret", "sysretq"),
-    ("sysexit", "sysexitq"),
-    ("getsec", "getsecq"),
+impl Iced {
+    pub fn new() -> Iced {
+        let mut formatter = IntelFormatter::new();
+        let options = formatter.options_mut();
+        options.set_hex_prefix("0x");
+        options.set_hex_suffix("");
+        options.set_uppercase_hex(false);
+        options.set_small_hex_numbers_in_decimal(false);
+        options.set_space_after_operand_separator(true);
+        options.set_memory_size_options(MemorySizeOptions::Always);
+        options.set_branch_leading_zeros(false);
+        options.set_show_branch_size(false);
+        options.set_use_pseudo_ops(false);
+        options.set_rip_relative_addresses(true);
+        Iced { factory: InstructionInfoFactory::new(), formatter, options: DecoderOptions::MPX }
+    }
+
+    /// Whose processors' ways it takes: AMD's or Intel's.
+    pub fn follow_amd(&mut self, amd: bool) {
+        self.options = DecoderOptions::MPX | if amd { DecoderOptions::AMD } else { 0 };
+    }
+
+    /// The instruction at address 0.
+    pub fn decode(&self, bytes: &[u8], mode: Mode) -> Instruction {
+        Decoder::with_ip(u32::from(mode.bits()), bytes, 0, self.options).decode()
+    }
+
+    /// What is different.
+    pub fn compare(&mut self, insn: &Insn, other: &Instruction) -> Vec<Difference> {
+        let mut out = Vec::new();
+        if other.len() != insn.length() {
+            out.push(("length", format!("{} against {}", insn.length(), other.len())));
+            return out;
+        }
+        let (ours, theirs) = (insn.mnemonic().to_string(), format!("{:?}", other.mnemonic()).to_lowercase());
+        if ours != theirs {
+            out.push(("mnemonic", format!("{ours} against {theirs}")));
+        }
+        let mut note = |kind, result: Result<(), String>| {
+            if let Err(what) = result {
+                out.push((kind, what));
+            }
+        };
+        let info = self.factory.info(other);
+        note("operands", operands(insn, other));
+        note("access", access(insn, other, info));
+        note("implicit", implicit(insn, info));
+        note("mask", mask(insn, other));
+        note("prefixes", prefixes(insn, other));
+        for what in flags(insn, other) {
+            note("flags", Err(what));
+        }
+        let mut theirs = String::new();
+        self.formatter.format(other, &mut theirs);
+        let (mut ours, theirs) = (insn.to_string(), normal(theirs, insn, other));
+        if insn.row().is(attr::REP) {
+            // iced leaves out the segment that a string destination always has.
+            ours = ours.replace("es:", "");
+        }
+        if ours != theirs {
+            out.push(("text", format!("{ours} against {theirs}")));
+        }
+        out
+    }
+}
+
+/// What stands before a mnemonic in iced's text and not in ours.
+const PREFIXES: [&str; 17] = [
+    "bnd",
+    "xacquire",
+    "xrelease",
+    "data16",
+    "data32",
+    "rex.w",
+    "addr16",
+    "addr32",
+    "hint-taken",
+    "hint-not-taken",
+    "cs",
+    "ds",
+    "es",
+    "fs",
+    "gs",
+    "ss",
+    "notrack",
 ];
 
-fn same_name(ours: &str, theirs: Mnemonic) -> bool {
-    let theirs = format!("{theirs:?}").to_lowercase();
-    ours == theirs || NAMES.contains(&(ours, theirs.as_str()))
+/// iced's text as ours is written. Its Intel style is XED's.
+fn normal(mut text: String, insn: &Insn, other: &Instruction) -> String {
+    // Rounding is an operand of its own, as assemblers read it.
+    const ROUNDING: [(&str, &str); 5] = [
+        ("{rne-sae}", "{rn-sae}"),
+        ("{rd-sae}", "{rd-sae}"),
+        ("{ru-sae}", "{ru-sae}"),
+        ("{rz-sae}", "{rz-sae}"),
+        ("{sae}", "{sae}"),
+    ];
+    if insn.static_rounding().is_some() {
+        for (theirs, ours) in ROUNDING {
+            if let Some((before, behind)) = text.split_once(theirs) {
+                text = format!("{before}{behind}, {ours}");
+            }
+        }
+    }
+    // The opmask of a gather stands with the operand that it masks.
+    if other.is_vsib()
+        && let Some(k) = insn.opmask()
+    {
+        text = text.replacen(&format!(", k{k}"), &format!("{{k{k}}}"), 1);
+    }
+    // ST(0) has its number, and is not shown where the mnemonic implies it.
+    if text.starts_with('f') {
+        let operands = text.split_once(' ').map_or(vec![], |(_, o)| o.split(", ").collect());
+        let shown = (0..insn.slots().len()).filter(|&i| !insn.implicit(i)).count();
+        let kept: Vec<&str> = match operands.len() > shown {
+            true => operands.into_iter().filter(|o| *o != "st").collect(),
+            false => operands.into_iter().map(|o| if o == "st" { "st(0)" } else { o }).collect(),
+        };
+        let name = text.split(' ').next().unwrap_or("");
+        text = format!("{name} {}", kept.join(", ")).trim_end().to_string();
+    }
+    // The count of a shift by one is no immediate.
+    if insn.slots().iter().any(|s| s.kind == SlotKind::One)
+        && let Some(before) = text.strip_suffix("0x1")
+    {
+        text = format!("{before}1");
+    }
+    // Prefixes that change nothing, or whose effect shows in the operands.
+    while let Some((first, rest)) = text.split_once(' ')
+        && (PREFIXES.contains(&first) || first.starts_with("rep") && !insn.row().is(attr::REP))
+    {
+        text = rest.to_string();
+    }
+    if insn.row().is(attr::REP) {
+        text = text.replace("es:", "").replace(", dx", "").replace("dx, ", "");
+        if !insn.row().is(attr::REPCC) {
+            text = text.replacen("repne ", "rep ", 1);
+        }
+        // String operands are shown where the segment or the address size is not the mode's own.
+        if !insn.to_string().contains('[') {
+            let words = if text.starts_with("rep") { 2 } else { 1 };
+            text = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
+        }
+    }
+    text
 }
 
-/// A register as iced names it, for the kinds that explicit operands have.
-fn register(insn: &Insn, i: usize) -> Option<String> {
-    let slot = insn.slots()[i];
-    let vector = match slot.size {
-        0..=16 => "xmm",
-        17..=32 => "ymm",
-        _ => "zmm",
-    };
-    Some(match slot.kind {
-        SlotKind::Vector => format!("{vector}{}", slot.reg),
-        SlotKind::Mask => format!("k{}", slot.reg),
-        SlotKind::St => format!("st{}", slot.reg),
-        _ => return None,
-    })
+/// The shown operands as iced counts them; where it shows what our rows hide, all.
+fn shown(insn: &Insn, other: &Instruction) -> Vec<usize> {
+    let explicit: Vec<usize> = (0..insn.slots().len()).filter(|&i| !insn.implicit(i)).collect();
+    if explicit.len() == other.op_count() as usize { explicit } else { (0..insn.slots().len()).collect() }
 }
 
-/// What is wrong with our reading of `bytes`, if anything.
-fn compare(insn: &Insn, bytes: &[u8], mode: Mode) -> Result<(), String> {
-    let other = theirs(bytes, mode);
-    if other.is_invalid() && is_newer(insn.row()) {
-        return Ok(());
+fn operands(insn: &Insn, other: &Instruction) -> Result<(), String> {
+    let shown = shown(insn, other);
+    if shown.len() != other.op_count() as usize {
+        return Err(format!("{} operands against {}", shown.len(), other.op_count()));
     }
-    if other.is_invalid() {
-        return Err("iced calls it invalid".into());
-    }
-    if other.len() != insn.length() {
-        return Err(format!("length {} against iced's {}", insn.length(), other.len()));
-    }
-    let name = insn.mnemonic().to_string();
-    if !same_name(&name, other.mnemonic()) {
-        return Err(format!("{name} against iced's {:?}", other.mnemonic()));
-    }
-    registers(insn, &other)?;
-    memory(insn, &other)
-}
-
-fn registers(insn: &Insn, other: &Instruction) -> Result<(), String> {
-    let ours: Vec<String> = (0..insn.slots().len())
-        .filter(|&i| !insn.row().operands[i].implicit)
-        .filter_map(|i| register(insn, i))
-        .collect();
-    let theirs: Vec<String> = (0..other.op_count())
-        .filter(|&i| other.op_kind(i) == OpKind::Register)
-        .map(|i| other.op_register(i))
-        .filter(|r| r.is_vector_register() || r.is_k() || r.is_st())
-        .map(|r| format!("{r:?}").to_lowercase())
-        .collect();
-    if ours != theirs {
-        return Err(format!("registers {ours:?} against iced's {theirs:?}"));
-    }
-    let mask = insn.opmask().map_or("none".to_string(), |k| format!("k{k}"));
-    let their_mask = format!("{:?}", other.op_mask()).to_lowercase();
-    if mask != their_mask || insn.zeroing() != other.zeroing_masking() {
-        return Err(format!("opmask {mask} against iced's {their_mask}"));
+    for (n, i) in shown.into_iter().enumerate() {
+        operand(insn, i, other, n as u32).map_err(|why| format!("operand {n}: {why}"))?;
     }
     Ok(())
 }
 
-fn memory(insn: &Insn, other: &Instruction) -> Result<(), String> {
-    let at = (0..other.op_count()).find(|&i| other.op_kind(i) == OpKind::Memory);
-    let (Some((slot, uses)), Some(at)) = (insn.memory(), at) else {
-        return if insn.memory().is_none() && at.is_none() { Ok(()) } else { Err("memory operand or none".into()) };
+fn register(slot: Slot) -> Option<Register> {
+    use Register::*;
+    let (first, count) = match (slot.kind, slot.size) {
+        (SlotKind::Gpr, 1) if slot.reg < 4 => (AL, 4),
+        (SlotKind::Gpr, 1) => return (slot.reg < 16).then(|| SPL + (u32::from(slot.reg) - 4)),
+        (SlotKind::Gpr, 2) => (AX, 16),
+        (SlotKind::Gpr, 4) => (EAX, 16),
+        (SlotKind::Gpr, _) => (RAX, 16),
+        (SlotKind::GprHigh, _) => (AH, 4),
+        (SlotKind::Vector, 0..=16) => (XMM0, 32),
+        (SlotKind::Vector, 17..=32) => (YMM0, 32),
+        (SlotKind::Vector, _) => (ZMM0, 32),
+        (SlotKind::Mask, _) => (K0, 8),
+        (SlotKind::Mmx, _) => (MM0, 8),
+        (SlotKind::St, _) => (ST0, 8),
+        (SlotKind::Segment, _) => (ES, 6),
+        (SlotKind::Control, _) => (CR0, 16),
+        (SlotKind::Debug, _) => (DR0, 16),
+        (SlotKind::Tile, _) => (TMM0, 8),
+        (SlotKind::Bound, _) => (BND0, 4),
+        _ => return Option::None,
     };
+    (slot.reg < count).then(|| first + u32::from(slot.reg))
+}
+
+fn operand(insn: &Insn, i: usize, other: &Instruction, n: u32) -> Result<(), String> {
+    use OpKind::*;
+    let (slot, kind) = (insn.slots()[i], other.op_kind(n));
+    let differs = || Err(format!("{slot:?} against {kind:?}"));
+    match kind {
+        OpKind::Register => match register(slot) {
+            Some(r) if r == other.op_register(n) => Ok(()),
+            _ => Err(format!("{} against {:?}", slot.register_name(), other.op_register(n)).to_lowercase()),
+        },
+        Memory if matches!(slot.kind, SlotKind::Memory | SlotKind::Vsib) => memory(insn, slot, i, other),
+        MemorySegSI | MemorySegESI | MemorySegRSI if slot.kind == SlotKind::StringSrc => string(insn, slot, other),
+        MemoryESDI | MemoryESEDI | MemoryESRDI if slot.kind == SlotKind::StringDst => size(slot, other),
+        NearBranch16 | NearBranch32 | NearBranch64 if slot.kind == SlotKind::Rel => {
+            let (ours, theirs) = (insn.branch_target(0), other.near_branch_target());
+            if ours == theirs { Ok(()) } else { Err(format!("{ours:#x} against {theirs:#x}")) }
+        }
+        FarBranch16 | FarBranch32 if insn.row().operands[i].loc == Loc::FarPointer => {
+            let offset = if kind == FarBranch16 { other.far_branch16().into() } else { other.far_branch32() };
+            let theirs = u64::from(other.far_branch_selector()) << 32 | u64::from(offset);
+            if insn.immediate() == theirs { Ok(()) } else { differs() }
+        }
+        Immediate8 if slot.kind == SlotKind::One && other.immediate8() == 1 => Ok(()),
+        _ if slot.kind == SlotKind::Imm => {
+            let bytes = match kind {
+                Immediate8 | Immediate8_2nd => 1,
+                Immediate8to16 | Immediate16 => 2,
+                Immediate8to32 | Immediate32 => 4,
+                Immediate8to64 | Immediate32to64 | Immediate64 => 8,
+                _ => return differs(),
+            };
+            let cut = |v: u64, size: u16| if size >= 8 { v } else { v & ((1 << (size * 8)) - 1) };
+            let ours = cut(insn.immediate() >> (slot.reg * 8), slot.size);
+            let theirs = cut(other.immediate(n), bytes);
+            if (ours, slot.size) == (theirs, bytes) {
+                Ok(())
+            } else {
+                Err(format!("immediate {ours:#x} of {} against {theirs:#x} of {bytes}", slot.size))
+            }
+        }
+        _ => differs(),
+    }
+}
+
+fn size(slot: Slot, other: &Instruction) -> Result<(), String> {
     let size = other.memory_size().size();
-    if uses != Use::None && usize::from(slot.size) != size {
-        return Err(format!("{} bytes of memory against iced's {size}", slot.size));
+    if usize::from(slot.size) == size { Ok(()) } else { Err(format!("{} bytes against {size}", slot.size)) }
+}
+
+fn segment(insn: &Insn, ours: Seg, theirs: Register) -> Result<(), String> {
+    let theirs = format!("{theirs:?}").to_lowercase();
+    // In 64-bit mode only FS and GS have a base; which of the others is meant shows in #SS against #GP only.
+    let based = |name: &str| insn.mode() != Mode::Long64 || matches!(name, "fs" | "gs");
+    if ours.name() == theirs || !based(ours.name()) && !based(&theirs) {
+        return Ok(());
+    }
+    Err(format!("segment {} against {theirs}", ours.name()))
+}
+
+fn string(insn: &Insn, slot: Slot, other: &Instruction) -> Result<(), String> {
+    size(slot, other)?;
+    segment(insn, insn.segment(), other.memory_segment())
+}
+
+fn memory(insn: &Insn, slot: Slot, i: usize, other: &Instruction) -> Result<(), String> {
+    if insn.row().operands[i].uses != Use::None {
+        size(slot, other)?;
     }
     if insn.broadcast().is_some() != other.is_broadcast() {
         return Err("broadcast or none".into());
     }
-    let mut factory = InstructionInfoFactory::new();
-    let access = factory.info(other).op_access(at);
-    let reads = matches!(access, OpAccess::Read | OpAccess::ReadWrite | OpAccess::ReadCondWrite | OpAccess::CondRead);
-    let writes =
-        matches!(access, OpAccess::Write | OpAccess::ReadWrite | OpAccess::ReadCondWrite | OpAccess::CondWrite);
-    if (uses.reads(), uses.writes()) != (reads, writes) {
-        return Err(format!("memory is used {uses:?} against iced's {access:?}"));
-    }
-    address(insn, other)
-}
-
-fn address(insn: &Insn, other: &Instruction) -> Result<(), String> {
     let ours = insn.memory_operand().ok_or("no memory operand")?;
     let number = |r: Register| (r != Register::None && !r.is_ip()).then(|| r.number() as u8);
     let width = u64::MAX >> (64 - u32::from(ours.address_size) * 8);
-    let disp = if ours.rip_relative {
-        other.memory_displacement64().wrapping_sub(0x1000 + insn.length() as u64)
-    } else {
-        other.memory_displacement64()
-    };
-    let mine = (ours.rip_relative, ours.base, ours.index, ours.disp as u64 & width, ours.seg.name());
-    let segment = format!("{:?}", other.memory_segment()).to_lowercase();
-    // In 64-bit mode only FS and GS have a base; which of the others is meant shows in #SS against #GP only.
-    let based = |name: &str| insn.mode() != Mode::Long64 || matches!(name, "fs" | "gs");
-    let segment = if based(&segment) || based(ours.seg.name()) { segment.as_str() } else { ours.seg.name() };
-    let its =
-        (other.memory_base().is_ip(), number(other.memory_base()), number(other.memory_index()), disp & width, segment);
+    let mut disp = other.memory_displacement64();
+    if ours.rip_relative {
+        disp = disp.wrapping_sub(insn.length() as u64);
+    }
+    let mine = (ours.rip_relative, ours.base, ours.index, ours.disp as u64 & width);
+    let its = (other.memory_base().is_ip(), number(other.memory_base()), number(other.memory_index()), disp & width);
     if mine != its || ours.index.is_some() && u32::from(ours.scale) != other.memory_index_scale() {
-        return Err(format!("address {mine:x?} against iced's {its:x?}"));
+        return Err(format!("address {mine:x?} against {its:x?}"));
+    }
+    // Where there is a base or index register, its width is the address size.
+    let bytes = [other.memory_base(), other.memory_index()].iter().find(|r| r.is_gpr()).map(|r| r.size() as u8);
+    if bytes.is_some_and(|bytes| bytes != ours.address_size) {
+        return Err(format!("address size {} against {bytes:?}", ours.address_size));
+    }
+    let index = other.memory_index();
+    if index.is_vector_register() && index.size() != usize::from(ours.vector_index) {
+        return Err(format!("an index of {} bytes against {}", ours.vector_index, index.size()));
+    }
+    segment(insn, ours.seg, other.memory_segment())
+}
+
+fn access(insn: &Insn, other: &Instruction, info: &iced_x86::InstructionInfo) -> Result<(), String> {
+    let shown = shown(insn, other);
+    if shown.len() != other.op_count() as usize {
+        return Ok(());
+    }
+    for (n, i) in shown.into_iter().enumerate() {
+        let theirs = match info.op_access(n as u32) {
+            OpAccess::None | OpAccess::NoMemAccess => Use::None,
+            OpAccess::Read | OpAccess::CondRead => Use::Read,
+            OpAccess::Write => Use::Write,
+            OpAccess::CondWrite => Use::CondWrite,
+            OpAccess::ReadWrite => Use::ReadWrite,
+            OpAccess::ReadCondWrite => Use::ReadCondWrite,
+        };
+        // iced counts a merging opmask as a condition, and so REP's count.
+        let same = match insn.uses(i) {
+            Use::ReadWrite if insn.merges() || other.is_vsib() => matches!(theirs, Use::ReadWrite | Use::ReadCondWrite),
+            Use::Write if insn.repeat().is_some() => matches!(theirs, Use::Write | Use::CondWrite),
+            ours => ours == theirs,
+        };
+        if !same {
+            return Err(format!("operand {n}: {} against {theirs}", insn.uses(i)));
+        }
     }
     Ok(())
 }
 
-/// Forms on which the two differ for a reason: what our text begins with, what the difference says, the reason.
-const FORMS: &[(&str, &str, &str)] = &[
-    ("blendvp", "registers", "iced does not count the implicit XMM0, which the manual shows"),
-    ("pblendvb", "registers", "the same"),
-    ("movrs", "iced calls it invalid", "newer than iced"),
-    ("udb", "iced calls it invalid", "the same"),
-    ("urdmsr", "iced calls it invalid", "the same"),
-    ("uwrmsr", "iced calls it invalid", "the same"),
-    ("rdpru", "iced calls it invalid", "no manual refuses 66"),
-    ("rep montmul", "iced calls it invalid", "iced has it with 32-bit addresses alone"),
-    ("xlatb", "memory operand or none", "iced shows DS:[rBX+AL], which the manual does not"),
-];
-
-fn excused(insn: &Insn, why: &str) -> bool {
-    let text = insn.to_string();
-    FORMS.iter().any(|(form, difference, _)| text.starts_with(form) && why.starts_with(difference))
-}
-
-/// Fails with the first of the differences.
-fn report(compared: usize, wrong: &BTreeMap<String, (usize, String)>) {
-    println!("{compared} encodings compared");
-    let list: Vec<_> =
-        wrong.iter().take(60).map(|(what, (n, example))| format!("{n} times {what}: {example}")).collect();
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), list.join("\n"));
-}
-
-#[test]
-fn every_row() {
-    let profile = Profile::all();
-    let mut wrong = BTreeMap::new();
-    let mut compared = 0;
-    for mode in MODES {
-        for Form { insn, bytes, .. } in encode::all(mode, &profile, 0x2_1000) {
-            compared += 1;
-            if let Err(why) = compare(&insn, &bytes, mode)
-                && !excused(&insn, &why)
-            {
-                wrong.entry(format!("{insn}: {why}")).or_insert((0, format!("{bytes:02x?} in {mode:?}"))).0 += 1;
-            }
+/// Registers that our rows have as operands without showing them.
+fn implicit(insn: &Insn, info: &iced_x86::InstructionInfo) -> Result<(), String> {
+    for (i, slot) in insn.slots().iter().enumerate().filter(|&(i, _)| insn.implicit(i)) {
+        let Some(register) = register(*slot) else { continue };
+        let whole = register.full_register();
+        let (mut reads, mut writes) = (false, false);
+        for used in info.used_registers().iter().filter(|u| u.register().full_register() == whole) {
+            let access = used.access();
+            reads |=
+                matches!(access, OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite);
+            writes |=
+                matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite);
+        }
+        let uses = insn.uses(i);
+        if (uses.reads(), uses.writes()) != (reads, writes) {
+            let what = format!("{register:?}").to_lowercase();
+            return Err(format!("{what}: {uses} against r {reads}, w {writes}"));
         }
     }
-    report(compared, &wrong);
-    assert!(compared > 10_000);
+    Ok(())
 }
 
-/// Bytes on which one decodes and the other refuses, for a reason: a part of what is reported, the reason.
-const REFUSALS: &[(&str, &str)] = &[
-    ("need protected mode", "iced decodes by width and does not know real and virtual-8086 mode"),
-    ("an instruction of other processors", "iced decodes what any maker has"),
-    ("bounds of", "the manual refuses 16-bit addresses without a memory operand too"),
-    ("xchg against iced's Pause", "F3 41 90 exchanges on AMD processors (seen on Zen 3)"),
-];
+fn mask(insn: &Insn, other: &Instruction) -> Result<(), String> {
+    let k = other.op_mask();
+    let theirs = (k != Register::None).then(|| k.number() as u8);
+    if insn.opmask() != theirs {
+        return Err(format!("opmask {:?} against {theirs:?}", insn.opmask()));
+    }
+    if theirs.is_some() && insn.zeroing() != other.zeroing_masking() {
+        return Err(format!("zeroing {} against {}", insn.zeroing(), other.zeroing_masking()));
+    }
+    let theirs = match other.rounding_control() {
+        RoundingControl::None if other.suppress_all_exceptions() => Some(StaticRounding::Sae),
+        RoundingControl::None => None,
+        RoundingControl::RoundToNearest => Some(StaticRounding::Nearest),
+        RoundingControl::RoundDown => Some(StaticRounding::Down),
+        RoundingControl::RoundUp => Some(StaticRounding::Up),
+        RoundingControl::RoundTowardZero => Some(StaticRounding::Zero),
+    };
+    if insn.static_rounding() != theirs {
+        return Err(format!("rounding {:?} against {theirs:?}", insn.static_rounding()));
+    }
+    Ok(())
+}
 
-/// Encodings of rows with bytes changed at random: registers, addresses, prefixes, lengths, reserved bits.
-#[test]
-fn neighbours_of_every_row() {
-    let profile = Profile::all();
-    let forms: Vec<Form> = MODES.iter().flat_map(|&mode| encode::all(mode, &profile, 0x2_1000)).collect();
-    let mut random = Random(0x1ced);
-    let (mut wrong, mut compared, mut unknown) = (BTreeMap::new(), 0, 0);
-    for _ in 0..if cfg!(debug_assertions) { 100_000 } else { 2_000_000 } {
-        let form = &forms[random.next() as usize % forms.len()];
-        let mut bytes = [0; 24];
-        random.fill(&mut bytes);
-        let mut at = 0;
-        while random.next().is_multiple_of(4) && at < 6 {
-            const PREFIXES: [u8; 12] = [0x66, 0x67, 0x2e, 0x36, 0x64, 0x65, 0xf0, 0xf2, 0xf3, 0x41, 0x44, 0x4f];
-            bytes[at] = PREFIXES[random.next() as usize % 12];
-            at += 1;
-        }
-        bytes[at..at + form.bytes.len()].copy_from_slice(&form.bytes);
-        for _ in 0..random.next() % 3 {
-            let change = at + random.next() as usize % 8;
-            bytes[change] = random.next() as u8;
-        }
-        let bytes = &bytes[..15];
-        let other = theirs(bytes, form.mode);
-        let refusal = match decode(bytes, form.mode, &profile) {
-            Ok(insn) => match compare(&insn, bytes, form.mode) {
-                Err(why) if !excused(&insn, &why) => Some((insn.mnemonic().to_string(), why)),
-                _ => {
-                    compared += 1;
-                    None
-                }
-            },
-            Err(encore86::DecodeError::Unknown) => {
-                unknown += 1;
-                None
-            }
-            Err(why) if !other.is_invalid() => Some((format!("{:?}", other.mnemonic()), why.to_string())),
-            Err(_) => None,
-        };
-        if let Some((name, why)) = refusal {
-            let what = format!("{name}: {why}");
-            if !REFUSALS.iter().any(|(part, _)| what.contains(part)) {
-                // One line a kind of difference: numbers aside.
-                let kind = what.replace(|c: char| c.is_ascii_digit(), "");
-                wrong.entry(kind).or_insert((0, format!("{what}: {bytes:02x?} in {:?}", form.mode))).0 += 1;
-            }
+fn prefixes(insn: &Insn, other: &Instruction) -> Result<(), String> {
+    if insn.locked() != other.has_lock_prefix() {
+        return Err(format!("lock {} against {}", insn.locked(), other.has_lock_prefix()));
+    }
+    let repeats = other.has_rep_prefix() || other.has_repne_prefix();
+    if other.is_string_instruction() && insn.repeat().is_some() != repeats {
+        return Err(format!("{:?} against {repeats}", insn.repeat()));
+    }
+    Ok(())
+}
+
+fn flags(insn: &Insn, other: &Instruction) -> Vec<String> {
+    const PAIRS: [(u16, u32, &str); 9] = [
+        (flag::CF, RflagsBits::CF, "CF"),
+        (flag::PF, RflagsBits::PF, "PF"),
+        (flag::AF, RflagsBits::AF, "AF"),
+        (flag::ZF, RflagsBits::ZF, "ZF"),
+        (flag::SF, RflagsBits::SF, "SF"),
+        (flag::OF, RflagsBits::OF, "OF"),
+        (flag::DF, RflagsBits::DF, "DF"),
+        (flag::IF, RflagsBits::IF, "IF"),
+        (flag::AC, RflagsBits::AC, "AC"),
+    ];
+    let ours = insn.row().flags;
+    let sets = [
+        ("read", ours.read, other.rflags_read()),
+        ("written", ours.written, other.rflags_modified()),
+        ("undefined", ours.undefined, other.rflags_undefined()),
+        ("cleared", ours.cleared, other.rflags_cleared()),
+        ("set", ours.set, other.rflags_set()),
+    ];
+    let names = |has: &dyn Fn(&(u16, u32, &str)) -> bool| -> String {
+        PAIRS.iter().filter(|p| has(p)).map(|p| p.2).collect::<Vec<_>>().join("+")
+    };
+    let mut out = Vec::new();
+    for (name, ours, theirs) in sets {
+        if PAIRS.iter().any(|p| (ours & p.0 != 0) != (theirs & p.1 != 0)) {
+            let (mine, its) = (names(&|p| ours & p.0 != 0), names(&|p| theirs & p.1 != 0));
+            out.push(format!("{name} {mine} against {its}"));
         }
     }
-    println!("{unknown} of no row");
-    report(compared, &wrong);
+    out
 }

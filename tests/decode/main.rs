@@ -1,8 +1,13 @@
-//! The decoder: its limits as a table, a comparison with iced-x86, bytes that mean nothing.
+//! The decoder: its limits as a table, other decoders' opinions, bytes that mean nothing.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod encoder;
 mod iced;
 mod limits;
+mod llvm;
 mod noise;
+mod rules;
+mod second;
+mod yaxpeax;

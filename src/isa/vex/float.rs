@@ -2,6 +2,7 @@
 //! conversions, rounding, dot products, blends.
 
 use super::*;
+use crate::isa::sse::COMPARED;
 
 const ONE_SOURCE: &[Spec] = &[W(Vx), R(Wx)];
 const TWO_SOURCES: &[Spec] = &[W(Vx), R(Hx), R(Wx)];
@@ -29,10 +30,10 @@ pub(super) const M0F: &[Row] = &[
     scalar("vcvttsd2si", P0F, F2, 0x2c, &[W(Gy), R(Wq)]).w_gpr().fp(),
     scalar("vcvtss2si", P0F, F3, 0x2d, &[W(Gy), R(Wd)]).w_gpr().fp(),
     scalar("vcvtsd2si", P0F, F2, 0x2d, &[W(Gy), R(Wq)]).w_gpr().fp(),
-    scalar("vucomiss", P0F, NP, 0x2e, &[R(Vd), R(Wd)]).fp().flags(TESTED),
-    scalar("vucomisd", P0F, P66, 0x2e, &[R(Vq), R(Wq)]).fp().flags(TESTED),
-    scalar("vcomiss", P0F, NP, 0x2f, &[R(Vd), R(Wd)]).fp().flags(TESTED),
-    scalar("vcomisd", P0F, P66, 0x2f, &[R(Vq), R(Wq)]).fp().flags(TESTED),
+    scalar("vucomiss", P0F, NP, 0x2e, &[R(Vd), R(Wd)]).fp().flags(COMPARED),
+    scalar("vucomisd", P0F, P66, 0x2e, &[R(Vq), R(Wq)]).fp().flags(COMPARED),
+    scalar("vcomiss", P0F, NP, 0x2f, &[R(Vd), R(Wd)]).fp().flags(COMPARED),
+    scalar("vcomisd", P0F, P66, 0x2f, &[R(Vq), R(Wq)]).fp().flags(COMPARED),
     vex("vmovmskps", P0F, NP, 0x50, &[W(Gd), R(Ux)]),
     vex("vmovmskpd", P0F, P66, 0x50, &[W(Gd), R(Ux)]),
     vex("vsqrtps", P0F, NP, 0x51, ONE_SOURCE).fp(),
