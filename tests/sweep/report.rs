@@ -56,7 +56,7 @@ impl Report {
         };
         *self.by_end.entry((mode.bits(), end)).or_default() += 1;
         *self.by_verdict.entry((verdict, mode.bits())).or_default() += 1;
-        if matches!(verdict, Verdict::Same | Verdict::UnknownUndefined) {
+        if matches!(verdict, Verdict::Same | Verdict::UnknownUndefined | Verdict::Order) {
             return;
         }
         let opcode = Opcode::of(bytes, mode);
