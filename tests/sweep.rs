@@ -66,7 +66,8 @@ fn judge(
     let at_limit = fetched >= 15 && (undefined || outcome.end == End::Exception { vector: GP, error: 0 });
     match decoded {
         Err(DecodeError::TooLong) if at_limit && !undefined => Verdict::Same,
-        Err(_) if at_limit && !(undefined && matches!(decoded, Err(DecodeError::Invalid(_)))) => Verdict::Order,
+        Err(DecodeError::TooLong) if at_limit => Verdict::Order,
+        Err(_) if at_limit && !undefined => Verdict::Order,
         Err(DecodeError::Unknown) if undefined => Verdict::UnknownUndefined,
         Err(DecodeError::Unknown) => Verdict::UnknownRuns,
         Err(DecodeError::Invalid(_)) if undefined => Verdict::Same,

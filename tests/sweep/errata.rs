@@ -36,6 +36,8 @@ impl Erratum {
     pub fn covers(&self, verdict: Verdict, mode: Mode, opcode: &Opcode) -> bool {
         let bits = mode.bits().to_string();
         let mode = self.modes == "all" || self.modes.split(',').any(|word| word == bits);
+        // Bytes without a row are to be invalid.
+        let verdict = if verdict == Verdict::UnknownRuns { Verdict::OnlyRuns } else { verdict };
         verdict == self.verdict && mode && opcode.matches(self.pattern)
     }
 }

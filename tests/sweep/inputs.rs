@@ -45,7 +45,7 @@ impl Digits {
 /// ModRM with each form and register, and two values of ModRM.rm.
 fn few_modrm(digits: &mut Digits) -> u8 {
     let (form, reg, rm) = (digits.take(2) as u8, digits.take(8) as u8, digits.take(2) as u8);
-    form * 0xc0 | reg << 3 | [1, 4][rm as usize]
+    (form * 0xc0) | reg << 3 | [1, 4][rm as usize]
 }
 
 /// The walk's parts: how many cases each has, and the case of a number.
@@ -66,7 +66,7 @@ const WALK: [Part; 5] = [
         let last = at.take(64) as u8;
         let opcode = at.byte();
         let modrm = few_modrm(&mut at);
-        vec![0xc4, 0xe0 | map, last & 0x30 << 2 | (last & 8) << 3 | 0x38 | last & 7, opcode, modrm]
+        vec![0xc4, 0xe0 | map, (last & 8) << 4 | (last & 0x30) << 1 | 0x18 | last & 7, opcode, modrm]
     }),
     // XOP.
     (4 * 256 * 16 * 32, |mut at| {
@@ -84,7 +84,7 @@ const WALK: [Part; 5] = [
         let (vvvv, v) = [(15, 8), (2, 8), (15, 0)][at.take(3) as usize];
         let modrm = at.take(16) as u8;
         let opcode = at.byte();
-        let modrm = (modrm & 1) * 0xc0 | (modrm >> 1) << 3 | 1;
+        let modrm = ((modrm & 1) * 0xc0) | (modrm >> 1) << 3 | 1;
         let aaa = [0, 1, 4][aaa as usize];
         vec![0x62, 0xf0 | map, w << 7 | vvvv << 3 | 4 | pp, z << 7 | ll << 5 | b << 4 | v | aaa, opcode, modrm]
     }),

@@ -64,6 +64,7 @@ impl Opcode {
     /// Does a pattern such as `0f.01/7`, `0f.ae/5m`, `0f.01/7r2`, `66:0f38.8x`, `vex2.*` cover it?
     pub fn matches(&self, pattern: &str) -> bool {
         let pattern = match pattern.split_once(':') {
+            Some(("lock", rest)) if self.lock => rest,
             Some((pp, rest)) if pp == self.pp || pp == "np" && self.pp.is_empty() => rest,
             Some(_) => return false,
             None => pattern,
@@ -115,6 +116,8 @@ fn patterns_cover_what_they_say() {
     for pattern in ["0f.02", "01", "0f.01/1", "0f.01/0m", "0f.01/0r2", "np:0f.01", "0f38.01", "f3:0f.*"] {
         assert!(!vmcall.matches(pattern), "{pattern}");
     }
+    let locked = opcode(&[0xf0, 0x0f, 0x00, 0x28]);
+    assert!(locked.matches("lock:0f.00/5m") && locked.matches("np:0f.00") && !vmcall.matches("lock:0f.01"));
     assert_eq!(opcode(&[0x62, 0xf2, 0x7d, 0x48, 0x18, 0]).to_string(), "66:evex2.18");
     assert_eq!(opcode(&[0xc5, 0xf8, 0x77]).to_string(), "np:vex1.77");
 }
