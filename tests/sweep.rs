@@ -2,7 +2,7 @@
 //!
 //! Byte strings of all kinds (`inputs`) run natively in a child that can make no system call (`encore86_oracle::sandbox`),
 //! in 64, 32 and 16-bit code segments. #UD or not and the length are compared with the decoder under `Profile::host()`.
-//! What differs for a reason is listed (`errata.txt`).
+//! What differs for a reason is listed (`errata.txt`); 5 million cases and more fail if a line of it is not needed.
 //!
 //! The test is short. `ENCORE86_SWEEP` gives the number of cases in millions, with a progress bar; `ENCORE86_SEED` repeats a
 //! run or makes another, `ENCORE86_SWEEP_SHOW` is how many groups of differences are printed.
@@ -161,7 +161,8 @@ fn decoder_and_processor_agree() {
     bar.finish_and_clear();
     report::say(&report.text());
     assert_eq!(report.differences(), 0, "differences between processor and decoder");
-    if millions.is_some() {
+    // Some of it is too rare for fewer cases.
+    if total >= 5_000_000 {
         assert_eq!(report.unused(), Vec::<usize>::new(), "lines of errata.txt that nothing came under");
     }
 }
