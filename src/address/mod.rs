@@ -14,17 +14,17 @@ use crate::event::Event;
 #[inline(always)]
 pub(crate) fn effective(cpu: &Cpu, insn: &Insn) -> u64 {
     let mut offset = insn.disp as u64;
-    if insn.base < NO_REG {
-        offset = offset.wrapping_add(if insn.base == RIP {
-            cpu.rip.wrapping_add(u64::from(insn.len))
+    if insn.base() < NO_REG {
+        offset = offset.wrapping_add(if insn.base() == RIP {
+            cpu.rip.wrapping_add(u64::from(insn.len()))
         } else {
-            cpu.gpr[insn.base as usize & 31]
+            cpu.gpr[insn.base() as usize & 31]
         });
     }
-    if insn.index != NO_REG {
-        offset = offset.wrapping_add(cpu.gpr[insn.index as usize & 31] << insn.scale);
+    if insn.index() != NO_REG {
+        offset = offset.wrapping_add(cpu.gpr[insn.index() as usize & 31] << insn.scale());
     }
-    truncate(offset, insn.asize)
+    truncate(offset, insn.asize())
 }
 
 /// The low `size` (2, 4, 8) bytes of an address.
@@ -193,5 +193,5 @@ pub(crate) fn stack_offset(cpu: &Cpu, delta: i64) -> u64 {
 /// rSI or rDI at the address size.
 pub(crate) fn string_offset(cpu: &Cpu, insn: &Insn, register: usize) -> u64 {
     debug_assert!(register >= RSI);
-    truncate(cpu.gpr[register], insn.asize)
+    truncate(cpu.gpr[register], insn.asize())
 }

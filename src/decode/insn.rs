@@ -7,6 +7,7 @@ use crate::isa::row::{Masking, Row, Space, Use, attr};
 
 /// A resolved operand: 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Slot {
     /// What it is.
     pub kind: SlotKind,
@@ -49,39 +50,104 @@ pub(crate) const NO_REG: u8 = 0xff;
 pub(crate) const RIP: u8 = 0xfe;
 
 /// One decoded instruction: a small value with everything resolved.
+///
+/// What the short way of decoding makes together stands together, so that it is written as words: the number of stores
+/// bounds a decode.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Insn {
     pub(crate) row: &'static Row,
     pub(crate) imm: u64,
     pub(crate) disp: i64,
     pub(crate) slots: [Slot; 5],
     pub(crate) gate: u32,
-    pub(crate) prefixes: u16,
-    pub(crate) mode: Mode,
-    pub(crate) len: u8,
-    pub(crate) opcode: u8,
-    pub(crate) modrm: u8,
-    /// Operand size in bytes.
-    pub(crate) osize: u8,
-    /// Address size in bytes.
-    pub(crate) asize: u8,
-    pub(crate) seg: Seg,
-    pub(crate) base: u8,
-    pub(crate) index: u8,
-    /// Log2 of the scale.
-    pub(crate) scale: u8,
-    /// Vector length in bytes.
-    pub(crate) vl: u8,
-    /// ModRM.reg, ModRM.rm (register form) and vvvv with their extensions.
-    pub(crate) reg: u8,
-    pub(crate) rm: u8,
-    pub(crate) vvvv: u8,
-    /// EVEX.aaa.
-    pub(crate) aaa: u8,
+    /// Prefix bits, length, opcode, ModRM and sizes, as [`at`] places them.
+    pub(super) encoding: [u8; 8],
+    /// Register numbers and what goes with them, as [`at`] places them.
+    pub(super) registers: [u8; 8],
     /// EVEX.L'L or VEX.L as encoded.
     pub(crate) ll: u8,
+    pub(crate) mode: Mode,
+    pub(crate) seg: Seg,
+}
+
+/// Places in [`Insn::encoding`] and [`Insn::registers`].
+pub(super) mod at {
+    pub(in crate::decode) const LEN: usize = 2;
+    pub(in crate::decode) const OPCODE: usize = 3;
+    pub(in crate::decode) const MODRM: usize = 4;
+    pub(in crate::decode) const OSIZE: usize = 5;
+    pub(in crate::decode) const ASIZE: usize = 6;
+    pub(in crate::decode) const MEM: usize = 7;
+
+    pub(in crate::decode) const RM: usize = 0;
+    pub(in crate::decode) const REG: usize = 1;
+    pub(in crate::decode) const VVVV: usize = 2;
+    pub(in crate::decode) const AAA: usize = 3;
+    pub(in crate::decode) const BASE: usize = 4;
+    pub(in crate::decode) const INDEX: usize = 5;
+    pub(in crate::decode) const SCALE: usize = 6;
+    pub(in crate::decode) const VL: usize = 7;
+}
+
+macro_rules! parts {
+    ($( $(#[$doc:meta])* $array:ident[$place:ident]: $get:ident, $set:ident; )*) => {
+        impl Insn {
+            $(
+                $(#[$doc])*
+                #[inline(always)]
+                pub(crate) const fn $get(&self) -> u8 {
+                    self.$array[at::$place]
+                }
+
+                #[inline(always)]
+                pub(super) fn $set(&mut self, value: u8) {
+                    self.$array[at::$place] = value;
+                }
+            )*
+        }
+    };
+}
+
+parts! {
+    encoding[LEN]: len, set_len;
+    encoding[OPCODE]: opcode, set_opcode;
+    encoding[MODRM]: modrm, set_modrm;
+    /// Operand size in bytes.
+    encoding[OSIZE]: osize, set_osize;
+    /// Address size in bytes.
+    encoding[ASIZE]: asize, set_asize;
     /// Index into `slots` of the memory operand, or [`NO_REG`].
-    pub(crate) mem: u8,
+    encoding[MEM]: mem, set_mem;
+    /// ModRM.rm (register form) with its extensions, or the register that the opcode names.
+    registers[RM]: rm, set_rm;
+    /// ModRM.reg with its extensions.
+    registers[REG]: reg, set_reg;
+    /// VEX.vvvv or EVEX.V'vvvv.
+    registers[VVVV]: vvvv, set_vvvv;
+    /// EVEX.aaa.
+    registers[AAA]: aaa, set_aaa;
+    /// Base register, [`RIP`] or [`NO_REG`].
+    registers[BASE]: base, set_base;
+    /// Index register or [`NO_REG`].
+    registers[INDEX]: index, set_index;
+    /// Log2 of the scale.
+    registers[SCALE]: scale, set_scale;
+    /// Vector length in bytes.
+    registers[VL]: vl, set_vl;
+}
+
+impl Insn {
+    /// Bits of [`prefix`].
+    #[inline(always)]
+    pub(crate) const fn prefixes(&self) -> u16 {
+        u16::from_le_bytes([self.encoding[0], self.encoding[1]])
+    }
+
+    #[inline(always)]
+    pub(super) fn set_prefixes(&mut self, bits: u16) {
+        [self.encoding[0], self.encoding[1]] = bits.to_le_bytes();
+    }
 }
 
 /// Static rounding or exception suppression of an EVEX instruction.
@@ -125,30 +191,17 @@ impl Insn {
         disp: 0,
         slots: [Slot::NONE; 5],
         gate: 0,
-        prefixes: 0,
-        mode: Mode::Long64,
-        len: 0,
-        opcode: 0,
-        modrm: 0,
-        osize: 0,
-        asize: 0,
-        seg: Seg::Ds,
-        base: NO_REG,
-        index: NO_REG,
-        scale: 0,
-        vl: 16,
-        reg: 0,
-        rm: 0,
-        vvvv: 0,
-        aaa: 0,
+        encoding: [0, 0, 0, 0, 0, 0, 0, NO_REG],
+        registers: [0, 0, 0, 0, NO_REG, NO_REG, 0, 16],
         ll: 0,
-        mem: NO_REG,
+        mode: Mode::Long64,
+        seg: Seg::Ds,
     };
 
     /// Length in bytes, 1 to 15.
     #[inline]
     pub fn length(&self) -> usize {
-        self.len as usize
+        self.len() as usize
     }
 
     /// The table's row.
@@ -174,31 +227,31 @@ impl Insn {
 
     /// Does an opmask other than k0 merge into the destination?
     pub fn merges(&self) -> bool {
-        self.aaa != 0
-            && self.prefixes & prefix::Z == 0
+        self.aaa() != 0
+            && self.prefixes() & prefix::Z == 0
             && matches!(self.row.masking, Masking::Merge | Masking::MergeZero)
     }
 
     /// The opmask register in use, 1 to 7.
     pub fn opmask(&self) -> Option<u8> {
-        (self.aaa != 0 && self.row.masking != Masking::None).then_some(self.aaa)
+        (self.aaa() != 0 && self.row.masking != Masking::None).then_some(self.aaa())
     }
 
     /// Is `{z}` given?
     pub fn zeroing(&self) -> bool {
-        self.prefixes & prefix::Z != 0
+        self.prefixes() & prefix::Z != 0
     }
 
     /// Number of elements that an embedded broadcast makes, `{1to16}`.
     pub fn broadcast(&self) -> Option<u8> {
-        let memory = self.prefixes & (prefix::B | prefix::REGISTER) == prefix::B;
+        let memory = self.prefixes() & (prefix::B | prefix::REGISTER) == prefix::B;
         if !memory || !self.row.broadcast {
             return None;
         }
         let bytes = match self.row.tuple {
-            crate::isa::row::Tuple::Half => self.vl / 2,
-            crate::isa::row::Tuple::Quarter => self.vl / 4,
-            _ => self.vl,
+            crate::isa::row::Tuple::Half => self.vl() / 2,
+            crate::isa::row::Tuple::Quarter => self.vl() / 4,
+            _ => self.vl(),
         };
         Some(bytes / self.row.element)
     }
@@ -207,7 +260,7 @@ impl Insn {
     pub fn static_rounding(&self) -> Option<StaticRounding> {
         use crate::isa::row::Rounding;
         let given = prefix::B | prefix::REGISTER;
-        if self.row.space != Space::Evex || self.prefixes & given != given {
+        if self.row.space != Space::Evex || self.prefixes() & given != given {
             return None;
         }
         match self.row.rounding {
@@ -224,28 +277,28 @@ impl Insn {
 
     /// Is there an effective LOCK prefix?
     pub fn locked(&self) -> bool {
-        self.prefixes & prefix::LOCK != 0
+        self.prefixes() & prefix::LOCK != 0
     }
 
     /// The operand that lies in memory, if one does: its slot and how it is used.
     pub fn memory(&self) -> Option<(Slot, Use)> {
-        let i = self.mem as usize;
+        let i = self.mem() as usize;
         (i < self.slots.len()).then(|| (self.slots[i], self.row.operands[i].uses))
     }
 
     /// The condition of Jcc, SETcc and CMOVcc; of CCMP and CTEST the source condition.
     pub(crate) fn condition(&self) -> u8 {
-        if self.row.is(attr::SCC) { self.aaa } else { self.opcode & 0xf }
+        if self.row.is(attr::SCC) { self.aaa() } else { self.opcode() & 0xf }
     }
 
     /// Does EVEX.NF keep the flags as they are (APX)?
     pub fn keeps_flags(&self) -> bool {
-        self.row.is(attr::NF) && self.aaa & 4 != 0
+        self.row.is(attr::NF) && self.aaa() & 4 != 0
     }
 
     #[inline]
     pub(crate) fn has(&self, bits: u16) -> bool {
-        self.prefixes & bits != 0
+        self.prefixes() & bits != 0
     }
 
     /// Is it encoded with VEX or EVEX?
@@ -260,7 +313,7 @@ impl Insn {
 
     /// Address size in bytes: 2, 4 or 8.
     pub fn address_size(&self) -> u8 {
-        self.asize
+        self.asize()
     }
 
     /// How the instruction is repeated.

@@ -5,6 +5,7 @@
 
 mod insn;
 mod operands;
+mod quick;
 mod text;
 
 pub use insn::{Insn, Repeat, Slot, SlotKind, StaticRounding};
@@ -147,7 +148,20 @@ pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, Decod
 ///
 /// # Errors
 /// As for [`decode`]; `insn` is then of no use.
+#[inline]
 pub fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
+    if mode == Mode::Long64
+        && let Some(window) = bytes.first_chunk()
+        && quick::decode(window, profile, insn)
+    {
+        return Ok(());
+    }
+    general(bytes, mode, profile, insn)
+}
+
+/// Any bytes, any mode.
+#[inline(never)]
+fn general(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
     *insn = Insn::EMPTY;
     let mut padded = [0; LIMIT];
     let window = match bytes.first_chunk::<LIMIT>() {
@@ -171,7 +185,8 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let mut p = take_prefixes(cur, long)?;
     let (space, map, opcode) = take_opcode(cur, mode, profile, &mut p)?;
     let line = tables::table(space, map, opcode).line(opcode);
-    let modrm = if line.has_modrm() { cur.u8() } else { 0xc0 };
+    // The opcode's low bits name a register where ModRM does not.
+    let modrm = if line.has_modrm() { cur.u8() } else { 0xc0 | opcode & 7 };
     let candidates = line.candidates(modrm);
     let sizes = &SIZES[mode as usize];
     let asize = sizes.address[usize::from(p.bits & prefix::P67 != 0)];
@@ -183,16 +198,16 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
 
     insn.row = row;
     insn.gate = GATES[row.gate as usize & 31] | if space == Space::Legacy { 0 } else { obstacle::REAL_V86 };
-    insn.prefixes = p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 };
+    insn.set_prefixes(p.bits | if modrm >> 6 == 3 { prefix::REGISTER } else { 0 });
     insn.mode = mode;
-    insn.opcode = opcode;
-    insn.modrm = modrm;
-    insn.osize = operand_size(sizes, &p, row, profile);
-    insn.asize = asize;
-    insn.reg = modrm >> 3 & 7 | p.r;
-    insn.rm = modrm & 7 | p.b;
-    insn.vvvv = p.vvvv;
-    insn.aaa = p.aaa;
+    insn.set_opcode(opcode);
+    insn.set_modrm(modrm);
+    insn.set_osize(operand_size(sizes, &p, row, profile));
+    insn.set_asize(asize);
+    insn.set_reg(modrm >> 3 & 7 | p.r);
+    insn.set_rm(modrm & 7 | p.b);
+    insn.set_vvvv(p.vvvv);
+    insn.set_aaa(p.aaa);
     insn.ll = p.ll;
     if space != Space::Legacy {
         check_vector(insn, profile, long)?;
@@ -205,7 +220,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
         }
         if !row.plan.gpr_rm {
             // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
-            insn.rm = insn.rm & 15 | p.x << 1 & 16;
+            insn.set_rm(insn.rm() & 15 | p.x << 1 & 16);
         }
     }
     if (p.b | p.x) & 16 != 0 || p.bits & prefix::REX2 != 0 {
@@ -216,14 +231,14 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     }
     if let Some(seg) = p.seg {
         insn.seg = seg;
-        insn.prefixes |= prefix::SEG;
+        insn.set_prefixes(insn.prefixes() | prefix::SEG);
     }
     operands::resolve(cur, insn, row, modrm < 0xc0)?;
-    insn.len = cur.at as u8;
+    insn.set_len(cur.at as u8);
     if space == Space::Evex {
         scale_disp8(insn);
     }
-    if insn.has(prefix::LOCK) && !(row.is(attr::LOCK) && insn.mem == 0) {
+    if insn.has(prefix::LOCK) && !(row.is(attr::LOCK) && insn.mem() == 0) {
         return Err(DecodeError::Invalid("LOCK on an instruction that cannot be locked"));
     }
     Ok(())
@@ -628,20 +643,22 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if evex && row.features[0] as u8 == Feature::Apx as u8 {
         insn.gate |= obstacle::NO_APX;
     }
-    if row.is(attr::PAIR) && (insn.vvvv == 4 || insn.rm == 4 || row.operands[0].uses.writes() && insn.vvvv == insn.rm) {
+    if row.is(attr::PAIR)
+        && (insn.vvvv() == 4 || insn.rm() == 4 || row.operands[0].uses.writes() && insn.vvvv() == insn.rm())
+    {
         return invalid("the registers of PUSH2 and POP2 are none of RSP, and POP2's differ");
     }
     if row.is(attr::SCC) {
         // The low bits of EVEX are the condition, vvvv holds flags as they are.
-        insn.aaa |= !insn.vvvv >> 1 & 8;
-        insn.vvvv = !insn.vvvv & 15;
+        insn.set_aaa(insn.aaa() | ((!insn.vvvv()) >> 1 & 8));
+        insn.set_vvvv(!insn.vvvv() & 15);
         return if insn.has(prefix::Z) { invalid("EVEX.z where zeroing is not allowed") } else { Ok(()) };
     }
-    if !row.is(attr::VVVV) && insn.vvvv != 0 && !is_vsib(row, insn.vvvv, long) {
+    if !row.is(attr::VVVV) && insn.vvvv() != 0 && !is_vsib(row, insn.vvvv(), long) {
         return invalid("VEX.vvvv must be all ones");
     }
     if !long {
-        insn.vvvv &= 7;
+        insn.set_vvvv(insn.vvvv() & 7);
     }
     let bit = evex && insn.has(prefix::B) && row.select.mask & sel::B == 0;
     let rounding = register && bit;
@@ -662,7 +679,7 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         if row.is(attr::NO_128) && ll == 0 {
             return invalid("there is no 128-bit form");
         }
-        insn.vl = 16 << ll;
+        insn.set_vl(16 << ll);
         if evex && ll != 2 && row.select.mask & sel::L == 0 && !profile.has(Feature::Avx512vl) {
             return invalid("the profile lacks avx512vl");
         }
@@ -671,20 +688,20 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         }
     }
     if evex {
-        if insn.reg > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
+        if insn.reg() > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
             return invalid("general-purpose registers above R15 need apx_f");
         }
         match row.masking {
-            Masking::None if row.is(attr::NF) && insn.aaa == 4 && profile.has(Feature::ApxNddNf) => {}
-            Masking::None if row.select.mask & sel::NF != 0 && insn.aaa & 3 == 0 => {}
-            Masking::None if insn.aaa != 0 => return invalid("an opmask on a form without one"),
-            Masking::Required if insn.aaa == 0 => return invalid("k0 where an opmask is an operand"),
+            Masking::None if row.is(attr::NF) && insn.aaa() == 4 && profile.has(Feature::ApxNddNf) => {}
+            Masking::None if row.select.mask & sel::NF != 0 && insn.aaa() & 3 == 0 => {}
+            Masking::None if insn.aaa() != 0 => return invalid("an opmask on a form without one"),
+            Masking::Required if insn.aaa() == 0 => return invalid("k0 where an opmask is an operand"),
             _ => {}
         }
         if insn.has(prefix::Z)
             && (!matches!(row.masking, Masking::MergeZero | Masking::Control)
                 || memory_destination(row, register)
-                || insn.aaa == 0)
+                || insn.aaa() == 0)
         {
             return invalid("EVEX.z where zeroing is not allowed");
         }
@@ -699,18 +716,18 @@ fn ignore_bits(insn: &mut Insn, register: bool) {
     let row = insn.row;
     if row.space == Space::Evex {
         if register && row.broadcast && row.rounding == Rounding::None {
-            insn.prefixes &= !prefix::B;
+            insn.set_prefixes(insn.prefixes() & !prefix::B);
         }
         let opmask = |spec: &Spec| matches!(spec.loc, Loc::MaskReg | Loc::MaskRm);
         let ignores = insn.has(prefix::Z) && row.masking == Masking::None;
         if ignores && !memory_destination(row, register) && !row.specs().iter().any(opmask) {
-            insn.prefixes &= !prefix::Z;
+            insn.set_prefixes(insn.prefixes() & !prefix::Z);
         }
     } else {
         for spec in row.specs() {
             match spec.loc {
-                Loc::MaskReg => insn.reg &= 7,
-                Loc::MaskVvvv => insn.vvvv &= 7,
+                Loc::MaskReg => insn.set_reg(insn.reg() & 7),
+                Loc::MaskVvvv => insn.set_vvvv(insn.vvvv() & 7),
                 _ => {}
             }
         }
@@ -734,14 +751,16 @@ fn is_rm(loc: Loc) -> bool {
 /// SIB and displacement.
 #[inline]
 fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<(), DecodeError> {
-    let (mode, rm) = (insn.modrm >> 6, insn.modrm & 7);
-    if insn.asize == 2 {
+    let (mode, rm) = (insn.modrm() >> 6, insn.modrm() & 7);
+    if insn.asize() == 2 {
         const BASES: [(u8, u8); 8] =
             [(3, 6), (3, 7), (5, 6), (5, 7), (6, NO_REG), (7, NO_REG), (5, NO_REG), (3, NO_REG)];
-        (insn.base, insn.index) = BASES[rm as usize];
+        let (base, index) = BASES[rm as usize];
+        insn.set_base(base);
+        insn.set_index(index);
         let size = match (mode, rm) {
             (0, 6) => {
-                insn.base = NO_REG;
+                insn.set_base(NO_REG);
                 2
             }
             (0, _) => 0,
@@ -752,9 +771,9 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
             insn.disp = cur.signed(size);
         }
         if size == 1 {
-            insn.prefixes |= prefix::DISP8;
+            insn.set_prefixes(insn.prefixes() | prefix::DISP8);
         }
-        if insn.base == 5 {
+        if insn.base() == 5 {
             insn.seg = Seg::Ss;
         }
         if insn.row.is(attr::VSIB) {
@@ -765,46 +784,46 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
     let mut size = [0, 1, 4, 0][mode as usize];
     if rm == 4 {
         let sib = cur.u8();
-        insn.prefixes |= prefix::SIB;
-        insn.scale = sib >> 6;
-        insn.index = sib >> 3 & 7 | p.x;
-        if insn.index == 4 {
-            insn.index = NO_REG;
+        insn.set_prefixes(insn.prefixes() | prefix::SIB);
+        insn.set_scale(sib >> 6);
+        insn.set_index(sib >> 3 & 7 | p.x);
+        if insn.index() == 4 {
+            insn.set_index(NO_REG);
         }
         if sib & 7 == 5 && mode == 0 {
             size = 4;
         } else {
-            insn.base = sib & 7 | p.b;
+            insn.set_base(sib & 7 | p.b);
         }
     } else if rm == 5 && mode == 0 {
         size = 4;
         if insn.mode == Mode::Long64 {
-            insn.base = RIP;
+            insn.set_base(RIP);
         }
     } else {
-        insn.base = rm | p.b;
+        insn.set_base(rm | p.b);
     }
     if size != 0 {
         insn.disp = cur.signed(size);
     }
     if size == 1 {
-        insn.prefixes |= prefix::DISP8;
+        insn.set_prefixes(insn.prefixes() | prefix::DISP8);
     }
-    if insn.base == 4 || insn.base == 5 {
+    if insn.base() == 4 || insn.base() == 5 {
         insn.seg = Seg::Ss;
     }
-    if insn.row.is(attr::SIBMEM) && (rm != 4 || insn.asize == 2) {
+    if insn.row.is(attr::SIBMEM) && (rm != 4 || insn.asize() == 2) {
         return Err(DecodeError::Invalid("tile memory needs a SIB byte"));
     }
     if insn.row.is(attr::VSIB) {
         if rm != 4 {
             return Err(DecodeError::Invalid("a vector index needs a SIB byte"));
         }
-        if insn.index == NO_REG {
-            insn.index = 4;
+        if insn.index() == NO_REG {
+            insn.set_index(4);
         }
         // EVEX.V' is the index's fifth bit.
-        insn.index |= p.vvvv & if insn.row.space == Space::Evex { 16 } else { 0 };
+        insn.set_index(insn.index() | (p.vvvv & if insn.row.space == Space::Evex { 16 } else { 0 }));
         check_vsib(insn)?;
     }
     Ok(())
@@ -814,7 +833,8 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
 fn check_vsib(insn: &Insn) -> Result<(), DecodeError> {
     let gather = insn.row.operands[0].loc == Loc::VecReg;
     let vex = insn.row.space == Space::Vex;
-    let clash = gather && insn.reg == insn.index || vex && (insn.vvvv == insn.index || insn.vvvv == insn.reg);
+    let clash =
+        gather && insn.reg() == insn.index() || vex && (insn.vvvv() == insn.index() || insn.vvvv() == insn.reg());
     if clash { Err(DecodeError::Invalid("registers of a gather overlap")) } else { Ok(()) }
 }
 
@@ -823,7 +843,7 @@ fn scale_disp8(insn: &mut Insn) {
     if !insn.has(prefix::DISP8) {
         return;
     }
-    let (vl, element) = (insn.vl as i64, insn.row.element as i64);
+    let (vl, element) = (insn.vl() as i64, insn.row.element as i64);
     let n = if insn.broadcast().is_some() {
         element
     } else {

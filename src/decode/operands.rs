@@ -29,12 +29,12 @@ static WIDTHS: [[u16; 32]; 64] = {
 #[inline(always)]
 fn sizes(insn: &Insn) -> &'static [u16; 32] {
     const { assert!(prefix::W == 1 << 6) };
-    let (osize, vl) = (insn.osize as usize >> 2, insn.vl as usize >> 5);
-    let (wide, long) = ((insn.prefixes >> 2 & 16) as usize, usize::from(insn.mode == Mode::Long64) << 5);
+    let (osize, vl) = (insn.osize() as usize >> 2, insn.vl() as usize >> 5);
+    let (wide, long) = ((insn.prefixes() >> 2 & 16) as usize, usize::from(insn.mode == Mode::Long64) << 5);
     &WIDTHS[(osize & 3 | (vl & 3) << 2 | wide | long) & 63]
 }
 
-/// Fills `insn.slots`, `insn.imm` and `insn.mem`.
+/// Fills `insn.slots`, `insn.imm` and `insn.mem()`.
 #[inline(always)]
 pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memory: bool) -> Result<(), DecodeError> {
     let plan = &row.plan;
@@ -43,11 +43,11 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     }
     let sizes = sizes(insn);
     // One by one: a load of neighbours that were just stored by themselves would wait for them.
-    let (rm, reg, vvvv) = (u32::from(insn.rm), u32::from(insn.reg), u32::from(insn.vvvv));
-    let fields = rm | reg << 8 | vvvv << 16 | (u32::from(insn.opcode & 7) | rm & 24) << 24;
+    let (rm, reg, vvvv) = (u32::from(insn.rm()), u32::from(insn.reg()), u32::from(insn.vvvv()));
+    let fields = rm | reg << 8 | vvvv << 16;
     let slot = |i: usize| {
         let place = &plan.places[i];
-        let replaced = in_memory & (place.in_memory as u8 != place.kind as u8);
+        let replaced = in_memory & (place.in_memory.0 != place.kind.0);
         let mask = if replaced { 0 } else { place.mask };
         let reg = (fields >> (place.field * 8)) as u8 & mask | place.fixed;
         let kind = if in_memory { place.in_memory } else { place.kind };
@@ -60,7 +60,7 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
         insn.slots[i] = slot(i);
     }
     if in_memory {
-        insn.mem = plan.memory;
+        insn.set_mem(plan.memory);
     }
     if plan.immediate.present {
         let size = usize::from(sizes[plan.immediate.width as usize & 31]);
@@ -71,7 +71,8 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     }
     if insn.has(prefix::B)
         && insn.broadcast().is_some()
-        && let Some(slot) = insn.slots.get_mut(insn.mem as usize)
+        && let memory = insn.mem() as usize
+        && let Some(slot) = insn.slots.get_mut(memory)
     {
         // An embedded broadcast reads one element.
         slot.size = insn.row.element as u16;
@@ -80,7 +81,7 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
 }
 
 /// Without REX, byte registers 4 to 7 are AH, CH, DH and BH.
-fn high_bytes(insn: &mut Insn) {
+pub(super) fn high_bytes(insn: &mut Insn) {
     for slot in &mut insn.slots {
         if slot.kind == SlotKind::Gpr && slot.size == 1 && slot.reg & 0x1c == 4 {
             *slot = Slot { kind: SlotKind::GprHigh, reg: slot.reg & 3, size: 1 };
@@ -93,9 +94,9 @@ fn high_bytes(insn: &mut Insn) {
 fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeError> {
     let (row, sizes) = (insn.row, sizes(insn));
     let in_memory = !insn.has(prefix::REGISTER);
-    let fields = u32::from_le_bytes([insn.rm, insn.reg, insn.vvvv, insn.opcode & 7 | insn.rm & 24]);
+    let fields = u32::from_le_bytes([insn.rm(), insn.reg(), insn.vvvv(), 0]);
     for (i, spec) in row.specs().iter().enumerate() {
-        let size = if spec.width == Width::Addr { u16::from(insn.asize) } else { sizes[spec.width as usize & 31] };
+        let size = if spec.width == Width::Addr { u16::from(insn.asize()) } else { sizes[spec.width as usize & 31] };
         let place = &row.plan.places[i];
         insn.slots[i] = match place.kind {
             SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
@@ -104,7 +105,7 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
             kind => Slot { kind, reg: (fields >> (place.field * 8)) as u8 & place.mask | place.fixed, size },
         };
         if matches!(insn.slots[i].kind, SlotKind::Memory | SlotKind::Vsib) {
-            insn.mem = i as u8;
+            insn.set_mem(i as u8);
         }
     }
     if row.plan.bytes && !insn.has(prefix::REX) && !insn.is_vex() {
@@ -135,42 +136,42 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             let reg = imm >> 4;
             plain(SlotKind::Vector, if insn.mode == Mode::Long64 { reg } else { reg & 7 })
         }
-        Loc::MaskReg if insn.reg > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
-        Loc::MaskVvvv if insn.vvvv > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
-        Loc::MaskReg => plain(SlotKind::Mask, insn.reg),
-        Loc::MaskVvvv => plain(SlotKind::Mask, insn.vvvv),
+        Loc::MaskReg if insn.reg() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
+        Loc::MaskVvvv if insn.vvvv() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
+        Loc::MaskReg => plain(SlotKind::Mask, insn.reg()),
+        Loc::MaskVvvv => plain(SlotKind::Mask, insn.vvvv()),
         Loc::TileReg | Loc::TileRm | Loc::TileVvvv => tile(insn, spec)?,
         Loc::BoundOrMem if !insn.has(prefix::REGISTER) => memory(insn, size),
         Loc::BoundReg | Loc::BoundOrMem => {
-            let reg = if spec.loc == Loc::BoundReg { insn.reg } else { insn.rm };
+            let reg = if spec.loc == Loc::BoundReg { insn.reg() } else { insn.rm() };
             if reg > 3 {
                 return Err(DecodeError::Invalid("there are four bounds registers"));
             }
             plain(SlotKind::Bound, reg)
         }
-        Loc::Control if matches!(insn.reg, 0 | 2 | 3 | 4 | 8) => plain(SlotKind::Control, insn.reg),
+        Loc::Control if matches!(insn.reg(), 0 | 2 | 3 | 4 | 8) => plain(SlotKind::Control, insn.reg()),
         Loc::Control => return Err(DecodeError::Invalid("no such control register")),
-        Loc::Debug if insn.reg < 8 => plain(SlotKind::Debug, insn.reg),
+        Loc::Debug if insn.reg() < 8 => plain(SlotKind::Debug, insn.reg()),
         Loc::Debug => return Err(DecodeError::Invalid("no such debug register")),
-        Loc::AddressReg => plain(SlotKind::Gpr, insn.reg & 31),
+        Loc::AddressReg => plain(SlotKind::Gpr, insn.reg() & 31),
         Loc::FixedGpr => plain(SlotKind::Gpr, spec.fixed),
-        Loc::GprRm => plain(SlotKind::Gpr, insn.rm),
-        Loc::Vsib => plain(SlotKind::Vsib, insn.index),
-        Loc::Seg if insn.reg & 7 > 5 || insn.reg & 7 == 1 && spec.uses == Use::Write => {
+        Loc::GprRm => plain(SlotKind::Gpr, insn.rm()),
+        Loc::Vsib => plain(SlotKind::Vsib, insn.index()),
+        Loc::Seg if insn.reg() & 7 > 5 || insn.reg() & 7 == 1 && spec.uses == Use::Write => {
             return Err(DecodeError::Invalid("no such segment register"));
         }
-        Loc::Seg => plain(SlotKind::Segment, insn.reg & 7),
+        Loc::Seg => plain(SlotKind::Segment, insn.reg() & 7),
         Loc::ImmSigned => {
             insn.imm = cur.signed(size as usize) as u64;
-            Slot { kind: SlotKind::Imm, reg: 0, size: insn.osize as u16 }
+            Slot { kind: SlotKind::Imm, reg: 0, size: insn.osize() as u16 }
         }
         Loc::Moffs => {
-            insn.disp = cur.unsigned(insn.asize as usize) as i64;
-            insn.prefixes &= !prefix::REGISTER;
+            insn.disp = cur.unsigned(insn.asize() as usize) as i64;
+            insn.set_prefixes(insn.prefixes() & !prefix::REGISTER);
             plain(SlotKind::Memory, 0)
         }
         Loc::FarPointer => {
-            let offset = cur.unsigned(insn.osize as usize);
+            let offset = cur.unsigned(insn.osize() as usize);
             insn.imm = offset | cur.unsigned(2) << 32;
             plain(SlotKind::Imm, 0)
         }
@@ -181,14 +182,14 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
 /// A tile register. Instructions with three want them different.
 fn tile(insn: &Insn, spec: &Spec) -> Result<Slot, DecodeError> {
     let reg = match spec.loc {
-        Loc::TileReg => insn.reg,
-        Loc::TileRm => insn.rm,
-        _ => insn.vvvv,
+        Loc::TileReg => insn.reg(),
+        Loc::TileRm => insn.rm(),
+        _ => insn.vvvv(),
     };
     if reg > 7 {
         return Err(DecodeError::Invalid("there are eight tile registers"));
     }
-    let clash = insn.reg == insn.rm || insn.reg == insn.vvvv || insn.rm == insn.vvvv;
+    let clash = insn.reg() == insn.rm() || insn.reg() == insn.vvvv() || insn.rm() == insn.vvvv();
     if spec.loc == Loc::TileVvvv && clash {
         return Err(DecodeError::Invalid("the tile registers of a product differ"));
     }

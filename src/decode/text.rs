@@ -195,13 +195,13 @@ impl Insn {
         let vector_index = if slot.kind == SlotKind::Vsib { self.vsib_index_bytes() } else { 0 };
         Some(MemoryOperand {
             seg: self.seg,
-            base: (self.base < RIP).then_some(self.base),
-            rip_relative: self.base == RIP,
-            index: (self.index != NO_REG).then_some(self.index),
+            base: (self.base() < RIP).then_some(self.base()),
+            rip_relative: self.base() == RIP,
+            index: (self.index() != NO_REG).then_some(self.index()),
             vector_index,
-            scale: 1 << self.scale,
+            scale: 1 << self.scale(),
             disp: self.disp,
-            address_size: self.asize,
+            address_size: self.asize(),
         })
     }
 
@@ -209,14 +209,14 @@ impl Insn {
     pub(crate) fn vsib_index_bytes(&self) -> u8 {
         let (index, element) = (self.vsib_index_element(), self.row.element);
         match index.cmp(&element) {
-            core::cmp::Ordering::Less => (self.vl / 2).max(16),
-            _ => self.vl,
+            core::cmp::Ordering::Less => (self.vl() / 2).max(16),
+            _ => self.vl(),
         }
     }
 
     /// Width of one index: even opcodes take doublewords, odd ones quadwords.
     pub(crate) fn vsib_index_element(&self) -> u8 {
-        if self.opcode & 1 == 0 { 4 } else { 8 }
+        if self.opcode() & 1 == 0 { 4 } else { 8 }
     }
 
     /// Is operand `i` left out of the text?
@@ -258,8 +258,8 @@ impl Insn {
 
     /// Where a relative branch at `rip` goes.
     pub fn branch_target(&self, rip: u64) -> u64 {
-        let target = rip.wrapping_add(self.len as u64).wrapping_add(self.imm);
-        match (self.mode, self.osize) {
+        let target = rip.wrapping_add(self.len() as u64).wrapping_add(self.imm);
+        match (self.mode, self.osize()) {
             (Mode::Long64, 8) => target,
             (_, 2) => target & 0xffff,
             _ => target & 0xffff_ffff,

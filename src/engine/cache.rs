@@ -39,7 +39,7 @@ impl Entry {
     /// entry that is longer does not match.
     #[inline(always)]
     pub(super) fn matches(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
-        let len = usize::from(self.insn.len);
+        let len = usize::from(self.insn.len());
         first_seven(bytes) & self.mask.0 == self.bytes.0
             && self.insn.mode == mode
             && len <= count

@@ -44,7 +44,7 @@ fn run_plain<V: Vmm + ?Sized>(
 ) -> Result<(), Halt> {
     let [dst, src, ..] = insn.slots;
     let uses = insn.row.operands[0].uses;
-    let result = match insn.mem {
+    let result = match insn.mem() {
         0 => {
             let intent = if uses.writes() { Intent::Write } else { Intent::Read };
             let linear = address::linear(cpu, insn.seg, address::effective(cpu, insn), u64::from(dst.size), intent)?;
@@ -101,7 +101,7 @@ fn run_effects<V: Vmm + ?Sized>(
     mem: &mut Mem<'_, V>,
     split: SplitLock,
 ) -> Result<(), Halt> {
-    let at = insn.mem as usize;
+    let at = insn.mem() as usize;
     let uses = if at < 3 { insn.row.operands[at].uses } else { Use::None };
     if uses == Use::None {
         let v = values(cpu, insn, usize::MAX, 0);
@@ -141,7 +141,7 @@ fn offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
         let size = insn.slots[0].size;
         let bit = sign_extend(read_slot(cpu, insn, insn.slots[1]), size) as i64;
         let units = bit >> (size.trailing_zeros() + 3);
-        return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize);
+        return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize());
     }
     offset
 }
@@ -237,7 +237,7 @@ fn modify<V: Vmm + ?Sized>(
         cpu.rip = integer::next_rip(cpu, insn);
         return Ok(());
     }
-    let at = insn.mem as usize;
+    let at = insn.mem() as usize;
     let size = insn.slots[at].size;
     let locked = insn.locked() || insn.row.is(attr::LOCKED);
     if locked {
@@ -300,7 +300,7 @@ fn commit(cpu: &mut Cpu, insn: &Insn, effects: &Effects) {
     if let Some((slot, value)) = effects.third {
         write_slot(cpu, slot, value);
     }
-    if effects.writes && insn.mem != 0 {
+    if effects.writes && insn.mem() != 0 {
         write_slot(cpu, insn.slots[0], effects.value);
     }
     cpu.merge_flags(effects.flag_mask & (ARITH | DF), effects.flags);

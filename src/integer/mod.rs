@@ -47,7 +47,7 @@ pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
 /// RIP behind the instruction, wrapped to the code segment's width.
 #[inline(always)]
 pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
-    let next = cpu.rip.wrapping_add(u64::from(insn.len));
+    let next = cpu.rip.wrapping_add(u64::from(insn.len()));
     match insn.mode {
         Mode::Long64 => next,
         Mode::Prot32 | Mode::Compat32 => next & 0xffff_ffff,

@@ -26,18 +26,18 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
     match op {
         SeqOp::Push => {
             let value = read_operand(cpu, insn, mem, insn.slots[0])?;
-            push(cpu, mem, insn.osize, value)?;
+            push(cpu, mem, insn.osize(), value)?;
         }
         SeqOp::Pop => return pop_operand(cpu, insn, mem),
         SeqOp::Pushf => {
             v86_iopl(cpu)?;
             let value = cpu.rflags() & !(rflags::RF | rflags::VM);
-            push(cpu, mem, insn.osize, value)?;
+            push(cpu, mem, insn.osize(), value)?;
         }
         SeqOp::Popf => {
             v86_iopl(cpu)?;
-            let value = pop(cpu, mem, insn.osize)?;
-            popf(cpu, insn.osize, value);
+            let value = pop(cpu, mem, insn.osize())?;
+            popf(cpu, insn.osize(), value);
         }
         SeqOp::Call => {
             let target = match insn.slots[0].kind {
@@ -46,18 +46,18 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
             };
             if let Err(event) = check_target(cpu, target) {
                 // A fault of the stack comes first.
-                let (at, access) = push_place(cpu, mem, insn.osize)?;
-                mem.probe(at, usize::from(insn.osize), &access)?;
+                let (at, access) = push_place(cpu, mem, insn.osize())?;
+                mem.probe(at, usize::from(insn.osize()), &access)?;
                 return Err(event.into());
             }
-            push(cpu, mem, insn.osize, next)?;
+            push(cpu, mem, insn.osize(), next)?;
             cpu.rip = target;
             return Ok(());
         }
         SeqOp::Ret => {
-            let target = load_stack(cpu, mem, 0, insn.osize)?;
+            let target = load_stack(cpu, mem, 0, insn.osize())?;
             check_target(cpu, target)?;
-            let release = i64::from(insn.osize) + insn.imm as i64;
+            let release = i64::from(insn.osize()) + insn.imm as i64;
             set_stack(cpu, stack_offset(cpu, release));
             cpu.rip = target;
             return Ok(());
@@ -65,12 +65,12 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
         SeqOp::Leave => {
             let width = stack_width(cpu);
             let frame = address::truncate(cpu.gpr[RBP], width);
-            let value = load_stack_at(cpu, mem, frame, insn.osize)?;
-            set_stack(cpu, address::truncate(frame.wrapping_add(u64::from(insn.osize)), width));
-            write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RBP as u8, size: u16::from(insn.osize) }, value);
+            let value = load_stack_at(cpu, mem, frame, insn.osize())?;
+            set_stack(cpu, address::truncate(frame.wrapping_add(u64::from(insn.osize())), width));
+            write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RBP as u8, size: u16::from(insn.osize()) }, value);
         }
         SeqOp::Xlat => {
-            let offset = address::truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize);
+            let offset = address::truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize());
             let at = linear(cpu, insn.seg, offset, 1, Intent::Read)?;
             let mut byte = [0];
             let access = mem.access(AccessKind::Read, 1);
@@ -123,7 +123,7 @@ fn read_operand<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>, s
 /// POP to a register or memory. The address of a memory operand counts RSP after the pop.
 fn pop_operand<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let slot = insn.slots[0];
-    let size = insn.osize;
+    let size = insn.osize();
     let next = super::next_rip(cpu, insn);
     let after = stack_offset(cpu, i64::from(size));
     if slot.kind != SlotKind::Memory {
@@ -152,7 +152,7 @@ fn pop_to_memory<V: Vmm + ?Sized>(
     old_rsp: u64,
     offset: u64,
 ) -> Result<(), Halt> {
-    let size = insn.osize;
+    let size = insn.osize();
     let source = address::truncate(old_rsp, stack_width(cpu));
     let value = load_stack_at(cpu, mem, source, size)?;
     let at = linear(cpu, insn.seg, offset, u64::from(size), Intent::Write)?;

@@ -62,7 +62,7 @@ pub(crate) fn string<V: Vmm + ?Sized>(
     let mut budget = BATCH;
     let mut flags = None;
     loop {
-        let count = truncate(cpu.gpr[RCX], insn.asize);
+        let count = truncate(cpu.gpr[RCX], insn.asize());
         let ended = insn.row.is(attr::REPCC) && flags.is_some_and(|f: u64| (f & ZF != 0) != insn.has(prefix::REP));
         if count == 0 || ended {
             if let Some(f) = flags {
@@ -79,7 +79,7 @@ pub(crate) fn string<V: Vmm + ?Sized>(
             None => element(op, cpu, insn, mem, size, profile)?,
         };
         step_registers(op, cpu, insn, size, done.elements);
-        cpu.gpr[RCX] = replace(cpu.gpr[RCX], count - done.elements, insn.asize);
+        cpu.gpr[RCX] = replace(cpu.gpr[RCX], count - done.elements, insn.asize());
         mem.journal.checkpoint();
         budget -= done.elements.min(budget);
         flags = done.flags.or(flags);
@@ -107,7 +107,7 @@ fn step_registers(op: StrOp, cpu: &mut Cpu, insn: &Insn, size: u16, elements: u6
     let by = elements.wrapping_mul(u64::from(size));
     let by = if cpu.rflags() & DF != 0 { by.wrapping_neg() } else { by };
     let mut step = |register: usize| {
-        cpu.gpr[register] = replace(cpu.gpr[register], cpu.gpr[register].wrapping_add(by), insn.asize);
+        cpu.gpr[register] = replace(cpu.gpr[register], cpu.gpr[register].wrapping_add(by), insn.asize());
     };
     if uses_source(op) {
         step(RSI);
@@ -217,7 +217,7 @@ fn run_of<V: Vmm + ?Sized>(
     let bytes = n * u64::from(size);
     if n < 2
         || cpu.word().alignment_check()
-        || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize) * 8)
+        || offset.checked_add(bytes)? > u64::MAX >> (64 - u32::from(insn.asize()) * 8)
     {
         return None;
     }

@@ -109,9 +109,9 @@ pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<
             // A 32-bit destination is zero-extended whether the condition holds or not.
             Effects::value(if alu::condition(insn.condition(), flags) { b } else { a })
         }
-        IntOp::Cbw => Effects::value(sign_extend(b, insn.osize as u16 / 2) & mask(insn.osize as u16)),
+        IntOp::Cbw => Effects::value(sign_extend(b, insn.osize() as u16 / 2) & mask(insn.osize() as u16)),
         IntOp::Cwd => {
-            Effects::value(if b >> (u32::from(insn.osize) * 8 - 1) & 1 != 0 { mask(insn.osize as u16) } else { 0 })
+            Effects::value(if b >> (u32::from(insn.osize()) * 8 - 1) & 1 != 0 { mask(insn.osize() as u16) } else { 0 })
         }
         IntOp::Jcc => branch_if(cpu, insn, alu::condition(insn.condition(), flags))?,
         IntOp::Jmp => jump(cpu, insn, a)?,
@@ -191,7 +191,7 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
         IntOp::Bswap => Effects::value(a.swap_bytes() >> (64 - u32::from(size) * 8)),
         IntOp::Lahf => Effects::value(flags & 0xd7 | 2),
         IntOp::Sahf => Effects::flags_only(rflags::ARITH & 0xff, a),
-        IntOp::FlagOp => match insn.opcode {
+        IntOp::FlagOp => match insn.opcode() {
             0xf5 => Effects::flags_only(CF, !flags),
             0xf8 => Effects::flags_only(CF, 0),
             0xf9 => Effects::flags_only(CF, CF),
@@ -199,18 +199,18 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
             _ => Effects::flags_only(DF, DF),
         },
         IntOp::Loop => {
-            let count = address::truncate(cpu.gpr[RCX].wrapping_sub(1), insn.asize);
+            let count = address::truncate(cpu.gpr[RCX].wrapping_sub(1), insn.asize());
             let zero = flags & ZF != 0;
             let taken = count != 0
-                && match insn.opcode {
+                && match insn.opcode() {
                     0xe0 => !zero,
                     0xe1 => zero,
                     _ => true,
                 };
-            let counter = fixed(RCX as u8, u16::from(insn.asize));
+            let counter = fixed(RCX as u8, u16::from(insn.asize()));
             Effects { second: Some((counter, count)), ..branch_if(cpu, insn, taken)? }
         }
-        IntOp::Jcxz => branch_if(cpu, insn, address::truncate(cpu.gpr[RCX], insn.asize) == 0)?,
+        IntOp::Jcxz => branch_if(cpu, insn, address::truncate(cpu.gpr[RCX], insn.asize()) == 0)?,
         // AL alone: all ones with the carry set, else zero.
         IntOp::Salc => Effects::value(if flags & CF != 0 { 0xff } else { 0 }),
         _ => match super::bits::bits(op, cpu, insn, v) {

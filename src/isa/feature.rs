@@ -237,6 +237,12 @@ features! {
 }
 
 impl Feature {
+    /// What every processor with 64-bit mode has: asked for all at once where it matters.
+    pub(crate) const BASELINE: [Feature; 8] = {
+        use Feature::*;
+        [Fpu, Tsc, Cx8, Cmov, Mmx, Fxsr, Sse, Sse2]
+    };
+
     /// The feature of that name, as [`Feature::name`] gives it.
     pub fn from_name(name: &str) -> Option<Feature> {
         Feature::ALL.iter().copied().find(|f| f.name() == name)

@@ -3,59 +3,84 @@
 use super::row::{Loc, Map, Row, Space, Spec, Width, attr, sel};
 
 /// What an operand is, once registers are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SlotKind {
-    /// No operand.
-    None,
-    /// General-purpose register, from bit 0.
-    Gpr,
-    /// AH, CH, DH or BH: bits 15:8 of registers 0 to 3.
-    GprHigh,
-    /// XMM, YMM or ZMM register by size.
-    Vector,
-    /// Opmask register.
-    Mask,
-    /// MMX register.
-    Mmx,
-    /// x87 stack register ST(i).
-    St,
-    /// Segment register.
-    Segment,
-    /// Control register.
-    Control,
-    /// Debug register.
-    Debug,
-    /// The memory operand: segment, base, index, scale and displacement of the instruction.
-    Memory,
-    /// Memory at a vector of addresses.
-    Vsib,
-    /// Memory at rSI in the overridable data segment.
-    StringSrc,
-    /// Memory at ES:rDI.
-    StringDst,
-    /// The immediate.
-    Imm,
-    /// The branch displacement, in the immediate.
-    Rel,
-    /// The constant 1.
-    One,
-    /// AMX tile register.
-    Tile,
-    /// MPX bounds register.
-    Bound,
-    /// Block scale register (ACE).
-    Bsr,
-    /// The flags that CCMP and CTEST leave where their condition fails: OF, SF, ZF, CF as bits 3 to 0.
-    DefaultFlags,
+///
+/// A number with names, and no `enum`: so the decoder can put operands together in a register and write them as one word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SlotKind(pub(crate) u8);
+
+macro_rules! kinds {
+    ($( $(#[$doc:meta])* $name:ident = $number:literal; )*) => {
+        #[allow(non_upper_case_globals)] // they read like an enum's
+        impl SlotKind {
+            $( $(#[$doc])* pub const $name: SlotKind = SlotKind($number); )*
+
+            /// The kind's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( SlotKind::$name => stringify!($name), )*
+                    _ => "?",
+                }
+            }
+        }
+    };
 }
 
-/// Fields of an instruction that name registers, as byte numbers in the word that the decoder makes of them.
-mod field {
-    pub(super) const RM: u8 = 0;
-    pub(super) const REG: u8 = 1;
-    pub(super) const VVVV: u8 = 2;
-    pub(super) const OPCODE: u8 = 3;
+kinds! {
+    /// No operand.
+    None = 0;
+    /// General-purpose register, from bit 0.
+    Gpr = 1;
+    /// AH, CH, DH or BH: bits 15:8 of registers 0 to 3.
+    GprHigh = 2;
+    /// XMM, YMM or ZMM register by size.
+    Vector = 3;
+    /// Opmask register.
+    Mask = 4;
+    /// MMX register.
+    Mmx = 5;
+    /// x87 stack register ST(i).
+    St = 6;
+    /// Segment register.
+    Segment = 7;
+    /// Control register.
+    Control = 8;
+    /// Debug register.
+    Debug = 9;
+    /// The memory operand: segment, base, index, scale and displacement of the instruction.
+    Memory = 10;
+    /// Memory at a vector of addresses.
+    Vsib = 11;
+    /// Memory at rSI in the overridable data segment.
+    StringSrc = 12;
+    /// Memory at ES:rDI.
+    StringDst = 13;
+    /// The immediate.
+    Imm = 14;
+    /// The branch displacement, in the immediate.
+    Rel = 15;
+    /// The constant 1.
+    One = 16;
+    /// AMX tile register.
+    Tile = 17;
+    /// MPX bounds register.
+    Bound = 18;
+    /// Block scale register (ACE).
+    Bsr = 19;
+    /// The flags that CCMP and CTEST leave where their condition fails: OF, SF, ZF, CF as bits 3 to 0.
+    DefaultFlags = 20;
+}
+
+impl core::fmt::Debug for SlotKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Fields of an instruction that name registers (the opcode's low bits stand for ModRM.rm where there is none), as byte numbers in the word that the decoder makes of them.
+pub(crate) mod field {
+    pub(crate) const RM: u8 = 0;
+    pub(crate) const REG: u8 = 1;
+    pub(crate) const VVVV: u8 = 2;
 }
 
 /// How an operand is found: the register is `field & mask | fixed`.
@@ -87,44 +112,43 @@ impl Place {
 
     /// `None` for a location that the decoder has to look at by itself.
     const fn of(spec: &Spec, legacy: bool) -> Option<Place> {
-        use SlotKind::*;
         if matches!(spec.width, Width::Addr) {
-            return Option::None;
+            return None;
         }
         let (gpr, vector) = (31, if legacy { 15 } else { 31 });
         let place = match spec.loc {
             Loc::Nothing => Place::NONE,
-            Loc::GprOrMem => Place::or_memory(Gpr, gpr),
-            Loc::VecOrMem => Place::or_memory(Vector, vector),
-            Loc::MaskOrMem => Place::or_memory(Mask, 7),
-            Loc::MmxOrMem => Place::or_memory(Mmx, 7),
-            Loc::Mem => Place::fixed(Memory, 0),
-            Loc::GprRm => Place::at(Gpr, field::RM, gpr),
-            Loc::GprReg => Place::at(Gpr, field::REG, gpr),
-            Loc::GprVvvv => Place::at(Gpr, field::VVVV, gpr),
-            Loc::GprOpcode => Place::at(Gpr, field::OPCODE, gpr),
-            Loc::VecReg => Place::at(Vector, field::REG, vector),
-            Loc::VecRm => Place::at(Vector, field::RM, vector),
-            Loc::VecVvvv => Place::at(Vector, field::VVVV, vector),
-            Loc::MaskRm => Place::at(Mask, field::RM, 7),
-            Loc::MmxReg => Place::at(Mmx, field::REG, 7),
-            Loc::MmxRm => Place::at(Mmx, field::RM, 7),
-            Loc::StRm => Place::at(St, field::RM, 7),
-            Loc::FixedGpr if spec.fixed >= 0x10 => Place::fixed(GprHigh, spec.fixed & 3),
-            Loc::FixedGpr => Place::fixed(Gpr, spec.fixed),
-            Loc::FixedSeg => Place::fixed(Segment, spec.fixed),
-            Loc::FixedSt => Place::fixed(St, spec.fixed),
-            Loc::FixedVec => Place::fixed(Vector, spec.fixed),
-            Loc::StringSrc => Place::fixed(StringSrc, 6),
-            Loc::StringDst => Place::fixed(StringDst, 7),
-            Loc::One => Place::fixed(One, 0),
-            Loc::Imm => Place::fixed(Imm, 0),
+            Loc::GprOrMem => Place::or_memory(SlotKind::Gpr, gpr),
+            Loc::VecOrMem => Place::or_memory(SlotKind::Vector, vector),
+            Loc::MaskOrMem => Place::or_memory(SlotKind::Mask, 7),
+            Loc::MmxOrMem => Place::or_memory(SlotKind::Mmx, 7),
+            Loc::Mem => Place::fixed(SlotKind::Memory, 0),
+            Loc::GprRm => Place::at(SlotKind::Gpr, field::RM, gpr),
+            Loc::GprReg => Place::at(SlotKind::Gpr, field::REG, gpr),
+            Loc::GprVvvv => Place::at(SlotKind::Gpr, field::VVVV, gpr),
+            Loc::GprOpcode => Place::at(SlotKind::Gpr, field::RM, gpr),
+            Loc::VecReg => Place::at(SlotKind::Vector, field::REG, vector),
+            Loc::VecRm => Place::at(SlotKind::Vector, field::RM, vector),
+            Loc::VecVvvv => Place::at(SlotKind::Vector, field::VVVV, vector),
+            Loc::MaskRm => Place::at(SlotKind::Mask, field::RM, 7),
+            Loc::MmxReg => Place::at(SlotKind::Mmx, field::REG, 7),
+            Loc::MmxRm => Place::at(SlotKind::Mmx, field::RM, 7),
+            Loc::StRm => Place::at(SlotKind::St, field::RM, 7),
+            Loc::FixedGpr if spec.fixed >= 0x10 => Place::fixed(SlotKind::GprHigh, spec.fixed & 3),
+            Loc::FixedGpr => Place::fixed(SlotKind::Gpr, spec.fixed),
+            Loc::FixedSeg => Place::fixed(SlotKind::Segment, spec.fixed),
+            Loc::FixedSt => Place::fixed(SlotKind::St, spec.fixed),
+            Loc::FixedVec => Place::fixed(SlotKind::Vector, spec.fixed),
+            Loc::StringSrc => Place::fixed(SlotKind::StringSrc, 6),
+            Loc::StringDst => Place::fixed(SlotKind::StringDst, 7),
+            Loc::One => Place::fixed(SlotKind::One, 0),
+            Loc::Imm => Place::fixed(SlotKind::Imm, 0),
             // It is as wide as the operand, however many bytes the instruction has of it.
-            Loc::ImmSigned => return Some(Place { width: Width::V, ..Place::fixed(Imm, 0) }),
-            Loc::Rel => Place::fixed(Rel, 0),
-            Loc::FixedBsr => Place::fixed(Bsr, spec.fixed),
-            Loc::SibMem => Place::fixed(Memory, 0),
-            Loc::DefaultFlags => Place::at(DefaultFlags, field::VVVV, 15),
+            Loc::ImmSigned => return Some(Place { width: Width::V, ..Place::fixed(SlotKind::Imm, 0) }),
+            Loc::Rel => Place::fixed(SlotKind::Rel, 0),
+            Loc::FixedBsr => Place::fixed(SlotKind::Bsr, spec.fixed),
+            Loc::SibMem => Place::fixed(SlotKind::Memory, 0),
+            Loc::DefaultFlags => Place::at(SlotKind::DefaultFlags, field::VVVV, 15),
             Loc::VecIs4
             | Loc::MaskReg
             | Loc::MaskVvvv
@@ -139,7 +163,7 @@ impl Place {
             | Loc::TileVvvv
             | Loc::BoundReg
             | Loc::BoundOrMem
-            | Loc::AddressReg => return Option::None,
+            | Loc::AddressReg => return None,
         };
         Some(Place { width: spec.width, ..place })
     }
@@ -212,10 +236,10 @@ impl Plan {
             plan.gpr_rm |= matches!(spec.loc, Loc::GprRm | Loc::GprOrMem);
             match Place::of(spec, matches!(row.space, Space::Legacy)) {
                 Some(place) => {
-                    if matches!(place.in_memory, SlotKind::Memory) {
+                    if place.in_memory.0 == SlotKind::Memory.0 {
                         plan.memory = i as u8;
                     }
-                    plan.bytes |= matches!(spec.width, Width::B) && matches!(place.kind, SlotKind::Gpr);
+                    plan.bytes |= matches!(spec.width, Width::B) && place.kind.0 == SlotKind::Gpr.0;
                     plan.places[i] = place;
                 }
                 None => plan.special = true,

@@ -20,18 +20,35 @@ pub struct Line {
 impl Line {
     /// Does a ModRM byte follow the opcode?
     #[inline(always)]
-    pub fn has_modrm(self) -> bool {
+    pub const fn has_modrm(self) -> bool {
         self.at.flags & LINES_MODRM != 0
     }
 
     /// The rows that this ModRM byte leaves, in the order in which they are tried.
     #[inline(always)]
-    pub fn candidates(self, modrm: u8) -> &'static [Row] {
+    pub const fn candidates(self, modrm: u8) -> &'static [Row] {
         let (first, count) = (self.at.first as usize, self.at.count as usize);
         // Of a group there is one row for each value of ModRM.reg.
         let group = self.at.flags & LINES_GROUP != 0;
         let (first, count) = if group { (first + (modrm >> 3 & 7) as usize, 1) } else { (first, count) };
-        self.rows.get(first..first + count).unwrap_or(&[])
+        match self.rows.split_at_checked(first) {
+            Some((_, rest)) => match rest.split_at_checked(count) {
+                Some((candidates, _)) => candidates,
+                None => &[],
+            },
+            None => &[],
+        }
+    }
+
+    /// The place of the first of [`Line::candidates`] in its table.
+    pub(crate) const fn number(self, modrm: u8) -> usize {
+        let group = if self.at.flags & LINES_GROUP != 0 { (modrm >> 3 & 7) as usize } else { 0 };
+        self.at.first as usize + group
+    }
+
+    /// All rows of the opcode.
+    pub const fn all(self) -> &'static [Row] {
+        self.rows.split_at(self.at.first as usize).1.split_at(self.at.count as usize).0
     }
 }
 
@@ -42,7 +59,7 @@ impl Table {
 
     /// The rows of an opcode.
     #[inline(always)]
-    pub fn line(&self, opcode: u8) -> Line {
+    pub const fn line(&self, opcode: u8) -> Line {
         Line { rows: self.rows, at: self.index[opcode as usize] }
     }
 
@@ -53,8 +70,8 @@ impl Table {
 }
 
 static EMPTY: Table = Table { rows: &[], index: [Lines::NONE; 256] };
-static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
-static M0F: Table = Table::new(super::legacy::M0F);
+pub(crate) static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
+pub(crate) static M0F: Table = Table::new(super::legacy::M0F);
 static M0F38: Table = Table::new(super::legacy::M0F38);
 static M0F3A: Table = Table::new(super::sse::M0F3A);
 static VEX_M0F: Table = Table::new(super::vex::M0F);
@@ -95,6 +112,11 @@ pub fn table(space: Space, map: Map, opcode: u8) -> &'static Table {
         return &X87;
     }
     BY_SPACE[space as usize][map as usize]
+}
+
+/// The rows of an opcode in its map and encoding space.
+pub(crate) const fn line(space: Space, map: Map, opcode: u8) -> Line {
+    BY_SPACE[space as usize][map as usize].line(opcode)
 }
 
 /// All tables, for those who count or check rows.

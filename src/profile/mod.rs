@@ -71,6 +71,8 @@ pub struct Profile {
     features: FeatureSet,
     /// What the profile has and the host lacks: such instructions are valid, but can't be replayed.
     missing: FeatureSet,
+    /// Has it all of [`Feature::BASELINE`]?
+    baseline: bool,
     /// What CPUID gives beside the feature bits; without it, what the host's CPUID does.
     leaves: Option<Leaves>,
 }
@@ -94,7 +96,7 @@ impl Profile {
     /// The host itself: its CPUID, and of vector state what its operating system has enabled in XCR0.
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        Profile { vendor, signature, features, missing: FeatureSet::default(), leaves: None }
+        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }.looked_over()
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.
@@ -130,21 +132,33 @@ impl Profile {
 
     fn build(vendor: Vendor, signature: Signature, features: FeatureSet, leaves: Leaves) -> Profile {
         let missing = features.minus(&Host::get().features);
-        Profile { vendor, signature, features, missing, leaves: Some(leaves) }
+        Profile { vendor, signature, features, missing, baseline: false, leaves: Some(leaves) }.looked_over()
+    }
+
+    /// What is remembered about the features.
+    fn looked_over(mut self) -> Profile {
+        self.baseline = Feature::BASELINE.iter().all(|&feature| self.features.has(feature));
+        self
+    }
+
+    /// Has it all of [`Feature::BASELINE`]?
+    #[inline]
+    pub(crate) fn has_baseline(&self) -> bool {
+        self.baseline
     }
 
     /// The same profile with a feature added.
     pub fn with(mut self, feature: Feature) -> Profile {
         self.features.insert(feature);
         self.missing = self.features.minus(&Host::get().features);
-        self
+        self.looked_over()
     }
 
     /// The same profile without a feature.
     pub fn without(mut self, feature: Feature) -> Profile {
         self.features.remove(feature);
         self.missing.remove(feature);
-        self
+        self.looked_over()
     }
 
     /// The same profile with a vendor's behaviour.

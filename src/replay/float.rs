@@ -114,17 +114,17 @@ fn daz(cpu: &Cpu) -> bool {
 
 /// The bytes of a source operand; `operand` is the local memory operand.
 fn source<'a>(cpu: &'a Cpu, insn: &Insn, operand: &'a [u8; 64], i: usize) -> &'a [u8; 64] {
-    if insn.mem != NO_REG && insn.mem as usize == i { operand } else { &vector(cpu, insn.slots[i].reg).0 }
+    if insn.mem() != NO_REG && insn.mem() as usize == i { operand } else { &vector(cpu, insn.slots[i].reg).0 }
 }
 
 /// Does the opmask leave the lane?
 fn active(cpu: &Cpu, insn: &Insn, lane: usize) -> bool {
-    insn.aaa == 0 || cpu.vector.k[insn.aaa as usize & 7] >> lane & 1 != 0
+    insn.aaa() == 0 || cpu.vector.k[insn.aaa() as usize & 7] >> lane & 1 != 0
 }
 
 /// Is a result of the instruction inexact, whatever its exponent? `operand` is the local memory operand.
 pub(super) fn rounds(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
-    match (insn.row.map, insn.opcode) {
+    match (insn.row.map, insn.opcode()) {
         (Map::M0f38, 0x96..=0xbf) => fused(cpu, insn, operand),
         (Map::M0f3a, TO_HALF) => singles(cpu, insn).any(|x| HALF.rounds(x.significand.into())),
         _ => two_sources(cpu, insn, operand),
@@ -136,7 +136,7 @@ const TO_HALF: u8 = 0x1d;
 
 /// The finite numbers that VCVTPS2PH converts.
 fn singles(cpu: &Cpu, insn: &Insn) -> impl Iterator<Item = Finite> {
-    let lanes = (0..usize::from(insn.vl) / SINGLE.bytes()).filter(|&lane| active(cpu, insn, lane));
+    let lanes = (0..usize::from(insn.vl()) / SINGLE.bytes()).filter(|&lane| active(cpu, insn, lane));
     lanes.filter_map(|lane| SINGLE.finite(&vector(cpu, insn.slots[1].reg).0, lane, daz(cpu)))
 }
 
@@ -147,7 +147,7 @@ pub(super) fn is_tiny_unseen(cpu: &Cpu, insn: &Insn) -> bool {
     const NORMAL: i32 = 127 - 14;
     const LEAST: i32 = 127 + 23 - 24;
     insn.row.map == Map::M0f3a
-        && insn.opcode == TO_HALF
+        && insn.opcode() == TO_HALF
         && singles(cpu, insn).any(|x| {
             x.significand != 0 && x.exponent < NORMAL && x.exponent + x.significand.trailing_zeros() as i32 >= LEAST
         })
@@ -157,16 +157,16 @@ pub(super) fn is_tiny_unseen(cpu: &Cpu, insn: &Insn) -> bool {
 fn fused(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
     let format = if insn.row.select.value & sel::W != 0 { DOUBLE } else { SINGLE };
     // The factors and the addend by the digits of the mnemonic.
-    let order = match insn.opcode & 0xf0 {
+    let order = match insn.opcode() & 0xf0 {
         0x90 => [0, 2, 1],
         0xa0 => [1, 0, 2],
         _ => [1, 2, 0],
     };
-    let kind = insn.opcode & 0xf;
+    let kind = insn.opcode() & 0xf;
     let scalar = kind >= 8 && kind & 1 != 0;
-    let lanes = if scalar { 1 } else { usize::from(insn.vl) / format.bytes() };
+    let lanes = if scalar { 1 } else { usize::from(insn.vl()) / format.bytes() };
     let number = |i: usize, lane: usize| {
-        let lane = if insn.broadcast().is_some() && insn.mem as usize == i { 0 } else { lane };
+        let lane = if insn.broadcast().is_some() && insn.mem() as usize == i { 0 } else { lane };
         format.finite(source(cpu, insn, operand, i), lane, daz(cpu))
     };
     (0..lanes).filter(|&lane| active(cpu, insn, lane)).any(|lane| {
@@ -188,25 +188,25 @@ fn two_sources(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
     let select = insn.row.select.value;
     let (scalar, double) = match (select & sel::REP) >> sel::REP_SHIFT {
         1 => (true, false),
-        2 => (insn.opcode != 0x7c && insn.opcode != 0x7d && insn.opcode != 0xd0, insn.opcode & 0xf0 == 0x50),
+        2 => (insn.opcode() != 0x7c && insn.opcode() != 0x7d && insn.opcode() != 0xd0, insn.opcode() & 0xf0 == 0x50),
         _ => (false, select & sel::P66 != 0),
     };
     let format = if double { DOUBLE } else { SINGLE };
     let sources = if insn.row.space == Space::Legacy { [0, 1] } else { [1, 2] };
-    let conversion = insn.opcode == 0x5a;
+    let conversion = insn.opcode() == 0x5a;
     let last = if conversion {
         insn.row.specs().iter().rposition(|s| s.loc == Loc::VecOrMem).unwrap_or(1)
     } else {
         sources[1]
     };
     let (a, b) = (source(cpu, insn, operand, sources[0]), source(cpu, insn, operand, last));
-    let lanes = if scalar { 1 } else { usize::from(insn.vl) / format.bytes() };
+    let lanes = if scalar { 1 } else { usize::from(insn.vl()) / format.bytes() };
     let broadcast = insn.broadcast().is_some();
     let number = |bytes, lane| format.finite(bytes, lane, daz(cpu));
     let pair = |lane: usize| Some((number(a, lane)?, number(b, if broadcast { 0 } else { lane })?));
-    (0..lanes).filter(|&lane| active(cpu, insn, lane)).any(|lane| match insn.opcode {
+    (0..lanes).filter(|&lane| active(cpu, insn, lane)).any(|lane| match insn.opcode() {
         0x58 | 0x5c => {
-            let negate = insn.opcode == 0x5c;
+            let negate = insn.opcode() == 0x5c;
             pair(lane).is_some_and(|(a, b)| format.sum_rounds(a, Finite { negative: b.negative ^ negate, ..b }))
         }
         0x59 => pair(lane).is_some_and(|(a, b)| format.product_rounds(a, b)),
@@ -219,7 +219,7 @@ fn two_sources(cpu: &Cpu, insn: &Insn, operand: &[u8; 64]) -> bool {
         }
         0x7c | 0x7d => {
             // Neighbours within one source; each pair is looked at once a source.
-            let negate = insn.opcode == 0x7d;
+            let negate = insn.opcode() == 0x7d;
             let neighbours = |bytes| {
                 let (x, y) = (number(bytes, lane & !1)?, number(bytes, lane | 1)?);
                 Some(format.sum_rounds(x, Finite { negative: y.negative ^ negate, ..y }))

@@ -32,8 +32,8 @@ impl Vsib {
     fn of(cpu: &Cpu, insn: &Insn) -> Vsib {
         let width = usize::from(insn.row.element);
         let index_width = usize::from(insn.vsib_index_element());
-        let count = usize::from(insn.vl) / width.max(index_width);
-        Vsib { count, width, indices: *vector(cpu, insn.index), index_width }
+        let count = usize::from(insn.vl()) / width.max(index_width);
+        Vsib { count, width, indices: *vector(cpu, insn.index()), index_width }
     }
 
     /// The linear address of element `i`.
@@ -49,9 +49,9 @@ impl Vsib {
             b.copy_from_slice(&self.indices.0[at..at + 8]);
             i64::from_le_bytes(b)
         };
-        let base = if insn.base < 32 { cpu.gpr[insn.base as usize] } else { 0 };
-        let offset = base.wrapping_add(insn.disp as u64).wrapping_add((index as u64) << insn.scale);
-        let offset = address::truncate(offset, insn.asize);
+        let base = if insn.base() < 32 { cpu.gpr[insn.base() as usize] } else { 0 };
+        let offset = base.wrapping_add(insn.disp as u64).wrapping_add((index as u64) << insn.scale());
+        let offset = address::truncate(offset, insn.asize());
         Ok(address::linear(cpu, insn.segment(), offset, self.width as u64, intent)?)
     }
 }
@@ -63,11 +63,11 @@ impl Vsib {
 pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let vsib = Vsib::of(cpu, insn);
     let vex = insn.row.space == Space::Vex;
-    let mut dst = *vector(cpu, insn.reg);
+    let mut dst = *vector(cpu, insn.reg());
     let mut bits = if vex {
-        sign_bits(&vector(cpu, insn.vvvv).0, vsib.width, vsib.count)
+        sign_bits(&vector(cpu, insn.vvvv()).0, vsib.width, vsib.count)
     } else {
-        cpu.vector.k[insn.aaa as usize & 7] & low_bits(vsib.count)
+        cpu.vector.k[insn.aaa() as usize & 7] & low_bits(vsib.count)
     };
     let wanted = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
@@ -118,10 +118,10 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
             dst.0[vsib.count * vsib.width..].fill(0);
         } else if !vex && bits != wanted {
             // Each element of the EVEX form is a write of the register, which clears what lies above the vector.
-            dst.0[usize::from(insn.vl)..].fill(0);
+            dst.0[usize::from(insn.vl())..].fill(0);
         }
-        cpu.vector.zmm[insn.reg as usize & 31] = dst;
-        cpu.dirty |= vector_components(insn.reg, false);
+        cpu.vector.zmm[insn.reg() as usize & 31] = dst;
+        cpu.dirty |= vector_components(insn.reg(), false);
         if vex {
             commit_sign_mask(cpu, insn, &vsib, failed);
         } else {
@@ -160,16 +160,16 @@ fn remember_elements<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, 
 fn commit_sign_mask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, failed: Option<usize>) {
     let mut mask = Zmm([0; 64]);
     if let Some(failed) = failed {
-        mask = *vector(cpu, insn.vvvv);
+        mask = *vector(cpu, insn.vvvv());
         mask.0[..failed * vsib.width].fill(0);
     }
-    cpu.vector.zmm[insn.vvvv as usize & 31] = mask;
-    cpu.dirty |= vector_components(insn.vvvv, false);
+    cpu.vector.zmm[insn.vvvv() as usize & 31] = mask;
+    cpu.dirty |= vector_components(insn.vvvv(), false);
 }
 
 /// The opmask of an EVEX gather or scatter: remaining elements. Its bits beyond them are cleared only at the end.
 fn commit_opmask(cpu: &mut Cpu, insn: &Insn, vsib: &Vsib, bits: u64, done: bool) {
-    let k = &mut cpu.vector.k[insn.aaa as usize & 7];
+    let k = &mut cpu.vector.k[insn.aaa() as usize & 7];
     *k = if done { 0 } else { *k & !low_bits(vsib.count) | bits };
     cpu.dirty |= component::OPMASK;
 }
@@ -184,8 +184,8 @@ fn low_bits(count: usize) -> u64 {
 /// Faults leave the elements before them stored and their mask bits clear.
 pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let vsib = Vsib::of(cpu, insn);
-    let src = *vector(cpu, insn.reg);
-    let k = insn.aaa as usize & 7;
+    let src = *vector(cpu, insn.reg());
+    let k = insn.aaa() as usize & 7;
     let mut bits = cpu.vector.k[k] & low_bits(vsib.count);
     let access = mem.access(AccessKind::Write, vsib.width as u16);
     let mut result = Ok(());
@@ -211,8 +211,8 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
 /// # Errors
 /// All sixteen bytes have to be writable, whatever the mask. Nothing is stored otherwise.
 pub(super) fn byte_mask<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    let data = vector(cpu, insn.reg).0;
-    store_bytes(cpu, insn, mem, &data[..16], sign_bits(&vector(cpu, insn.rm).0, 1, 16))
+    let data = vector(cpu, insn.reg()).0;
+    store_bytes(cpu, insn, mem, &data[..16], sign_bits(&vector(cpu, insn.rm()).0, 1, 16))
 }
 
 /// MASKMOVQ, the same of MMX registers.
@@ -254,7 +254,7 @@ fn store_bytes<V: Vmm + ?Sized>(
     // In halves, each of which may wrap to the segment's beginning.
     let mut halves = [0; 2];
     for (i, at) in (0..).zip(&mut halves).take(data.len() / 8) {
-        let offset = address::truncate(offset.wrapping_add(8 * i), insn.asize);
+        let offset = address::truncate(offset.wrapping_add(8 * i), insn.asize());
         *at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
         if i == 0 {
             integer::aligned(cpu, *at, 8)?;

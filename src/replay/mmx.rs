@@ -34,7 +34,7 @@ impl Replayer {
             return self.plain(cpu, insn, mem, profile, held);
         }
         wait(cpu)?;
-        let done = if insn.mem == NO_REG {
+        let done = if insn.mem() == NO_REG {
             let stub = self.stub(insn, held, profile)?;
             self.execute(cpu, insn, mem.vmm, stub, components(insn))
         } else {

@@ -129,8 +129,8 @@ impl Replayer {
 /// A feature that the instruction needs and the host lacks.
 fn host_lacks(insn: &Insn, profile: &Profile) -> Option<&'static str> {
     let row: &Row = insn.row;
-    let vl = row.space == crate::isa::row::Space::Evex && insn.vl < 64 && !row.is(attr::LIG);
-    let wide_integer = row.is(attr::AVX2_256) && insn.vl == 32;
+    let vl = row.space == crate::isa::row::Space::Evex && insn.vl() < 64 && !row.is(attr::LIG);
+    let wide_integer = row.is(attr::AVX2_256) && insn.vl() == 32;
     row.features
         .into_iter()
         .chain(vl.then_some(Feature::Avx512vl))

@@ -115,6 +115,6 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
     recipe.rflags_out = insn.row.flags.written != 0;
     recipe.rflags_in = insn.row.flags.read != 0;
     recipe.mxcsr = insn.row.is(attr::MXCSR);
-    recipe.vex_dirty = vex && insn.vl > 16;
+    recipe.vex_dirty = vex && insn.vl() > 16;
     Ok(recipe)
 }

@@ -67,7 +67,7 @@ pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
 /// Encodes `insn` for 64-bit mode with local operands.
 pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let mut out = Rewritten::new();
-    let (mut reg, mut rm, mut vvvv) = (insn.reg, insn.rm, insn.vvvv);
+    let (mut reg, mut rm, mut vvvv) = (insn.reg(), insn.rm(), insn.vvvv());
     for (i, slot) in insn.slots.iter().enumerate() {
         let Some(host) = stand_in(insn, i) else { continue };
         out.guests[host as usize] = slot.reg;
@@ -77,7 +77,7 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
             _ => vvvv = host,
         }
     }
-    let memory = insn.mem != NO_REG;
+    let memory = insn.mem() != NO_REG;
     let modrm = if memory { (reg & 7) << 3 | 6 } else { 0xc0 | (reg & 7) << 3 | rm & 7 };
     // VEX.W means nothing on a general-purpose register outside 64-bit mode.
     let wide = insn.has(prefix::W) && !(insn.row.is(attr::W_GPR) && insn.mode != Mode::Long64);
@@ -173,7 +173,7 @@ fn evex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
     out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | 4 | pp(insn));
     let z = u8::from(insn.has(prefix::Z)) << 7;
     let broadcast = u8::from(insn.has(prefix::B)) << 4;
-    out.push(z | insn.ll << 5 | broadcast | (!ext.vvvv & 16) >> 1 | insn.aaa);
+    out.push(z | insn.ll << 5 | broadcast | (!ext.vvvv & 16) >> 1 | insn.aaa());
 }
 
 /// Decodes the rewritten bytes again: the same row (or the one that it is replayed as), and the memory operand at `[rsi]` and nowhere else.
@@ -188,7 +188,7 @@ pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> R
         && again.row.space == insn.row.space
         && again.slots == insn.slots;
     let same_row = (stands_in || core::ptr::eq(again.row, insn.row)) && again.length() == rewritten.as_slice().len();
-    let same_memory =
-        again.mem == insn.mem && (again.mem == NO_REG || again.base == 6 && again.index == NO_REG && again.disp == 0);
-    if same_row && same_memory && again.asize == 8 && again.vl == insn.vl { Ok(()) } else { refused }
+    let same_memory = again.mem() == insn.mem()
+        && (again.mem() == NO_REG || again.base() == 6 && again.index() == NO_REG && again.disp == 0);
+    if same_row && same_memory && again.asize() == 8 && again.vl() == insn.vl() { Ok(()) } else { refused }
 }

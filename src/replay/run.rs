@@ -52,12 +52,12 @@ impl Replayer {
     ) -> Result<(), Halt> {
         need_state(cpu, mem)?;
         match shape {
-            Shape::Plain if insn.mem == NO_REG => {
+            Shape::Plain if insn.mem() == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
                 self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
             Shape::Plain => self.plain(cpu, insn, mem, profile, held)?,
-            Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem == NO_REG => {
+            Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem() == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
                 self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
@@ -87,12 +87,12 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        let uses = insn.row.operands[insn.mem as usize].uses;
-        if insn.aaa != 0 && (insn.row.class != Class::NoSuppress || uses.writes()) {
+        let uses = insn.row.operands[insn.mem() as usize].uses;
+        if insn.aaa() != 0 && (insn.row.class != Class::NoSuppress || uses.writes()) {
             let stub = self.stub(insn, held, profile)?;
             return self.masked(Shape::Plain, cpu, insn, mem, profile, stub);
         }
-        let size = u64::from(insn.slots[insn.mem as usize].size);
+        let size = u64::from(insn.slots[insn.mem() as usize].size);
         let intent = if uses.writes() { Intent::Write } else { Intent::Read };
         let linear = match operand_address(cpu, insn, size, intent, profile) {
             Ok(linear) => linear,
@@ -131,7 +131,7 @@ impl Replayer {
         profile: &Profile,
         stub: StubRef,
     ) -> Result<(), Halt> {
-        let at = insn.mem as usize;
+        let at = insn.mem() as usize;
         let uses = insn.row.operands[at].uses;
         let active = active_elements(shape, cpu, insn);
         let packed = matches!(shape, Shape::Compress | Shape::Expand);
@@ -141,7 +141,7 @@ impl Replayer {
         let (intent, kind) =
             if uses.writes() { (Intent::Write, AccessKind::Write) } else { (Intent::Read, AccessKind::Read) };
         let access = mem.access(kind, active.width as u16);
-        if insn.row.class == Class::NoSuppress || shape == Shape::Expand && insn.aaa == 0 {
+        if insn.row.class == Class::NoSuppress || shape == Shape::Expand && insn.aaa() == 0 {
             // Checked whole, whatever is active: no suppression, or an expanding load without an opmask.
             let size = insn.slots[at].size;
             let linear = operand_address(cpu, insn, u64::from(size), intent, profile)?;
@@ -410,10 +410,11 @@ fn element_address(cpu: &Cpu, insn: &Insn, places: Places, place: usize, intent:
     const HALF: usize = 32;
     let (offset, width) = (address::effective(cpu, insn), places.active.width);
     // Only where all of it lies beyond the end.
-    let wraps = places.halves && place >= HALF && address::truncate(offset.wrapping_add(HALF as u64), insn.asize) == 0;
+    let wraps =
+        places.halves && place >= HALF && address::truncate(offset.wrapping_add(HALF as u64), insn.asize()) == 0;
     let offset = if wraps { (place - HALF) as u64 } else { offset.wrapping_add(place as u64) };
     if insn.row.exec == Exec::Replay(Shape::SignMask) {
-        return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize), width as u64, intent);
+        return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize()), width as u64, intent);
     }
     let linear = address::linear(cpu, insn.seg, offset, width as u64, intent)?;
     integer::aligned(cpu, linear, width as u16)?;
@@ -458,35 +459,35 @@ fn broadcast(insn: &Insn) -> Option<usize> {
         && row.tuple == Tuple::Scalar
         && row.masking != Masking::None
         && !row.is(attr::LIG);
-    if whole { Some(usize::from(insn.vl / row.element)) } else { insn.broadcast().map(usize::from) }
+    if whole { Some(usize::from(insn.vl() / row.element)) } else { insn.broadcast().map(usize::from) }
 }
 
 /// Which elements of the memory operand the instruction touches.
 fn active_elements(shape: Shape, cpu: &Cpu, insn: &Insn) -> Active {
     let width = usize::from(insn.row.element).max(1);
-    let size = usize::from(insn.slots[insn.mem as usize].size);
+    let size = usize::from(insn.slots[insn.mem() as usize].size);
     let count = match broadcast(insn) {
         Some(count) => count,
         None => size / width,
     };
     let all = if count >= 64 { u64::MAX } else { (1 << count) - 1 };
     let bits = if shape == Shape::SignMask {
-        sign_bits(&vector(cpu, insn.vvvv).0, width, count)
-    } else if insn.aaa == 0 {
+        sign_bits(&vector(cpu, insn.vvvv()).0, width, count)
+    } else if insn.aaa() == 0 {
         all
     } else {
-        repeated(insn, count, cpu.vector.k[insn.aaa as usize & 7]) & all
+        repeated(insn, count, cpu.vector.k[insn.aaa() as usize & 7]) & all
     };
     Active { bits, width, count }
 }
 
 /// The opmask by elements of memory: of a tuple that is loaded once and repeated, each is active for all of its copies.
 fn repeated(insn: &Insn, count: usize, k: u64) -> u64 {
-    let reads = insn.row.operands[insn.mem as usize].uses.reads();
+    let reads = insn.row.operands[insn.mem() as usize].uses.reads();
     if !reads || !matches!(insn.row.tuple, Tuple::T2 | Tuple::T4 | Tuple::T8) {
         return k;
     }
-    let results = usize::from(insn.vl / insn.row.element);
+    let results = usize::from(insn.vl() / insn.row.element);
     (0..results).step_by(count.max(1)).fold(0, |bits, i| bits | (k & ((1 << results) - 1)) >> i)
 }
 

@@ -62,14 +62,14 @@ impl Replayer {
                 cpu.x87.update_summary();
             }
             X87Op::StoreControl => write(cpu, insn, mem, &cpu.x87.fcw.to_le_bytes())?,
-            X87Op::StoreStatus if insn.mem == NO_REG => {
+            X87Op::StoreStatus if insn.mem() == NO_REG => {
                 cpu.gpr[RAX] = cpu.gpr[RAX] & !0xffff | u64::from(cpu.x87.fsw);
             }
             X87Op::StoreStatus => write(cpu, insn, mem, &cpu.x87.fsw.to_le_bytes())?,
             X87Op::Load | X87Op::LoadReal => self.load(cpu, insn, mem, profile, held)?,
             X87Op::Const => self.constant(cpu, insn, mem, profile, held)?,
             X87Op::LoadSt => {
-                let value = cpu.x87.st(insn.rm as usize & 7);
+                let value = cpu.x87.st(insn.rm() as usize & 7);
                 let (value, flags) = value.map_or((INDEFINITE, IE | SF), |v| (v, 0));
                 let empty = flags != 0;
                 push(&mut cpu.x87, value, flags, profile.vendor());
@@ -106,8 +106,8 @@ impl Replayer {
                 let Some(stubs) = &mut self.stubs else {
                     return Err(Unsupported::Stubs("the host denied executable memory").into());
                 };
-                let modrm = if insn.mem == NO_REG { insn.modrm } else { insn.modrm & 0x38 | 6 };
-                let body = [insn.opcode, modrm];
+                let modrm = if insn.mem() == NO_REG { insn.modrm() } else { insn.modrm() & 0x38 | 6 };
+                let body = [insn.opcode(), modrm];
                 let mut key = [0; 16];
                 key[..2].copy_from_slice(&body);
                 key[15] = 2;
@@ -287,14 +287,14 @@ fn pop(x87: &mut X87) {
 
 /// FST ST(i) and FSTP ST(i).
 fn store_register(x87: &mut X87, insn: &Insn) {
-    let pops = insn.modrm >> 3 & 7 == 3;
+    let pops = insn.modrm() >> 3 & 7 == 3;
     let source = x87.st(0);
     x87.fsw &= !C1;
     if source.is_none() {
         x87.fsw |= IE | SF;
     }
     if source.is_some() || x87.fcw & IE != 0 {
-        let target = x87.physical(insn.rm as usize & 7);
+        let target = x87.physical(insn.rm() as usize & 7);
         x87.regs[target] = source.unwrap_or(INDEFINITE);
         x87.ftw |= 1 << target;
         if pops {
@@ -320,10 +320,10 @@ fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     if control || profile.vendor() == Vendor::Amd && !cpu.x87.pending() {
         return;
     }
-    cpu.x87.fop = u16::from(insn.opcode & 7) << 8 | u16::from(insn.modrm);
+    cpu.x87.fop = u16::from(insn.opcode() & 7) << 8 | u16::from(insn.modrm());
     cpu.x87.fip = cpu.rip;
     cpu.x87.fcs = cpu.seg(crate::cpu::segment::Seg::Cs).selector;
-    if insn.mem != NO_REG {
+    if insn.mem() != NO_REG {
         cpu.x87.fdp = address::effective(cpu, insn);
         cpu.x87.fds = cpu.seg(insn.segment()).selector;
     }
@@ -350,7 +350,7 @@ impl Operand {
         crate::integer::aligned(cpu, at, first)?;
         let mut operand = Operand { at, size, access: mem.access(kind, size), wrapped: None };
         if size > first {
-            let rest = address::truncate(offset.wrapping_add(u64::from(first)), insn.asize);
+            let rest = address::truncate(offset.wrapping_add(u64::from(first)), insn.asize());
             match address::linear(cpu, seg, rest, u64::from(size - first), intent) {
                 Ok(rest) => {
                     operand.wrapped = Some(rest).filter(|&rest| rest != address::advance(cpu, at, first.into()))

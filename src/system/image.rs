@@ -26,7 +26,7 @@ fn image_address(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: 
         integer::aligned(cpu, at, 4)?;
         return Err(Event::gp0("the image is not aligned to 16 bytes").into());
     }
-    let last = linear(cpu, seg, address::truncate(offset.wrapping_add(511), insn.asize), 1, intent)?;
+    let last = linear(cpu, seg, address::truncate(offset.wrapping_add(511), insn.asize()), 1, intent)?;
     let access = mem.access(kind, 512);
     mem.probe(last, 1, &Access { offset: 511, ..access })?;
     Ok(at)

@@ -152,7 +152,7 @@ fn xgetbv(cpu: &mut Cpu, profile: &Profile) -> Result<(), Halt> {
 
 /// The event of INT3, INT n, or INTO with OF set.
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
-    match insn.opcode {
+    match insn.opcode() {
         0xcc => Some(Event::software(3, "INT3")),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
         _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),

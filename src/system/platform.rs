@@ -52,7 +52,7 @@ fn base_segment(cpu: &Cpu, insn: &Insn) -> Result<Seg, Event> {
     if cpu.system().cr4 & cr4::FSGSBASE == 0 {
         return Err(Event::ud("CR4.FSGSBASE is clear"));
     }
-    Ok(if insn.modrm & 8 == 0 { Seg::Fs } else { Seg::Gs })
+    Ok(if insn.modrm() & 8 == 0 { Seg::Fs } else { Seg::Gs })
 }
 
 /// RDFSBASE and RDGSBASE.
@@ -75,7 +75,7 @@ pub(super) fn write_base(cpu: &mut Cpu, insn: &Insn) -> Result<(), Halt> {
 
 /// CLZERO: the cache line of DS:rAX.
 pub(super) fn clear_line(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    let offset = address::truncate(cpu.gpr[RAX], insn.asize) & !(LINE - 1);
+    let offset = address::truncate(cpu.gpr[RAX], insn.asize()) & !(LINE - 1);
     let at = linear(cpu, insn.segment(), offset, LINE, Intent::Write)?;
     let access = mem.access(AccessKind::Write, LINE as u16);
     mem.write_last(at, &[0; LINE as usize], &access)

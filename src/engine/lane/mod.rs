@@ -79,12 +79,12 @@ pub(super) struct Way {
 impl Way {
     pub(super) fn of(insn: &Insn) -> Way {
         let row = insn.row;
-        let slot = insn.slots.get(insn.mem as usize).copied();
+        let slot = insn.slots.get(insn.mem() as usize).copied();
         let size = slot.map_or(0, |slot| slot.size);
         let aligned =
             matches!(row.class, Class::Aligned | Class::AlignedLegacy | Class::AlignedIntel) && slot.is_some();
         let elements = insn.broadcast().unwrap_or(0);
-        let suppressed = insn.aaa != 0 && row.class != Class::NoSuppress;
+        let suppressed = insn.aaa() != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
             op: if let Exec::Value(op) = row.exec { op } else { IntOp::Nop },
@@ -107,7 +107,7 @@ impl Lane {
     /// The lane of a decoded instruction.
     fn of(insn: &Insn) -> Lane {
         let addressed =
-            insn.mode == Mode::Long64 && insn.asize == 8 && !based(insn) && insn.base < RIP && insn.mem != NO_REG;
+            insn.mode == Mode::Long64 && insn.asize() == 8 && !based(insn) && insn.base() < RIP && insn.mem() != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
             return Lane::of_vector(insn);
         }
@@ -123,10 +123,10 @@ impl Lane {
         let [dst, src, ..] = insn.slots;
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
-        if !addressed || insn.mem > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
+        if !addressed || insn.mem() > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
             return Lane::General;
         }
-        let locked = insn.mem == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
         let word = op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg);
         if locked && word && atomic::locked_op(op).is_some() {
             return Lane::Locked;
@@ -134,7 +134,7 @@ impl Lane {
         if locked || !op.is_plain() {
             return Lane::General;
         }
-        match (insn.mem, insn.row.operands[0].uses) {
+        match (insn.mem(), insn.row.operands[0].uses) {
             (0, Use::Write) => Lane::Store,
             (0, Use::ReadWrite) => Lane::Modify,
             (1, Use::Write) if op == IntOp::Mov => Lane::Load,
@@ -145,10 +145,10 @@ impl Lane {
 
     /// One memory operand that is accessed whole: without an opmask, or a broadcast under one.
     fn of_vector(insn: &Insn) -> Lane {
-        let Some(slot) = insn.slots.get(insn.mem as usize) else { return Lane::General };
-        let uses = insn.row.operands[insn.mem as usize & 3].uses;
-        let whole = insn.aaa == 0 || insn.broadcast().is_some() && insn.row.masking != Masking::None;
-        if !whole || insn.mem > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
+        let Some(slot) = insn.slots.get(insn.mem() as usize) else { return Lane::General };
+        let uses = insn.row.operands[insn.mem() as usize & 3].uses;
+        let whole = insn.aaa() == 0 || insn.broadcast().is_some() && insn.row.masking != Masking::None;
+        if !whole || insn.mem() > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
             return Lane::General;
         }
         match uses {
@@ -168,9 +168,9 @@ fn based(insn: &Insn) -> bool {
 /// page, take the general line.
 #[inline(always)]
 pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
-    let index = if insn.index == NO_REG { 0 } else { cpu.gpr[insn.index as usize & 31] << insn.scale };
-    let linear = cpu.gpr[insn.base as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let size = insn.slots[insn.mem as usize & 3].size;
+    let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
+    let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
+    let size = insn.slots[insn.mem() as usize & 3].size;
     let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
     (canonical && !crosses(linear, usize::from(size))).then_some(linear)
@@ -178,7 +178,7 @@ pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
 
 #[inline(always)]
 fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
-    cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len));
+    cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len()));
     Outcome::Completed(Retired::default())
 }
 
@@ -257,7 +257,7 @@ impl Works {
         let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
         match get(vmm, linear, dst.size, &access) {
             Ok(read) => {
-                let (a, b) = if insn.mem == 0 {
+                let (a, b) = if insn.mem() == 0 {
                     (read, whole(source(cpu, insn), dst.size))
                 } else {
                     (whole(cpu.gpr[dst.reg as usize & 31], dst.size), read)
@@ -358,7 +358,7 @@ impl Works {
             Err(why) => return Outcome::Unsupported(why),
         };
         // A broadcast of which no element is active is not read.
-        if way.masked == 0 || cpu.vector.k[insn.aaa as usize & 7] & way.masked != 0 {
+        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] & way.masked != 0 {
             let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
             let operand = self.replayer.operand();
             // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
@@ -398,7 +398,7 @@ impl Works {
         if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty) {
             return ended(&mut self.journal, halt, cpu, entry.bytes());
         }
-        let size = insn.slots[insn.mem as usize & 3].size;
+        let size = insn.slots[insn.mem() as usize & 3].size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         let operand = &*self.replayer.operand();
         let written = match size {

@@ -30,7 +30,7 @@ impl Block {
 /// Is this a string instruction for the short line? Gives its operation.
 pub(super) fn of(insn: &Insn) -> Option<StrOp> {
     let Exec::Str(op @ (StrOp::Movs | StrOp::Stos)) = insn.row.exec else { return None };
-    let flat = insn.mode == Mode::Long64 && insn.asize == 8 && !super::based(insn);
+    let flat = insn.mode == Mode::Long64 && insn.asize() == 8 && !super::based(insn);
     (flat && insn.has(prefix::REP | prefix::REPNE)).then_some(op)
 }
 

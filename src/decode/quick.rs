@@ -1,0 +1,493 @@
+//! The short way: one-byte opcodes and 0F in 64-bit mode, behind at most one of 66, F3 and F2, and REX. That is nearly all
+//! of a program's text.
+//!
+//! Which row is meant, what its operands are and how wide, depends on few bits then: prefix, W, ModRM.reg, register or memory. The
+//! answer for each combination is worked out from the rows when the table is built. What is left to do has hardly a branch,
+//! and a mispredicted one costs as much as everything else. Whatever is not covered goes the general way,
+//! which gives the same result; a test compares them.
+
+use super::insn::{Insn, NO_REG, RIP, Slot, SlotKind, at as place, prefix};
+use super::{GATES, LIMIT, SIZES};
+use crate::cpu::Mode;
+use crate::cpu::segment::Seg;
+use crate::isa::plan::{field, size_rule};
+use crate::isa::row::{Map, Row, Space, attr, sel};
+use crate::isa::{Feature, tables};
+use crate::profile::Profile;
+
+/// What an opcode's entries depend on.
+#[derive(Clone, Copy)]
+struct Opcode {
+    /// Where its entries begin; 0 for the general way.
+    first: u16,
+    /// Bits of the choice that matter.
+    mask: u8,
+    /// Bytes of escape, opcode and ModRM.
+    len: u8,
+    /// Bits that are kept of ModRM, all or, where the opcode has none, none.
+    keeps: u8,
+    /// What stands for ModRM where the opcode has none.
+    modrm: u8,
+}
+
+impl Opcode {
+    const NONE: Opcode = Opcode { first: 0, mask: 0, len: 0, keeps: 0, modrm: 0 };
+}
+
+/// Bits of a choice among an opcode's entries.
+mod choice {
+    pub(super) const REGISTER: u8 = 1;
+    pub(super) const W: u8 = 2;
+    /// ModRM.reg.
+    pub(super) const REG_SHIFT: u8 = 2;
+    pub(super) const REG: u8 = 7 << REG_SHIFT;
+    /// Not covered.
+    pub(super) const NONE: u8 = 0xff;
+}
+
+/// Prefixes that choose among the lines of an opcode: none, 66, F3, F2.
+const PREFIXES: usize = 4;
+
+/// A row under one choice.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    /// Operands 0 and 1 as an instruction has them, without the registers that it names.
+    slots: u64,
+    /// Operand 2, which names none.
+    slot: u32,
+    /// The row's place in the table of its map.
+    row: u16,
+    /// The last bytes of an instruction's `encoding`, from [`place::OSIZE`] on; above them, which registers operands 0 and
+    /// 1 name: an index into [`NAMES`].
+    sizes: u32,
+    gate: u32,
+    /// An index into [`IMMEDIATES`].
+    immediate: u8,
+    /// Bits of [`flag`].
+    flags: u8,
+}
+
+/// What an entry asks for.
+mod flag {
+    /// There is a row.
+    pub(super) const VALID: u8 = 1;
+    /// It needs a feature that every 64-bit processor has.
+    pub(super) const BASELINE: u8 = 2;
+    /// It needs another feature.
+    pub(super) const FEATURE: u8 = 4;
+    pub(super) const FEATURES: u8 = BASELINE | FEATURE;
+    /// A byte register may be AH, CH, DH or BH.
+    pub(super) const BYTES: u8 = 8;
+}
+
+/// Is it among those that [`Profile::has_baseline`] asks for?
+const fn is_baseline(feature: Feature) -> bool {
+    let mut i = 0;
+    while i < Feature::BASELINE.len() {
+        if Feature::BASELINE[i] as u8 == feature as u8 {
+            return true;
+        }
+        i += 1;
+    }
+    feature as u8 == Feature::Base as u8
+}
+
+/// Immediates: how many bytes, and the bits that are kept when they have been sign-extended.
+static IMMEDIATES: [(u8, u64); 16] = {
+    let mut kinds = [(0, 0); 16];
+    let mut size = 1;
+    while size <= 8 {
+        kinds[size] = (size as u8, u64::MAX >> (64 - 8 * size));
+        kinds[size | SIGNED as usize] = (size as u8, u64::MAX);
+        size *= 2;
+    }
+    // Eight bytes have no sign to extend.
+    kinds[8] = (8, u64::MAX);
+    kinds
+};
+
+/// A mark on the number of bytes (1, 2 or 4) of an immediate that is sign-extended.
+const SIGNED: u8 = 8;
+
+/// What names a register: nothing, ModRM.rm or ModRM.reg, four bits of it or three.
+mod name {
+    pub(super) const RM: u8 = 1;
+    pub(super) const REG: u8 = 2;
+    pub(super) const THREE: u8 = 4;
+}
+
+/// Which bits of ModRM.rm and ModRM.reg go to operands 0 and 1, by two names of three bits.
+static NAMES: [(u64, u64); 64] = {
+    let mut masks = [(0, 0); 64];
+    let mut code = 0;
+    while code < 64 {
+        let mut i = 0;
+        while i < 2 {
+            let name = (code >> (3 * i) & 7) as u8;
+            let mask = (if name & name::THREE != 0 { 7 } else { 15 }) << (8 + 32 * i);
+            match name & 3 {
+                name::RM => masks[code].0 |= mask,
+                name::REG => masks[code].1 |= mask,
+                _ => {}
+            }
+            i += 1;
+        }
+        code += 1;
+    }
+    masks
+};
+
+const fn packed(slot: Slot) -> u32 {
+    slot.kind.0 as u32 | (slot.reg as u32) << 8 | (slot.size as u32) << 16
+}
+
+impl Entry {
+    const NONE: Entry = Entry { slots: 0, slot: 0, row: 0, sizes: 0, immediate: 0, gate: 0, flags: 0 };
+
+    /// The row as it decodes under this choice; `None` where the general way has to look.
+    const fn new(row: &Row, number: usize, select: u8, prefixed: usize) -> Option<Entry> {
+        let plan = &row.plan;
+        let in_memory = select & choice::REGISTER == 0 && row.is(attr::MODRM);
+        let p66 = prefixed == 1;
+        // AMD lets 66 shorten branches.
+        let unclear = plan.special || plan.count > 3 || row.is(attr::ANY_MOD) || row.is(attr::F64) && p66;
+        if unclear {
+            return None;
+        }
+        let wide = select & choice::W != 0;
+        let size_code = (p66 as usize) | (wide as usize) << 1;
+        let osize = SIZES[Mode::Long64 as usize].operand[plan.size_rule as usize & (size_rule::COUNT - 1)][size_code];
+        let mut entry = Entry { row: number as u16, gate: GATES[row.gate as usize & 31], ..Entry::NONE };
+        let memory = if in_memory { plan.memory } else { NO_REG };
+        let mut names = 0;
+        entry.flags = flag::VALID | if plan.bytes { flag::BYTES } else { 0 };
+        if row.features[0] as u8 | row.features[1] as u8 != Feature::Base as u8 {
+            let baseline = is_baseline(row.features[0]) && is_baseline(row.features[1]);
+            entry.flags |= if baseline { flag::BASELINE } else { flag::FEATURE };
+        }
+        let mut i = 0;
+        while i < plan.count as usize {
+            let place = &plan.places[i];
+            let kind = if in_memory { place.in_memory } else { place.kind };
+            let size = place.width.bytes(osize as u16, 16, wide, true);
+            let slot = packed(Slot { kind, reg: place.fixed, size });
+            let named = place.mask != 0 && !(in_memory && place.in_memory.0 != place.kind.0);
+            let name = match place.field {
+                _ if !named => 0,
+                field::RM => name::RM,
+                field::REG => name::REG,
+                _ => return None,
+            };
+            let name = name | if named && place.mask == 7 { name::THREE } else { 0 };
+            match i {
+                0 => entry.slots |= slot as u64,
+                1 => entry.slots |= (slot as u64) << 32,
+                _ if named => return None,
+                _ => entry.slot = slot,
+            }
+            names |= (name as u32) << (3 * i as u32 & 7);
+            i += 1;
+        }
+        entry.sizes = osize as u32 | 8 << 8 | (memory as u32) << 16 | names << 24;
+        if plan.immediate.present {
+            let size = plan.immediate.width.bytes(osize as u16, 16, wide, true) as u8;
+            entry.immediate = size | if plan.immediate.signed && size < 8 { SIGNED } else { 0 };
+        }
+        Some(entry)
+    }
+}
+
+/// Opcodes and entries of both maps.
+struct Quick {
+    /// By prefix, map and opcode.
+    opcodes: [Opcode; PREFIXES * 512],
+    entries: [Entry; ENTRIES],
+}
+
+const ENTRIES: usize = 4_352;
+
+/// Which row the general way selects, whatever the profile; features are another matter.
+const fn find(candidates: &'static [Row], word: u32) -> Option<usize> {
+    let mut i = 0;
+    while i < candidates.len() {
+        if word & candidates[i].select.mask == candidates[i].select.value {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// The selector word of a choice.
+const fn word(select: u8, modrm: u8, prefixed: usize) -> u32 {
+    let rep = if prefixed > 1 { prefixed as u32 - 1 } else { 0 };
+    let wide = select & choice::W != 0;
+    let size_code = (prefixed == 1) as usize | (wide as usize) << 1;
+    SIZES[Mode::Long64 as usize].select[size_code] | super::MODRM[modrm as usize] | rep << sel::REP_SHIFT
+}
+
+/// Which bits of a choice the rows of an opcode look at; [`choice::NONE`] if they look at more.
+const fn relevant(line: tables::Line) -> u8 {
+    let candidates = line.all();
+    let mut mask = if line.has_modrm() { choice::REGISTER } else { 0 } | choice::W;
+    let mut i = 0;
+    while i < candidates.len() {
+        let asked = candidates[i].select.mask;
+        if asked & (sel::RM | sel::OPREG_NONZERO | sel::AMD | sel::ASIZE | sel::REX2) != 0 {
+            return choice::NONE;
+        }
+        if asked & sel::REG != 0 {
+            mask |= choice::REG;
+        }
+        i += 1;
+    }
+    if candidates.is_empty() { choice::NONE } else { mask }
+}
+
+impl Quick {
+    const fn build() -> Quick {
+        let mut quick = Quick { opcodes: [Opcode::NONE; PREFIXES * 512], entries: [Entry::NONE; ENTRIES] };
+        // Entry 0 stands for none.
+        let (mut at, mut code) = (1, 0);
+        while code < PREFIXES * 512 {
+            let (prefixed, opcode) = (code >> 9, (code & 0xff) as u8);
+            let map = if code & 0x100 == 0 { Map::Primary } else { Map::M0f };
+            let line = tables::line(Space::Legacy, map, opcode);
+            let x87 = code & 0x100 == 0 && opcode & 0xf8 == 0xd8;
+            let len = 1 + (code >> 8 & 1) as u8 + line.has_modrm() as u8;
+            let mask = if x87 { choice::NONE } else { relevant(line) };
+            if mask != choice::NONE {
+                let (keeps, modrm) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
+                quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, modrm };
+                let (mut any, mut same) = (false, prefixed > 1);
+                let mut select = 0;
+                while select <= mask {
+                    let register = select & choice::REGISTER != 0 || !line.has_modrm();
+                    let modrm = (select & choice::REG) << 1 | if register { 0xc0 } else { 0 };
+                    let candidates = line.candidates(modrm);
+                    let plain = find(candidates, word(select, modrm, 0));
+                    same = same
+                        && match (find(candidates, word(select, modrm, prefixed)), plain) {
+                            (Some(i), Some(j)) => i == j,
+                            (i, j) => i.is_none() && j.is_none(),
+                        };
+                    if select & !mask == 0
+                        && let Some(i) = find(candidates, word(select, modrm, prefixed))
+                        && let Some(entry) = Entry::new(&candidates[i], line.number(modrm) + i, select, prefixed)
+                    {
+                        quick.entries[at + select as usize] = entry;
+                        any = true;
+                    }
+                    select += 1;
+                }
+                if same {
+                    // F3 and F2 mean nothing here.
+                    quick.opcodes[code] = quick.opcodes[code & 511];
+                } else if any {
+                    at += mask as usize + 1;
+                } else {
+                    quick.opcodes[code] = Opcode::NONE;
+                }
+            }
+            code += 1;
+        }
+        assert!(at <= ENTRIES, "the table fits");
+
+        quick
+    }
+}
+
+static QUICK: Quick = Quick::build();
+
+/// Bits of the prefixes in an instruction.
+const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];
+
+/// Bytes of the words that [`MODRM`] and [`REX`] give.
+mod part {
+    /// Numbers of registers, as an instruction has them.
+    pub(super) const RM: u32 = 0;
+    pub(super) const REG: u32 = 8;
+    /// REX.X.
+    pub(super) const INDEX: u32 = 16;
+    /// REX.B, for the base that a SIB names.
+    pub(super) const B: u32 = 24;
+    pub(super) const BASE: u32 = 32;
+    /// Bytes of displacement, three bits.
+    pub(super) const DISP: u32 = 40;
+    /// Bits of a choice, five.
+    pub(super) const CHOICE: u32 = 43;
+    /// Two bytes: bits of `prefix`.
+    pub(super) const BITS: u32 = 48;
+}
+
+/// The part of those words that an instruction's `registers` has at the same place.
+const REGISTERS: u64 = 0xff << part::RM | 0xff << part::REG | 0xff << part::BASE;
+
+const _: () = assert!(part::RM == 8 * place::RM as u32 && part::REG == 8 * place::REG as u32);
+const _: () = assert!(part::BASE == 8 * place::BASE as u32);
+
+/// What ModRM says. Without a register, a base of all ones stays so under REX.B.
+static MODRM: [u64; 256] = {
+    let mut words = [0; 256];
+    let mut modrm = 0;
+    while modrm < 256 {
+        let (form, reg, rm) = (modrm as u64 >> 6, modrm as u64 >> 3 & 7, modrm as u64 & 7);
+        let rip = form == 0 && rm == 5;
+        let (base, disp, bits) = match form {
+            3 => (NO_REG, 0, prefix::REGISTER),
+            0 if rip => (RIP, 4, 0),
+            0 => (rm as u8, 0, 0),
+            1 => (rm as u8, 1, prefix::DISP8),
+            _ => (rm as u8, 4, 0),
+        };
+        let sib = if form != 3 && rm == 4 { prefix::SIB } else { 0 };
+        words[modrm] = rm << part::RM
+            | reg << part::REG
+            | (base as u64) << part::BASE
+            | disp << part::DISP
+            | (if form == 3 { choice::REGISTER } else { 0 } as u64) << part::CHOICE
+            | reg << choice::REG_SHIFT << part::CHOICE
+            | ((bits | sib) as u64) << part::BITS;
+        modrm += 1;
+    }
+    words
+};
+
+/// Marks a prefix that is none of REX.
+const PREFIX: u64 = 1 << 63;
+
+/// What a REX says, and nothing for other bytes but 66, F3 and F2: [`PREFIX`] and their number.
+static REX: [u64; 256] = {
+    let mut words = [0; 256];
+    words[0x66] = PREFIX | 1;
+    words[0xf3] = PREFIX | 2;
+    words[0xf2] = PREFIX | 3;
+    let mut rex = 0;
+    while rex < 16 {
+        let (w, r, x, b) = (rex as u64 >> 3 & 1, rex as u64 >> 2 & 1, rex as u64 >> 1 & 1, rex as u64 & 1);
+        let bits = prefix::REX as u64 | w * prefix::W as u64;
+        words[0x40 + rex] = (b << 3) << part::RM
+            | (r << 3) << part::REG
+            | (x << 3) << part::INDEX
+            | (b << 3) << part::B
+            | (b << 3) << part::BASE
+            | (w * choice::W as u64) << part::CHOICE
+            | bits << part::BITS;
+        rex += 1;
+    }
+    words
+};
+
+/// The low `size` bytes (1 to 8), sign-extended.
+#[inline(always)]
+fn extend(bytes: u64, size: u32) -> u64 {
+    let up = (64 - 8 * size) & 63;
+    ((bytes << up) as i64 >> up) as u64
+}
+
+#[inline(always)]
+fn unpacked(word: u32) -> Slot {
+    Slot { kind: SlotKind(word as u8), reg: (word >> 8) as u8, size: (word >> 16) as u16 }
+}
+
+/// Decodes what is covered; `false` if it is not, and then `insn` is as it was.
+#[inline(always)]
+pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
+    let mut low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let (mut at, mut prefixed) = (0, 0);
+    let mut rex = REX[low as usize & 0xff];
+    if rex & PREFIX != 0 {
+        (at, prefixed) = (1, rex as usize & 3);
+        low >>= 8;
+        rex = REX[low as usize & 0xff] & !PREFIX;
+    }
+    let has_rex = low as u8 & 0xf0 == 0x40;
+    at += usize::from(has_rex);
+    low >>= u32::from(has_rex) * 8;
+    if low as u8 == 0x0f {
+        finish::<true>(window, at, prefixed, rex, low >> 8, profile, insn)
+    } else {
+        finish::<false>(window, at, prefixed, rex, low, profile, insn)
+    }
+}
+
+/// From the opcode on, in one-byte opcodes or 0F: `low` begins with it, `at` bytes lie before it or its escape.
+#[inline(always)]
+fn finish<const ESCAPE: bool>(
+    window: &[u8; LIMIT],
+    at: usize,
+    prefixed: usize,
+    rex: u64,
+    low: u64,
+    profile: &Profile,
+    insn: &mut Insn,
+) -> bool {
+    let byte = low as u8;
+    let opcode = QUICK.opcodes[usize::from(byte) | usize::from(ESCAPE) << 8 | (prefixed & 3) << 9];
+    let modrm = (low >> 8) as u8 & opcode.keeps | opcode.modrm;
+    let mut m = MODRM[usize::from(modrm)] | rex;
+    let select = (m >> part::CHOICE) as u8 & opcode.mask;
+    let entry = &QUICK.entries[usize::from(opcode.first) + usize::from(select)];
+    let rows = if ESCAPE { tables::M0F.rows() } else { tables::PRIMARY.rows() };
+    let Some(row) = rows.get(usize::from(entry.row)) else { return false };
+    let mut high = false;
+    let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
+    if entry.flags & !unasked != flag::VALID {
+        let lacks = !(profile.has(row.features[0]) && profile.has(row.features[1]));
+        if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURES != 0 && lacks {
+            return false;
+        }
+        high = entry.flags & flag::BYTES != 0 && rex == 0;
+    }
+    let mut at = at + usize::from(opcode.len);
+    let mut address = (NO_REG as u64) << (8 * place::INDEX) | 16 << (8 * place::VL);
+    if m >> part::BITS & prefix::SIB as u64 != 0 {
+        let sib = (low >> 16) as u8;
+        at += 1;
+        let index = sib >> 3 & 7 | (rex >> part::INDEX) as u8;
+        let index = if index == 4 { NO_REG } else { index };
+        address =
+            u64::from(index) << (8 * place::INDEX) | u64::from(sib >> 6) << (8 * place::SCALE) | 16 << (8 * place::VL);
+        let none = sib & 7 == 5 && modrm < 0x40;
+        let base = if none { NO_REG } else { sib & 7 | (m >> part::B) as u8 };
+        m = m & !(0xff << part::BASE) | u64::from(base) << part::BASE;
+        m |= u64::from(none) << (part::DISP + 2);
+    }
+    // Displacement and immediate are eight bytes at most, and begin in the seventh byte at the latest.
+    let Some(rest) = window.get(at..at + 8).and_then(|rest| rest.first_chunk()) else { return false };
+    let rest = u64::from_le_bytes(*rest);
+    let size = (m >> part::DISP) as u32 & 7;
+    let disp = if size == 0 { 0 } else { extend(rest, size) as i64 };
+    let (immediate, kept) = IMMEDIATES[usize::from(entry.immediate & 15)];
+    let imm = extend(rest >> (8 * size), u32::from(immediate)) & kept;
+    let len = at as u64 + u64::from(size) + u64::from(immediate);
+
+    // Each register number to the places of both operands.
+    const BOTH: u64 = 0x100_0000_0100;
+    let names = &NAMES[entry.sizes as usize >> 24 & 63];
+    let slots = entry.slots | u64::from(m as u8) * BOTH & names.0 | u64::from((m >> 8) as u8) * BOTH & names.1;
+    let encoding = m >> part::BITS
+        | u64::from(BITS[prefixed & 3])
+        | len << (8 * place::LEN)
+        | u64::from(byte) << (8 * place::OPCODE)
+        | u64::from(modrm) << (8 * place::MODRM)
+        | u64::from(entry.sizes) << (8 * place::OSIZE);
+    let base = (m >> part::BASE) as u8;
+    *insn = Insn {
+        row,
+        imm,
+        disp,
+        slots: [unpacked(slots as u32), unpacked((slots >> 32) as u32), unpacked(entry.slot), Slot::NONE, Slot::NONE],
+        gate: entry.gate,
+        encoding: encoding.to_le_bytes(),
+        registers: (m & REGISTERS | address).to_le_bytes(),
+        ll: 0,
+        mode: Mode::Long64,
+        seg: if base & !1 == 4 { Seg::Ss } else { Seg::Ds },
+    };
+    if high {
+        super::operands::high_bytes(insn);
+    }
+    true
+}
