@@ -15,7 +15,7 @@ pub use text::MemoryOperand;
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};
 use crate::isa::plan::size_rule;
-use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Tuple, attr, sel};
+use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Spec, Tuple, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::{Profile, Vendor};
 use core::fmt;
@@ -759,14 +759,17 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
 }
 
 /// Takes away bits that AMD's processors (Zen 4) ignore and Intel's refuse: EVEX.b of a register form whose memory form
-/// broadcasts, EVEX.z of what cannot be masked and writes a register, VEX's fourth bit of an opmask register.
+/// broadcasts, EVEX.z of what cannot be masked and has neither opmask operands nor a destination in memory, VEX's fourth bit
+/// of an opmask register.
 fn ignore_bits(insn: &mut Insn, register: bool) {
     let row = insn.row;
     if row.space == Space::Evex {
         if register && row.broadcast && row.rounding == Rounding::None {
             insn.set_prefixes(insn.prefixes() & !prefix::B);
         }
-        if row.masking == Masking::None && !memory_destination(row, register) {
+        let opmask = |spec: &Spec| matches!(spec.loc, Loc::MaskReg | Loc::MaskRm);
+        let ignores = insn.has(prefix::Z) && row.masking == Masking::None;
+        if ignores && !memory_destination(row, register) && !row.specs().iter().any(opmask) {
             insn.set_prefixes(insn.prefixes() & !prefix::Z);
         }
     } else {
