@@ -12,6 +12,7 @@ mod rewrite;
 mod run;
 mod x87;
 
+pub(crate) use run::reach;
 pub(crate) use x87::{exact_real, real_stored};
 
 use crate::access::{Halt, Mem};
@@ -184,7 +185,7 @@ pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -
 
 /// The components that writing a vector register changes. VEX and EVEX clear the rest of it.
 #[inline]
-fn vector_components(reg: u8, legacy: bool) -> u64 {
+pub(crate) fn vector_components(reg: u8, legacy: bool) -> u64 {
     match (reg, legacy) {
         (16.., _) => component::HI16_ZMM,
         (_, true) => component::SSE,
