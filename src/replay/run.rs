@@ -250,7 +250,7 @@ impl Replayer {
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        cpu.dirty |= u64::from(dirty) | component::SSE;
+        cpu.dirty |= u64::from(dirty) | if quiet { 0 } else { component::SSE };
         Ok(())
     }
 
