@@ -84,7 +84,7 @@ impl Look<'_> {
             "uiret" => {
                 (0..3).for_each(|i| self.stack(i * 8, 8, Kind::Read));
             }
-            "xlat" => {
+            "xlatb" => {
                 let offset = truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize());
                 self.at(insn.segment(), offset, 1, Kind::Read);
             }
@@ -96,7 +96,8 @@ impl Look<'_> {
                 self.port_bitmap();
                 self.push(system::port(cpu, insn, 0).into(), insn.slot(1).size.into(), Kind::Out, Role::Port);
             }
-            "mov" | "lds" | "les" | "lfs" | "lgs" | "lss" | "lkgs" | "lar" | "lsl" | "verr" | "verw" | "lldt" | "ltr" => {
+            "mov" | "lds" | "les" | "lfs" | "lgs" | "lss" | "lkgs" | "lar" | "lsl" | "verr" | "verw" | "lldt"
+            | "ltr" => {
                 self.selector();
             }
             "movdir64b" | "enqcmd" | "enqcmds" => {
@@ -121,18 +122,12 @@ impl Look<'_> {
                     self.at(insn.segment(), effective(cpu, insn), 1, Kind::Address);
                 }
             }
-            "fxsave" | "fxsave64" => self.at(
-                insn.segment(),
-                effective(cpu, insn),
-                system::image::length(insn) as u32,
-                Kind::Write,
-            ),
-            "fxrstor" | "fxrstor64" => self.at(
-                insn.segment(),
-                effective(cpu, insn),
-                system::image::length(insn) as u32,
-                Kind::Read,
-            ),
+            "fxsave" | "fxsave64" => {
+                self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Write)
+            }
+            "fxrstor" | "fxrstor64" => {
+                self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Read)
+            }
             "xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64" => {
                 self.save_area();
             }
@@ -143,7 +138,12 @@ impl Look<'_> {
                 let count = (read_slot(cpu, insn, insn.slot(0)) & 0xff).max(1) as i64;
                 let ssp = cpu.system().ssp;
                 for i in [0, count - 1] {
-                    self.push(ssp.wrapping_add((i * i64::from(entry)) as u64), entry.into(), Kind::Read, Role::ShadowStack);
+                    self.push(
+                        ssp.wrapping_add((i * i64::from(entry)) as u64),
+                        entry.into(),
+                        Kind::Read,
+                        Role::ShadowStack,
+                    );
                 }
             }
             "rdmsrlist" => self.register_lists(Kind::Write),
@@ -162,9 +162,9 @@ impl Look<'_> {
                 self.operand();
                 self.more();
             }
-            "vmlaunch" | "vmresume" | "vmcall" | "vmmcall" | "vmfunc" | "vmrun" | "vmload" | "vmsave" | "skinit" | "getsec"
-            | "encls" | "enclu" | "enclv" | "pconfig" | "pbndkb" | "seamcall" | "seamops" | "seamret" | "tdcall"
-            | "pvalidate" | "psmash" | "rmpadjust" | "rmpupdate" | "rmpread" | "rmpquery" | "llwpcb" | "slwpcb" => self.more(),
+            "vmlaunch" | "vmresume" | "vmcall" | "vmmcall" | "vmfunc" | "vmrun" | "vmload" | "vmsave" | "skinit"
+            | "getsec" | "encls" | "enclu" | "enclv" | "pconfig" | "pbndkb" | "seamcall" | "seamops" | "seamret"
+            | "tdcall" | "pvalidate" | "psmash" | "rmpadjust" | "rmpupdate" | "llwpcb" | "slwpcb" => self.more(),
             // Lengths and places are in control words in memory (PadLock).
             "montmul" | "xsha1" | "xsha256" | "xstore" | "xcryptecb" | "xcryptcbc" | "xcryptctr" | "xcryptcfb"
             | "xcryptofb" => self.more(),
@@ -354,10 +354,8 @@ impl Look<'_> {
         let Some(kind) = super::kind_of(uses) else { return };
         if slot.size == 10 {
             let rest = truncate(first.wrapping_add(8), insn.asize());
-            let (at, rest) = (
-                asked(cpu, seg, first, 8, super::intent(kind)),
-                asked(cpu, seg, rest, 2, super::intent(kind)),
-            );
+            let (at, rest) =
+                (asked(cpu, seg, first, 8, super::intent(kind)), asked(cpu, seg, rest, 2, super::intent(kind)));
             if rest == address::advance(cpu, at, 8) {
                 self.push(at, 10, kind, Role::Operand);
             } else {

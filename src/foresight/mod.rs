@@ -233,7 +233,8 @@ impl Look<'_> {
         let (first, locked) = (at(offset, slot.size), self.insn.locked() || self.insn.row.is(attr::LOCKED));
         let conditional = matches!(uses, Use::CondWrite | Use::ReadCondWrite);
         // No processor makes the load of CMPXCHG without its store.
-        if uses == Use::ReadCondWrite && !matches!(self.insn.row.exec, Exec::Value(IntOp::Cmpxchg | IntOp::CmpxchgPair)) {
+        if uses == Use::ReadCondWrite && !matches!(self.insn.row.exec, Exec::Value(IntOp::Cmpxchg | IntOp::CmpxchgPair))
+        {
             self.push(first, slot.size.into(), Kind::Read, Role::Operand);
             return self.push_conditional(first, slot.size.into(), Kind::Write, Role::Operand);
         }
@@ -282,6 +283,10 @@ impl Look<'_> {
     fn string(&mut self, op: StrOp) {
         let (cpu, insn) = (self.cpu, self.insn);
         let size = integer::element_size(insn);
+        if matches!(op, StrOp::Ins | StrOp::Outs) {
+            // Also where nothing is repeated.
+            self.port_bitmap();
+        }
         if insn.repeat().is_some() {
             self.found.repetitions = Some(address::truncate(cpu.gpr[RCX], insn.asize()));
             let by = i64::from(size);
@@ -289,10 +294,6 @@ impl Look<'_> {
             if self.found.repetitions == Some(0) {
                 return;
             }
-        }
-        let ports = matches!(op, StrOp::Ins | StrOp::Outs);
-        if ports {
-            self.port_bitmap();
         }
         if op == StrOp::Ins {
             self.push(cpu.gpr[RDX] & 0xffff, size.into(), Kind::In, Role::Port);

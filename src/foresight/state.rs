@@ -96,7 +96,9 @@ impl Insn {
         }
         // Gathers and scatters clear their opmask.
         let moves = |uses| uses != Use::None;
-        if matches!(self.memory(), Some((slot, uses)) if slot.kind == SlotKind::Vsib && moves(uses)) && self.opmask().is_some() {
+        if matches!(self.memory(), Some((slot, uses)) if slot.kind == SlotKind::Vsib && moves(uses))
+            && self.opmask().is_some()
+        {
             state.components |= OPMASK;
         }
         if row.is(attr::MXCSR) && !row.is(attr::QUIET) && self.static_rounding().is_none() {
@@ -163,7 +165,10 @@ impl Insn {
             };
         }
         state.and(match (name, written) {
-            ("xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64", false)
+            (
+                "xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64",
+                false,
+            )
             | ("xrstor" | "xrstor64" | "xrstors" | "xrstors64", true) => EVERYTHING,
             ("rdpkru", false) | ("wrpkru", true) => StateUse::of(PKRU),
             ("bndcl" | "bndcu" | "bndcn" | "bndldx" | "bndstx" | "bndmk" | "bndmov", false) => StateUse::of(BNDCSR),
@@ -177,12 +182,21 @@ impl Insn {
                 StateUse { ssp: true, ..StateUse::of(if written { 0 } else { CET }) }
             }
             (
-                "call" | "ret" | "retf" | "iret" | "iretd" | "iretq" | "int" | "int1" | "int3" | "into" | "syscall" | "sysret"
-                | "sysenter" | "sysexit" | "erets" | "eretu",
+                "call" | "ret" | "retf" | "iret" | "iretd" | "iretq" | "int" | "int1" | "int3" | "into" | "syscall"
+                | "sysret" | "sysenter" | "sysexit" | "erets" | "eretu",
                 _,
             ) => SHADOW,
             _ => StateUse::default(),
         });
+        // More than a row's flags can name: TF, IOPL, RF, ID.
+        state.flags = match (name, written) {
+            ("pushf" | "pushfd" | "pushfq" | "syscall" | "int" | "int1" | "int3" | "into", false) => rflags::DEFINED,
+            ("popf" | "popfd" | "popfq", true) => rflags::DEFINED & !rflags::VM,
+            ("iret" | "iretd" | "iretq" | "sysret" | "eretu" | "erets" | "uiret" | "rsm" | "syscall", true)
+            | ("int" | "int1" | "int3" | "into", true) => rflags::DEFINED,
+            ("sysenter", true) => rflags::IF | rflags::VM | rflags::RF,
+            _ => 0,
+        };
         if name == "uiret" {
             state.and(SHADOW);
         }
