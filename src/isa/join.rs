@@ -14,7 +14,8 @@ macro_rules! rows {
             }
             n
         };
-        const JOINED: [Row; COUNT] = {
+        // A static has one place in memory, a constant may have several: rows are told apart by their places.
+        static JOINED: [Row; COUNT] = {
             let mut place = [0usize; 257];
             let mut g = 0;
             while g < GROUPS.len() {
