@@ -401,6 +401,8 @@ impl fmt::Display for Letters {
             Loc::BoundOrMem => "BE",
             Loc::AddressReg => "GA",
             Loc::FixedBsr => "BSR0",
+            Loc::GprSet => "GPRs",
+            Loc::VecSet => "XMMs",
             Loc::DefaultFlags => "DFV",
         };
         let width = match spec.width {
