@@ -46,6 +46,7 @@ fn map_of(row: &Row) -> (Space, Map, &'static str) {
         (Space::Legacy, Map::M0f) => "0F",
         (Space::Legacy, Map::M0f38) => "0F 38",
         (Space::Legacy, Map::M0f3a) => "0F 3A",
+        (Space::Legacy, Map::M0f0f) => "0F 0F, 3DNow!",
         (Space::Vex, Map::M0f) => "VEX 0F",
         (Space::Vex, Map::M0f38) => "VEX 0F 38",
         (Space::Vex, Map::M0f3a) => "VEX 0F 3A",

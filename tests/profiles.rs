@@ -147,7 +147,7 @@ fn feature_leaves_say_what_the_profile_has() {
         }
         // The same from its leaves.
         let leaves = (0..=basic).chain(0x8000_0000..=extended);
-        let list = leaves.flat_map(|leaf| (0..2).map(move |sub| (leaf, sub)));
+        let list = leaves.flat_map(|leaf| (0..3).map(move |sub| (leaf, sub)));
         let again = Profile::from_cpuid(list.map(|(leaf, sub)| (leaf, sub, p.cpuid(leaf, sub, &system))));
         assert_eq!(again.features(), p.features(), "{}", known.name);
         assert_eq!((again.vendor(), again.signature()), (p.vendor(), p.signature()));

@@ -214,9 +214,10 @@ impl Insn {
         self.mode
     }
 
-    /// Resolved operands, implicit ones last.
+    /// Resolved operands, implicit ones last. Where the row has more than five, the others are in the row alone: all of
+    /// these are registers that it names.
     pub fn slots(&self) -> &[Slot] {
-        &self.slots[..self.row.specs().len()]
+        &self.slots[..self.row.specs().len().min(self.slots.len())]
     }
 
     /// How operand `i` is used. A merging opmask makes the destination an input too.

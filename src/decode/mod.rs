@@ -193,8 +193,15 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
     let word = selector_word(sizes, &p, modrm, opcode, profile);
     let row = select(candidates, word, profile)?;
 
-    // MOV to and from control and debug registers has a register whatever ModRM.mod says.
-    let modrm = if row.is(attr::ANY_MOD) { modrm | 0xc0 } else { modrm };
+    let modrm = match row.attrs & (attr::ANY_MOD | attr::LATE_MODRM) {
+        0 => modrm,
+        attr::LATE_MODRM => cur.u8(),
+        // MOV to and from control and debug registers has a register whatever ModRM.mod says.
+        _ => {
+            lock_as_r(&mut p, row, profile);
+            modrm | 0xc0
+        }
+    };
 
     insn.row = row;
     insn.gate = GATES[row.gate as usize & 31] | if space == Space::Legacy { 0 } else { obstacle::REAL_V86 };
@@ -242,6 +249,16 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
         return Err(DecodeError::Invalid("LOCK on an instruction that cannot be locked"));
     }
     Ok(())
+}
+
+/// LOCK in place of REX.R, by which AMD's processors reach CR8 outside 64-bit mode too.
+#[cold]
+fn lock_as_r(p: &mut Prefixes, row: &Row, profile: &Profile) {
+    let control = row.operands.iter().any(|spec| spec.loc == Loc::Control);
+    if control && profile.vendor() == Vendor::Amd && profile.has(Feature::Cr8Legacy) && p.bits & prefix::LOCK != 0 {
+        p.bits &= !prefix::LOCK;
+        p.r |= 8;
+    }
 }
 
 /// No prefix at all, or a REX alone, is what most instructions have.
@@ -596,8 +613,23 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
     Err(if lacking {
         DecodeError::Invalid("the profile lacks the instruction's feature")
     } else {
-        DecodeError::Unknown
+        elsewhere(candidates, word)
     })
+}
+
+/// Is it an instruction of another mode or vendor?
+#[cold]
+fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
+    let differs_by = |bit: u32| candidates.iter().any(|row| (word ^ row.select.value) & row.select.mask == bit);
+    if differs_by(sel::AMD) || differs_by(sel::AMD | sel::MODE64) {
+        DecodeError::Invalid("an instruction of other processors")
+    } else if differs_by(sel::REAL_V86) {
+        DecodeError::Invalid("an instruction that would need protected mode")
+    } else if differs_by(sel::MODE64) {
+        DecodeError::Invalid("the instruction is not there in this mode")
+    } else {
+        DecodeError::Unknown
+    }
 }
 
 #[inline(always)]
@@ -625,6 +657,9 @@ const GATES: [u32; 32] = {
     masks[Gate::Xsave as usize] = TS | NO_OSXSAVE;
     masks[Gate::Xgetbv as usize] = NO_OSXSAVE;
     masks[Gate::Cpl0 as usize] = CPL_NOT_0;
+    masks[Gate::Cpl0Ud as usize] = CPL_NOT_0;
+    masks[Gate::Xsetbv as usize] = NO_OSXSAVE | CPL_NOT_0;
+    masks[Gate::Xsaves as usize] = TS | NO_OSXSAVE | CPL_NOT_0;
     masks[Gate::Iopl as usize] = IOPL_LOW;
     masks[Gate::Apx as usize] = NO_APX;
     masks[Gate::Tile as usize] = NO_TILE;
@@ -795,6 +830,9 @@ fn take_memory(cur: &mut Cursor<'_>, insn: &mut Insn, p: &Prefixes) -> Result<()
     } else if rm == 5 && mode == 0 {
         size = 4;
         if insn.mode == Mode::Long64 {
+            if insn.row.is(attr::NO_RIP) {
+                return Err(DecodeError::Invalid("an operand that cannot be relative to RIP"));
+            }
             insn.set_base(RIP);
         }
     } else {

@@ -95,7 +95,7 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
     let (row, sizes) = (insn.row, sizes(insn));
     let in_memory = !insn.has(prefix::REGISTER);
     let fields = u32::from_le_bytes([insn.rm(), insn.reg(), insn.vvvv(), 0]);
-    for (i, spec) in row.specs().iter().enumerate() {
+    for (i, spec) in row.specs().iter().enumerate().take(insn.slots.len()) {
         let size = if spec.width == Width::Addr { u16::from(insn.asize()) } else { sizes[spec.width as usize & 31] };
         let place = &row.plan.places[i];
         insn.slots[i] = match place.kind {
@@ -146,6 +146,10 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             let reg = if spec.loc == Loc::BoundReg { insn.reg() } else { insn.rm() };
             if reg > 3 {
                 return Err(DecodeError::Invalid("there are four bounds registers"));
+            }
+            let copies = insn.has(prefix::REGISTER) && insn.row.operands.iter().any(|s| s.loc == Loc::BoundOrMem);
+            if insn.asize() == 2 && !copies {
+                return Err(DecodeError::Invalid("bounds of 16-bit addresses"));
             }
             plain(SlotKind::Bound, reg)
         }

@@ -276,6 +276,9 @@ impl Insn {
                     write!(f, "{{1to{n}}}")?;
                 }
             }
+            SlotKind::Imm if self.row.operands[i].loc == Loc::FarPointer => {
+                write!(f, "{:#x}:{:#x}", self.imm >> 32, self.imm & u64::from(u32::MAX))?;
+            }
             SlotKind::Imm => {
                 let mask = if slot.size >= 8 { u64::MAX } else { (1 << (slot.size * 8)) - 1 };
                 write!(f, "{:#x}", self.imm >> ((u32::from(slot.reg) * 8) & 63) & mask)?;
@@ -417,7 +420,7 @@ impl fmt::Display for Letters {
             Width::Xe => "xe",
             Width::Xdup => "xdup",
             Width::Pseudo => "s",
-            Width::Far => "p",
+            Width::Far | Width::FarZ => "p",
             Width::Pair => "a",
             Width::Env => "env",
             Width::X87State => "state",

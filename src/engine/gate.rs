@@ -26,8 +26,12 @@ pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
         Gate::Avx if has(obstacle::NO_AVX) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX"),
         Gate::Avx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
         Gate::Tile if has(obstacle::NO_TILE) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX"),
-        Gate::Xsave | Gate::Xgetbv if has(obstacle::NO_OSXSAVE) => Event::ud("CR4.OSXSAVE is clear"),
-        Gate::Cpl0 => Event::gp0("the instruction needs CPL 0"),
+        Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
+            Event::ud("CR4.OSXSAVE is clear")
+        }
+        Gate::Cpl0Ud => Event::ud("the instruction needs CPL 0"),
+        Gate::Cpl0 | Gate::Xsetbv => Event::gp0("the instruction needs CPL 0"),
+        Gate::Xsaves if has(obstacle::CPL_NOT_0) => Event::gp0("the instruction needs CPL 0"),
         Gate::Iopl => Event::gp0("CPL is above IOPL"),
         _ => Event::nm("CR0.TS is set"),
     }

@@ -189,10 +189,12 @@ features! {
     UserMsr = "user_msr", 7, 1, Edx, 15;
     Avx10 = "avx10", 7, 1, Edx, 19;
     Apx = "apx_f", 7, 1, Edx, 21;
+    BhiCtrl = "bhi_ctrl", 7, 2, Edx, 4;
     Xsaveopt = "xsaveopt", 0xd, 1, Eax, 0;
     Xsavec = "xsavec", 0xd, 1, Eax, 1;
     Xgetbv1 = "xgetbv1", 0xd, 1, Eax, 2;
     Xsaves = "xsaves", 0xd, 1, Eax, 3;
+    SgxEnclv = "sgx_enclv", 0x12, 0, Eax, 5;
     Ptwrite = "ptwrite", 0x14, 0, Ebx, 4;
     KeylockerAes = "aeskle", 0x19, 0, Ebx, 0;
     KeylockerWide = "aeskle_wide", 0x19, 0, Ebx, 2;

@@ -11,6 +11,10 @@ pub(super) const fn written(mask: u16) -> FlagEffect {
     FlagEffect::of(0, mask, 0)
 }
 
+const fn reads(mask: u16) -> FlagEffect {
+    FlagEffect::of(mask, 0, 0)
+}
+
 pub(super) const ADD: FlagEffect = written(ARITH);
 pub(super) const LOGIC: FlagEffect = FlagEffect::of(0, ARITH, AF).clears(CF | OF);
 pub(super) const CARRY: FlagEffect = FlagEffect::of(CF, ARITH, 0);
@@ -18,19 +22,31 @@ pub(super) const INCDEC: FlagEffect = written(ARITH & !CF);
 /// Counts other than 1 leave OF undefined, a count of 0 changes nothing.
 pub(super) const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
 pub(super) const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
+/// By 1: OF is defined.
+const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
+const ROTATE1: FlagEffect = written(CF | OF);
+const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
 pub(super) const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
 pub(super) const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
 const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);
 const BITSCAN: FlagEffect = FlagEffect::of(0, ARITH, ARITH & !ZF);
 pub(super) const COUNTED: FlagEffect = FlagEffect::of(0, ARITH, OF | SF | AF | PF);
-pub(super) const READS: FlagEffect = FlagEffect::of(ARITH, 0, 0);
+pub(super) const READS: FlagEffect = reads(ARITH);
 const ZFONLY: FlagEffect = written(ZF);
-const LAHF: FlagEffect = FlagEffect::of(ARITH & !OF, 0, 0);
-const PUSHED: FlagEffect = FlagEffect::of(ARITH | DF | IF | NT | AC, 0, 0);
 const SAHF: FlagEffect = written(ARITH & !OF);
+const LAHF: FlagEffect = reads(ARITH & !OF);
 const COMPARE: FlagEffect = FlagEffect::of(DF, ARITH, 0);
 const DIRECTION: FlagEffect = FlagEffect::of(DF, 0, 0);
 const STACKED: FlagEffect = written(ARITH | DF | IF | NT | AC);
+const PUSHED: FlagEffect = reads(ARITH | DF | IF | NT | AC);
+
+/// Rows under REX2 that other rows of their opcodes would match too.
+#[rustfmt::skip] // one form a line: the columns are the point
+const REX2: [Row; 3] = [
+    legacy("pushp", Primary, 0x50, &[R(Zq)]).rex2().only64().w1().cpuid(Apx),
+    legacy("popp", Primary, 0x58, &[W(Zq)]).rex2().only64().w1().cpuid(Apx),
+    legacy("jmpabs", Primary, 0xa1, &[R(Iq)]).rex2().only64().pp(NP).w0().attr(attr::BRANCH).cpuid(Apx),
+];
 
 /// The eight arithmetic lines of 00 to 3F.
 macro_rules! alu {
@@ -79,29 +95,39 @@ macro_rules! group1 {
 
 const GROUP1_80: [Row; 8] = group1!(0x80, Eb, Ib);
 const GROUP1_81: [Row; 8] = group1!(0x81, Ev, Iz);
+/// An alias of 80 that 64-bit mode does not have.
+const GROUP1_82: [Row; 8] = {
+    let mut rows = group1!(0x82, Eb, Ib);
+    let mut i = 0;
+    while i < rows.len() {
+        rows[i] = rows[i].not64();
+        i += 1;
+    }
+    rows
+};
 const GROUP1_83: [Row; 8] = group1!(0x83, Ev, Ibs);
 
 macro_rules! group2 {
-    ($op:literal, $dst:ident, $count:ident) => {
+    ($op:literal, $dst:ident, $count:ident, $rotate:expr, $carry:expr, $shift:expr) => {
         [
-            legacy("rol", Primary, $op, &[RW($dst), R($count)]).digit(0).flags(ROTATE).does(Rol),
-            legacy("ror", Primary, $op, &[RW($dst), R($count)]).digit(1).flags(ROTATE).does(Ror),
-            legacy("rcl", Primary, $op, &[RW($dst), R($count)]).digit(2).flags(ROTATE).does(Rcl),
-            legacy("rcr", Primary, $op, &[RW($dst), R($count)]).digit(3).flags(ROTATE).does(Rcr),
-            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(4).flags(SHIFT).does(Shl),
-            legacy("shr", Primary, $op, &[RW($dst), R($count)]).digit(5).flags(SHIFT).does(Shr),
-            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(6).flags(SHIFT).does(Shl),
-            legacy("sar", Primary, $op, &[RW($dst), R($count)]).digit(7).flags(SHIFT).does(Sar),
+            legacy("rol", Primary, $op, &[RW($dst), R($count)]).digit(0).flags($rotate).does(Rol),
+            legacy("ror", Primary, $op, &[RW($dst), R($count)]).digit(1).flags($rotate).does(Ror),
+            legacy("rcl", Primary, $op, &[RW($dst), R($count)]).digit(2).flags($carry).does(Rcl),
+            legacy("rcr", Primary, $op, &[RW($dst), R($count)]).digit(3).flags($carry).does(Rcr),
+            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(4).flags($shift).does(Shl),
+            legacy("shr", Primary, $op, &[RW($dst), R($count)]).digit(5).flags($shift).does(Shr),
+            legacy("shl", Primary, $op, &[RW($dst), R($count)]).digit(6).flags($shift).does(Shl),
+            legacy("sar", Primary, $op, &[RW($dst), R($count)]).digit(7).flags($shift).does(Sar),
         ]
     };
 }
 
-const GROUP2_C0: [Row; 8] = group2!(0xc0, Eb, Ib);
-const GROUP2_C1: [Row; 8] = group2!(0xc1, Ev, Ib);
-const GROUP2_D0: [Row; 8] = group2!(0xd0, Eb, ONE);
-const GROUP2_D1: [Row; 8] = group2!(0xd1, Ev, ONE);
-const GROUP2_D2: [Row; 8] = group2!(0xd2, Eb, CL);
-const GROUP2_D3: [Row; 8] = group2!(0xd3, Ev, CL);
+const GROUP2_C0: [Row; 8] = group2!(0xc0, Eb, Ib, ROTATE, ROTATE, SHIFT);
+const GROUP2_C1: [Row; 8] = group2!(0xc1, Ev, Ib, ROTATE, ROTATE, SHIFT);
+const GROUP2_D0: [Row; 8] = group2!(0xd0, Eb, ONE, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D1: [Row; 8] = group2!(0xd1, Ev, ONE, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D2: [Row; 8] = group2!(0xd2, Eb, CL, ROTATE, ROTATE, SHIFT);
+const GROUP2_D3: [Row; 8] = group2!(0xd3, Ev, CL, ROTATE, ROTATE, SHIFT);
 
 macro_rules! group3 {
     ($op:literal, $dst:ident, $imm:ident, $acc:expr, $high:expr) => {
@@ -112,14 +138,14 @@ macro_rules! group3 {
             legacy("neg", Primary, $op, &[RW($dst)]).digit(3).lock().flags(ADD).does(Neg),
             legacy("mul", Primary, $op, &[R($dst), $acc, $high]).digit(4).flags(MULTIPLY).does(Mul),
             legacy("imul", Primary, $op, &[R($dst), $acc, $high]).digit(5).flags(MULTIPLY).does(Imul1),
-            legacy("div", Primary, $op, &[R($dst), $acc, RW($high)]).digit(6).flags(DIVIDE).does(Div),
-            legacy("idiv", Primary, $op, &[R($dst), $acc, RW($high)]).digit(7).flags(DIVIDE).does(Idiv),
+            legacy("div", Primary, $op, &[R($dst), $acc, $high]).digit(6).flags(DIVIDE).does(Div),
+            legacy("idiv", Primary, $op, &[R($dst), $acc, $high]).digit(7).flags(DIVIDE).does(Idiv),
         ]
     };
 }
 
 const GROUP3_F6: [Row; 8] = group3!(0xf6, Eb, Ib, RW(AX.hidden()), Spec::NOTHING);
-const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), W(rDX.hidden()));
+const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), RW(rDX.hidden()));
 
 macro_rules! strings {
     ($base:literal, $op:expr, $flags:expr, $cc:expr, [$b:literal, $w:literal, $d:literal, $q:literal],
@@ -181,6 +207,7 @@ const SCAS: [Row; 4] = strings!(
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static PRIMARY: &[Row] = rows![
+    REX2,
     ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP,
     [
         legacy("inc", Primary, 0x40, &[RW(Zv)]).not64().flags(INCDEC).does(Inc),
@@ -201,7 +228,7 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("outsd", Primary, 0x6f, &[R(DX.hidden()), R(Xz.hidden())]).gate(Gate::Port).flags(DIRECTION).string(StrOp::Outs),
         legacy("j", Primary, 0x70, &[R(Jb)]).attr(attr::CONDITION | attr::BRANCH).f64().flags(READS).does(Jcc),
     ],
-    GROUP1_80, GROUP1_81, GROUP1_83,
+    GROUP1_80, GROUP1_81, GROUP1_82, GROUP1_83,
     [
         legacy("test", Primary, 0x84, &[R(Eb), R(Gb)]).flags(LOGIC).does(Test),
         legacy("test", Primary, 0x85, &[R(Ev), R(Gv)]).flags(LOGIC).does(Test),
@@ -254,17 +281,18 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("ret", Primary, 0xc3, &[]).attr(attr::BRANCH).f64().seq(SeqOp::Ret),
         legacy("mov", Primary, 0xc6, &[W(Eb), R(Ib)]).digit(0).does(Mov),
         legacy("mov", Primary, 0xc7, &[W(Ev), R(Iz)]).digit(0).does(Mov),
+        legacy("enter", Primary, 0xc8, &[R(Iw), R(Ib), RW(rBPs.hidden())]).d64(),
         legacy("leave", Primary, 0xc9, &[]).d64().seq(SeqOp::Leave),
         legacy("int3", Primary, 0xcc, &[]).attr(attr::BRANCH).system(SysOp::Int),
         legacy("int", Primary, 0xcd, &[R(Ib)]).attr(attr::BRANCH).system(SysOp::Int),
-        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(FlagEffect::of(OF, 0, 0)).system(SysOp::Int),
+        legacy("into", Primary, 0xce, &[]).not64().attr(attr::BRANCH).flags(reads(OF)).system(SysOp::Int),
     ],
     GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
         legacy("salc", Primary, 0xd6, &[W(AL.hidden())]).not64().flags(FlagEffect::of(CF, 0, 0)).does(Salc),
         legacy("xlatb", Primary, 0xd7, &[]).seq(SeqOp::Xlat),
-        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(FlagEffect::of(ZF, 0, 0)).does(Loop),
-        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(FlagEffect::of(ZF, 0, 0)).does(Loop),
+        legacy("loopne", Primary, 0xe0, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
+        legacy("loope", Primary, 0xe1, &[R(Jb)]).attr(attr::BRANCH).f64().flags(reads(ZF)).does(Loop),
         legacy("loop", Primary, 0xe2, &[R(Jb)]).attr(attr::BRANCH).f64().does(Loop),
         legacy("jcxz", Primary, 0xe3, &[R(Jb)]).asize(0).attr(attr::BRANCH).f64().does(Jcxz),
         legacy("jecxz", Primary, 0xe3, &[R(Jb)]).asize(1).attr(attr::BRANCH).f64().does(Jcxz),
@@ -287,8 +315,8 @@ pub(super) static PRIMARY: &[Row] = rows![
     [
         legacy("clc", Primary, 0xf8, &[]).flags(FlagEffect::NONE.clears(CF)).does(FlagOp),
         legacy("stc", Primary, 0xf9, &[]).flags(FlagEffect::NONE.sets(CF)).does(FlagOp),
-        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.clears(IF)).system(SysOp::Cli),
-        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.sets(IF)).system(SysOp::Sti),
+        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Cli),
+        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Sti),
         legacy("cld", Primary, 0xfc, &[]).flags(FlagEffect::NONE.clears(DF)).does(FlagOp),
         legacy("std", Primary, 0xfd, &[]).flags(FlagEffect::NONE.sets(DF)).does(FlagOp),
         legacy("inc", Primary, 0xfe, &[RW(Eb)]).digit(0).lock().flags(INCDEC).does(Inc),
@@ -299,17 +327,20 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("jmp", Primary, 0xff, &[R(Estack)]).digit(4).attr(attr::BRANCH).f64().does(Jmp),
         legacy("push", Primary, 0xff, &[R(Estack)]).digit(6).d64().seq(SeqOp::Push),
     ],
+    super::segments::PRIMARY, super::old::PRIMARY, super::system::PRIMARY, super::memory::PRIMARY,
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F_INTEGER: &[Row] = rows![
     [
         legacy("xgetbv", M0f, 0x01, &[R(ECX.hidden()), W(EAX.hidden()), W(EDX.hidden())]).digit(2).rm(0).pp(NP).gate(Gate::Xgetbv).cpuid(Xsave).system(SysOp::Xgetbv),
-        legacy("syscall", M0f, 0x05, &[]).only64().cpuid(Syscall).attr(attr::BRANCH),
+        legacy("syscall", M0f, 0x05, &[W(RCX.hidden()), W(R11.hidden())]).only64().cpuid(Syscall).attr(attr::BRANCH).flags(FlagEffect { read: ARITH | DF | IF | NT | AC, ..super::segments::LOADED }),
         legacy("ud2", M0f, 0x0b, &[]).system(SysOp::Ud),
         legacy("prefetch", M0f, 0x0d, &[N(Mb)]).digit(0).system(SysOp::Prefetch),
         legacy("prefetchw", M0f, 0x0d, &[N(Mb)]).digit(1).system(SysOp::Prefetch),
         legacy("prefetchwt1", M0f, 0x0d, &[N(Mb)]).digit(2).system(SysOp::Prefetch),
+        legacy("prefetchw", M0f, 0x0d, &[N(Mb)]).digit(3).system(SysOp::Prefetch),
+        legacy("prefetch", M0f, 0x0d, &[N(Mb)]).system(SysOp::Prefetch),
         legacy("nop", M0f, 0x0d, &[N(Ev)]).reg().amd().system(SysOp::Ud),
         legacy("nop", M0f, 0x0d, &[N(Ev)]).does(Nop),
         legacy("prefetchnta", M0f, 0x18, &[N(Mb)]).digit(0).system(SysOp::Prefetch),
@@ -320,11 +351,14 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("nop", M0f, 0x19, &[N(Ev)]).does(Nop),
         legacy("nop", M0f, 0x1c, &[N(Ev)]).does(Nop),
         legacy("nop", M0f, 0x1d, &[N(Ev)]).does(Nop),
-        legacy("endbr64", M0f, 0x1e, &[]).sel(sel::REP, 1 << sel::REP_SHIFT).digit(7).rm(2).does(Nop),
-        legacy("endbr32", M0f, 0x1e, &[]).sel(sel::REP, 1 << sel::REP_SHIFT).digit(7).rm(3).does(Nop),
+        legacy("rdsspq", M0f, 0x1e, &[CW(Rq)]).digit(1).f3().only64().w1().cpuid(Shstk).gate(Gate::Cet),
+        legacy("rdsspd", M0f, 0x1e, &[CW(Rd)]).digit(1).f3().cpuid(Shstk).gate(Gate::Cet),
+        legacy("ibhf", M0f, 0x1e, &[]).digit(7).rm(0).f3().w1().cpuid(BhiCtrl),
+        legacy("endbr64", M0f, 0x1e, &[]).digit(7).rm(2).f3().cpuid(Ibt).does(Nop),
+        legacy("endbr32", M0f, 0x1e, &[]).digit(7).rm(3).f3().cpuid(Ibt).does(Nop),
         legacy("nop", M0f, 0x1e, &[N(Ev)]).does(Nop),
         legacy("nop", M0f, 0x1f, &[N(Ev)]).does(Nop),
-        legacy("rdtsc", M0f, 0x31, &[W(EAX.hidden()), W(EDX.hidden())]).cpuid(Tsc).system(SysOp::Rdtsc),
+        legacy("rdtsc", M0f, 0x31, &[W(EAX.hidden()), W(EDX.hidden())]).gate(Gate::Tsd).cpuid(Tsc).system(SysOp::Rdtsc),
         legacy("cmov", M0f, 0x40, &[RCW(Gv), R(Ev)]).attr(attr::CONDITION).cpuid(Cmov).flags(READS).does(Cmovcc),
         legacy("j", M0f, 0x80, &[R(Jz)]).attr(attr::CONDITION | attr::BRANCH).f64().flags(READS).does(Jcc),
         legacy("set", M0f, 0x90, &[W(Eb)]).attr(attr::CONDITION).flags(READS).does(Setcc),
@@ -350,7 +384,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("btr", M0f, 0xb3, &[RW(Ev), R(Gv)]).lock().flags(BITTEST).does(Btr),
         legacy("movzx", M0f, 0xb6, &[W(Gv), R(Eb)]).does(Movzx),
         legacy("movzx", M0f, 0xb7, &[W(Gv), R(Ew)]).does(Movzx),
-        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)).does(IntOp::Popcnt),
+        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(ADD.clears(ARITH & !ZF)).does(IntOp::Popcnt),
         legacy("bt", M0f, 0xba, &[R(Ev), R(Ib)]).digit(4).flags(BITTEST).does(Bt),
         legacy("bts", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(5).lock().flags(BITTEST).does(Bts),
         legacy("btr", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(6).lock().flags(BITTEST).does(Btr),
@@ -376,12 +410,27 @@ pub(super) static M0F38: &[Row] = rows![
     super::sse::M0F38, super::crypto::M0F38,
     super::mmx::M0F38,
     super::bits::M0F38,
+    super::system::M0F38, super::virtualization::M0F38, super::security::M0F38, super::memory::M0F38,
     [
         legacy("movbe", M0f38, 0xf0, &[W(Gv), R(Mv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
         legacy("movbe", M0f38, 0xf1, &[W(Mv), R(Gv)]).sel(sel::REP, 0).cpuid(Feature::Movbe).does(IntOp::Movbe),
     ],
 ];
 
-/// Map 0F: integer lines and SSE.
-pub(super) static M0F: &[Row] =
-    rows![M0F_INTEGER, super::platform::M0F, super::mmx::M0F, super::sse::M0F, super::sse4a::M0F];
+/// Map 0F: integer lines, SSE and the system.
+pub(super) static M0F: &[Row] = rows![
+    super::memory::HINTS,
+    M0F_INTEGER,
+    super::platform::M0F,
+    super::mmx::M0F,
+    super::sse::M0F,
+    super::sse4a::M0F,
+    super::now3d::M0F,
+    super::segments::M0F,
+    super::system::M0F,
+    super::virtualization::M0F,
+    super::security::M0F,
+    super::memory::M0F,
+    super::mpx::M0F,
+    super::padlock::M0F,
+];

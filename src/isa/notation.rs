@@ -64,6 +64,7 @@ mod letters {
         Vb = VecReg B; Vw = VecReg W; Voq = VecReg Oq; Uw = VecRm W; Uxh = VecRm Xh; Hw = VecVvvv W; Hoq = VecVvvv Oq;
         Woq = VecOrMem Oq; Vxq = VecReg Xq; Vxe = VecReg Xe;
         Ldq = VecIs4 Dq; Ld = VecIs4 D; Lq = VecIs4 Q;
+        Em = GprOrMem Mode; Rz = GprRm Z; Zq = GprOpcode Q; Mpz = Mem FarZ;
     }
 
     fixed! {
@@ -79,6 +80,8 @@ mod letters {
         ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; rDXy = FixedGpr Y 2; AH = FixedGpr B 0x14;
 
         XMM0 = FixedVec Dq 0;
+        rBPs = FixedGpr Stack 5; rAXm = FixedGpr Mode 0; rCXm = FixedGpr Mode 1; rDXm = FixedGpr Mode 2; rBXm = FixedGpr Mode 3;
+        rDXa = FixedGpr Addr 2; rBXa = FixedGpr Addr 3;
     }
 }
 pub(super) use letters::*;
@@ -154,7 +157,7 @@ const fn uses_modrm(loc: Loc) -> bool {
 }
 
 const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operands: &[Spec]) -> Row {
-    let mut ops = [Spec::NOTHING; 5];
+    let mut ops = [Spec::NOTHING; 9];
     let mut attrs = 0;
     let mut select = Select { mask: 0, value: 0 };
     let mut i = 0;

@@ -225,7 +225,7 @@ impl Plan {
     const fn of(row: &Row) -> Plan {
         let mut plan = Plan::NONE;
         let mut i = 0;
-        while i < row.operands.len() && !matches!(row.operands[i].loc, Loc::Nothing) {
+        while i < plan.places.len() && !matches!(row.operands[i].loc, Loc::Nothing) {
             let spec = &row.operands[i];
             if matches!(spec.loc, Loc::Imm | Loc::ImmSigned | Loc::Rel) {
                 // ENTER has two.

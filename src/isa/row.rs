@@ -174,6 +174,8 @@ pub enum Width {
     Pseudo,
     /// A far pointer in memory: 2 bytes and the operand size (`p`).
     Far,
+    /// The same where W makes the offset no wider than 4 bytes: AMD's processors.
+    FarZ,
     /// Two operands of the operand size: BOUND's pair (`a`).
     Pair,
     /// 14 bytes under a 16-bit operand size, else 28: an x87 environment.
@@ -196,11 +198,11 @@ pub enum Width {
 
 impl Width {
     /// All of them.
-    pub(crate) const ALL: [Width; 28] = {
+    pub(crate) const ALL: [Width; 29] = {
         use Width::*;
         [
-            Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, Pair, Env, X87State, Fx, Stack,
-            Addr, Mode, Bounds, Kl,
+            Zero, B, W, D, Q, T, Dq, Qq, Oq, V, Z, Y, X, Xh, Xq, Xe, Xdup, Pseudo, Far, FarZ, Pair, Env, X87State, Fx,
+            Stack, Addr, Mode, Bounds, Kl,
         ]
     };
 
@@ -231,6 +233,8 @@ impl Width {
             Width::Pseudo if long => 10,
             Width::Pseudo => 6,
             Width::Far => 2 + osize,
+            Width::FarZ if osize == 2 => 4,
+            Width::FarZ => 6,
             Width::Pair => osize * 2,
             Width::Env if osize == 2 => 14,
             Width::Env => 28,
@@ -558,6 +562,12 @@ pub enum Gate {
     Xgetbv,
     /// #GP(0) unless CPL is 0.
     Cpl0,
+    /// #UD unless CPL is 0 (MONITOR, CLAC, ENCLS).
+    Cpl0Ud,
+    /// XSETBV: #UD by CR4.OSXSAVE, #GP(0) unless CPL is 0.
+    Xsetbv,
+    /// XSAVES and XRSTORS: like the XSAVE family, and #GP(0) unless CPL is 0.
+    Xsaves,
     /// #GP(0) by IOPL (CLI, STI).
     Iopl,
     /// Ports: IOPL and the TSS bitmap, looked at where the port is known.
@@ -988,6 +998,10 @@ pub mod attr {
     pub const PAIR: u32 = 1 << 27;
     /// The memory operand needs a SIB byte (AMX).
     pub const SIBMEM: u32 = 1 << 28;
+    /// #UD with a memory operand relative to RIP (MPX).
+    pub const NO_RIP: u32 = 1 << 29;
+    /// Has a ModRM byte that the first row of its opcode has not: it chooses no row.
+    pub const LATE_MODRM: u32 = 1 << 30;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1021,6 +1035,8 @@ pub mod attr {
             ANY_MOD,
             PAIR,
             SIBMEM,
+            NO_RIP,
+            LATE_MODRM,
         ];
         let (mut seen, mut i) = (0, 0);
         while i < all.len() {
@@ -1036,8 +1052,9 @@ pub mod attr {
 pub struct Row {
     /// Lower case, Intel syntax. A condition goes behind it, or where a `*` stands.
     pub mnemonic: &'static str,
-    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last.
-    pub operands: [Spec; 5],
+    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last. An instruction resolves the
+    /// first five.
+    pub operands: [Spec; 9],
     /// Encoding space.
     pub space: Space,
     /// Opcode map.

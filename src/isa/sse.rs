@@ -27,28 +27,32 @@ const fn widen(name: &'static str, opcode: u8, source: Spec) -> Row {
 
 /// PS, PD, SS and SD lines of one floating-point opcode.
 macro_rules! float {
-    ($op:literal, $ps:literal, $pd:literal, $ss:literal, $sd:literal, $dst:ident, $low:ident) => {
+    ($op:literal, $ps:literal, $pd:literal, $ss:literal, $sd:literal, $dst:ident) => {
         [
             sse($ps, P0F, NP, $op, &[$dst(Vdq), R(Wdq)]).cpuid(Sse).fp(),
             sse($pd, P0F, P66, $op, &[$dst(Vdq), R(Wdq)]).fp(),
-            sse($ss, P0F, F3, $op, &[$low(Vd), R(Wd)]).cpuid(Sse).free().fp(),
-            sse($sd, P0F, F2, $op, &[$low(Vq), R(Wq)]).free().fp(),
+            sse($ss, P0F, F3, $op, &[$dst(Vd), R(Wd)]).cpuid(Sse).free().fp(),
+            sse($sd, P0F, F2, $op, &[$dst(Vq), R(Wq)]).free().fp(),
         ]
     };
 }
 
-const COMPARED: FlagEffect =
-    FlagEffect::of(0, flag::CF | flag::PF | flag::ZF, 0).clears(flag::AF | flag::SF | flag::OF);
-/// PTEST: ZF and CF.
-const TESTED: FlagEffect = FlagEffect::of(0, flag::CF | flag::ZF, 0).clears(flag::PF | flag::AF | flag::SF | flag::OF);
+/// A comparison of strings.
+const fn text(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
+    sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED).exec(Exec::Missing)
+}
 
-const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W, RW);
-const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW, RW);
-const MUL: [Row; 4] = float!(0x59, "mulps", "mulpd", "mulss", "mulsd", RW, RW);
-const SUB: [Row; 4] = float!(0x5c, "subps", "subpd", "subss", "subsd", RW, RW);
-const MIN: [Row; 4] = float!(0x5d, "minps", "minpd", "minss", "minsd", RW, RW);
-const DIV: [Row; 4] = float!(0x5e, "divps", "divpd", "divss", "divsd", RW, RW);
-const MAX: [Row; 4] = float!(0x5f, "maxps", "maxpd", "maxss", "maxsd", RW, RW);
+const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF);
+const TESTED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF | flag::PF);
+const MATCHED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::AF | flag::PF);
+
+const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W);
+const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW);
+const MUL: [Row; 4] = float!(0x59, "mulps", "mulpd", "mulss", "mulsd", RW);
+const SUB: [Row; 4] = float!(0x5c, "subps", "subpd", "subss", "subsd", RW);
+const MIN: [Row; 4] = float!(0x5d, "minps", "minpd", "minss", "minsd", RW);
+const DIV: [Row; 4] = float!(0x5e, "divps", "divpd", "divss", "divsd", RW);
+const MAX: [Row; 4] = float!(0x5f, "maxps", "maxpd", "maxss", "maxsd", RW);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
@@ -57,15 +61,13 @@ pub(super) static M0F: &[Row] = rows![
         sse("movups", P0F, NP, 0x10, &[W(Vdq), R(Wdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x10, &[W(Vdq), R(Wdq)]).free(),
         sse("movss", P0F, F3, 0x10, &[W(Vdq), R(Md)]).cpuid(Sse).free(),
-        sse("movss", P0F, F3, 0x10, &[RW(Vd), R(Ud)]).cpuid(Sse),
+        sse("movss", P0F, F3, 0x10, &[W(Vd), R(Ud)]).cpuid(Sse),
         sse("movsd", P0F, F2, 0x10, &[W(Vdq), R(Mq)]).free(),
-        sse("movsd", P0F, F2, 0x10, &[RW(Vq), R(Uq)]),
+        sse("movsd", P0F, F2, 0x10, &[W(Vq), R(Uq)]),
         sse("movups", P0F, NP, 0x11, &[W(Wdq), R(Vdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x11, &[W(Wdq), R(Vdq)]).free(),
-        sse("movss", P0F, F3, 0x11, &[W(Md), R(Vd)]).cpuid(Sse).free(),
-        sse("movss", P0F, F3, 0x11, &[RW(Ud), R(Vd)]).cpuid(Sse),
-        sse("movsd", P0F, F2, 0x11, &[W(Mq), R(Vq)]).free(),
-        sse("movsd", P0F, F2, 0x11, &[RW(Uq), R(Vq)]),
+        sse("movss", P0F, F3, 0x11, &[W(Wd), R(Vd)]).cpuid(Sse).free(),
+        sse("movsd", P0F, F2, 0x11, &[W(Wq), R(Vq)]).free(),
         sse("movhlps", P0F, NP, 0x12, &[RW(Vdq), R(Udq)]).cpuid(Sse),
         sse("movlps", P0F, NP, 0x12, &[RW(Vq), R(Mq)]).cpuid(Sse).free(),
         sse("movlpd", P0F, P66, 0x12, &[RW(Vq), R(Mq)]).free(),
@@ -101,6 +103,10 @@ pub(super) static M0F: &[Row] = rows![
         sse("comisd", P0F, P66, 0x2f, &[R(Vq), R(Wq)]).free().fp().flags(COMPARED),
         sse("movmskps", P0F, NP, 0x50, &[W(Gd), R(Udq)]).cpuid(Sse),
         sse("movmskpd", P0F, P66, 0x50, &[W(Gd), R(Udq)]),
+        sse("rsqrtps", P0F, NP, 0x52, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
+        sse("rsqrtss", P0F, F3, 0x52, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
+        sse("rcpps", P0F, NP, 0x53, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
+        sse("rcpss", P0F, F3, 0x53, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
         sse("andps", P0F, NP, 0x54, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
         sse("andpd", P0F, P66, 0x54, &[RW(Vdq), R(Wdq)]),
         sse("andnps", P0F, NP, 0x55, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
@@ -211,7 +217,15 @@ pub(super) static M0F38: &[Row] = rows![
 pub(super) static M0F3A: &[Row] = rows![
     super::crypto::M0F3A,
     super::mmx::M0F3A,
+    super::system::M0F3A,
     [
+        sse("roundps", P0F3A, P66, 0x08, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("roundpd", P0F3A, P66, 0x09, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("roundss", P0F3A, P66, 0x0a, &[RW(Vd), R(Wd), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
+        sse("roundsd", P0F3A, P66, 0x0b, &[RW(Vq), R(Wq), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
+        sse("blendps", P0F3A, P66, 0x0c, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("blendpd", P0F3A, P66, 0x0d, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("pblendw", P0F3A, P66, 0x0e, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
         sse("palignr", P0F3A, P66, 0x0f, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Ssse3),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Mb), R(Vdq), R(Ib)]).cpuid(Sse41).free(),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Rd), R(Vdq), R(Ib)]).cpuid(Sse41),
@@ -226,7 +240,14 @@ pub(super) static M0F3A: &[Row] = rows![
         sse("insertps", P0F3A, P66, 0x21, &[RW(Vdq), R(Udq), R(Ib)]).cpuid(Sse41),
         sse("pinsrq", P0F3A, P66, 0x22, &[RW(Vdq), R(Eq), R(Ib)]).w1().only64().cpuid(Sse41).free(),
         sse("pinsrd", P0F3A, P66, 0x22, &[RW(Vdq), R(Ed), R(Ib)]).cpuid(Sse41).free(),
+        sse("dpps", P0F3A, P66, 0x40, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("dppd", P0F3A, P66, 0x41, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
+        sse("mpsadbw", P0F3A, P66, 0x42, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
         sse("pclmulqdq", P0F3A, P66, 0x44, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Pclmulqdq),
+        text("pcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(XMM0.hidden())]),
+        text("pcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(rCXy.hidden())]),
+        text("pcmpistrm", 0x62, &[R(Vdq), R(Wdq), R(Ib), W(XMM0.hidden())]),
+        text("pcmpistri", 0x63, &[R(Vdq), R(Wdq), R(Ib), W(rCXy.hidden())]),
         sse("aeskeygenassist", P0F3A, P66, 0xdf, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Aes),
     ],
 ];

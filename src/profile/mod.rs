@@ -76,17 +76,21 @@ pub struct Profile {
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 11] = [
+const FEATURE_LEAVES: [(u32, u32); 15] = [
     (1, 0),
     (7, 0),
     (7, 1),
+    (7, 2),
     (0xd, 1),
+    (0x12, 0),
     (0x14, 0),
     (0x19, 0),
     (0x1e, 1),
     (0x24, 1),
+    (0x29, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
+    (0x8000_001f, 0),
     (0xc000_0001, 0),
 ];
 
@@ -110,8 +114,8 @@ impl Profile {
         let leaves = Leaves::new([
             (0, 0, first),
             (1, 0, result(0, 0x0001_0800)),
-            (7, 0, result(1, 0)),
-            (0x8000_0000, 0, result(0x8000_0008, 0)),
+            (7, 0, result(2, 0)),
+            (0x8000_0000, 0, result(0x8000_001f, 0)),
             (0x8000_0008, 0, result(0x3034, 0)),
         ]);
         Profile::build(vendor, Signature::new(6, 0xcf, 2), features, leaves)

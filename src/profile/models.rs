@@ -116,6 +116,7 @@ const DIAMOND_RAPIDS: &[Feature] = &[
     Sm4,
     Avx10,
     Apx,
+    ApxNddNf,
     AmxAvx512,
     AmxFp8,
     AmxMovrs,

@@ -15,16 +15,18 @@ pub struct Encoding {
     pub osize: u8,
     /// Address size in bytes.
     pub asize: u8,
+    /// EVEX.L'L.
+    pub ll: u8,
     pub opmask: u8,
     pub zeroing: bool,
     pub broadcast: bool,
 }
 
-const REG: u8 = 3;
-const RM: u8 = 2;
-const VVVV: u8 = 1;
-const IS4: u8 = 4;
-const INDEX: u8 = 5;
+pub const REG: u8 = 3;
+pub const RM: u8 = 2;
+pub const VVVV: u8 = 1;
+pub const IS4: u8 = 4;
+pub const INDEX: u8 = 5;
 /// The 8-bit displacement.
 pub const DISP: u8 = 2;
 
@@ -57,7 +59,9 @@ impl Sizes {
 
     /// The operand size; 66 counts where it selects one.
     fn operand(self, form: &Form) -> u8 {
-        let p66 = self.p66 && !matches!(form.osz66, "refining" | "ignored") && form.pfx != "66";
+        // LOOP and near branches ignore 66 in 64-bit mode alone.
+        let ignored = form.osz66 == "ignored" && (self.mode == Mode::Long64 || !form.has("IMMUNE66_LOOP64()"));
+        let p66 = self.p66 && !ignored && form.osz66 != "refining" && form.pfx != "66";
         let plain = match (self.mode, p66) {
             (Mode::Prot16, false) | (Mode::Prot32, true) => 2,
             (Mode::Long64, _) if self.w => 8,
@@ -114,7 +118,7 @@ fn legacy(form: &Form) -> Vec<Encoding> {
     let mut others = Vec::new();
     for mode in form.modes.split('/').map(mode_of) {
         let long = mode == Mode::Long64;
-        if form.encspace == "REX2" && !long {
+        if !long && (form.encspace == "REX2" || form.w == "W1") {
             continue;
         }
         let p66s: &[bool] = match form.osz66 {
@@ -140,7 +144,8 @@ fn legacy(form: &Form) -> Vec<Encoding> {
                     }
                     let osize = sizes.operand(form);
                     let Some(bytes) = legacy_bytes(form, sizes) else { continue };
-                    let encoding = Encoding { bytes, mode, osize, asize, opmask: 0, zeroing: false, broadcast: false };
+                    let encoding =
+                        Encoding { bytes, mode, osize, asize, ll: 0, opmask: 0, zeroing: false, broadcast: false };
                     if form.opsize == "8" || covers(form.opsize, osize) {
                         out.push(encoding);
                         first &= !p67;
@@ -313,7 +318,16 @@ fn vex(form: &Form) -> Vec<Encoding> {
                         bytes.push(opcode(form));
                         modrm(form, asize, &mut bytes);
                         immediate(form, osize, asize, &mut bytes);
-                        out.push(Encoding { bytes, mode, osize, asize, opmask: 0, zeroing: false, broadcast: false });
+                        out.push(Encoding {
+                            bytes,
+                            mode,
+                            osize,
+                            asize,
+                            ll: 0,
+                            opmask: 0,
+                            zeroing: false,
+                            broadcast: false,
+                        });
                     };
                     add(&long);
                     if !xop && form.map == "1" && !w {
@@ -410,6 +424,7 @@ fn evex(form: &Form) -> Vec<Encoding> {
                         mode,
                         osize,
                         asize,
+                        ll,
                         opmask: if masked { aaa } else { 0 },
                         zeroing,
                         broadcast: b && !form.bcst.is_empty(),

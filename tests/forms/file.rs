@@ -24,7 +24,7 @@ macro_rules! columns {
                     cells[at]
                 };
                 $( let $name = cell(stringify!($name)); )*
-                let all = cell("operands").split_whitespace().map(Operand::new).collect();
+                let all: Vec<Operand> = cell("operands").split_whitespace().map(Operand::new).collect();
                 Form { $( $name, )* all }
             }
         }
@@ -32,8 +32,9 @@ macro_rules! columns {
 }
 
 columns! {
-    id mnemonic iform isa_set cpuid encspace map pfx osz66 opcode opcode_plus_r modrm_mod modrm_reg modrm_rm sib w vl imm
-    opsize addrsize default64 modes rep nd nf scc mask bcst round attributes xed_pattern
+    id mnemonic iform isa_set extension cpuid encspace map pfx osz66 opcode opcode_plus_r modrm_mod modrm_reg modrm_rm sib w vl
+    imm opsize addrsize default64 operands mem_bits align disp8n disp8n_bcst bcst mask round exc_type flags_read flags_mod flags_undef
+    flags_clear flags_set flags_cond cpl gate modes real_v86 lock rep nd nf scc vsib attributes xed_pattern
 }
 
 /// An operand of a form: `name:role:rw:bits:type`, its name a class and a field or a fixed register.
@@ -41,13 +42,36 @@ columns! {
 pub struct Operand {
     pub class: &'static str,
     pub field: &'static str,
+    /// E explicit, I implicit but shown, S suppressed.
+    pub role: &'static str,
+    pub uses: &'static str,
+    pub bits: &'static str,
 }
 
 impl Operand {
     fn new(text: &'static str) -> Operand {
-        let name = text.split(':').next().unwrap_or("");
+        let mut parts = text.split(':');
+        let mut part = || parts.next().unwrap_or("");
+        let name = part();
         let (class, field) = name.split_once('/').unwrap_or((name, ""));
-        Operand { class, field }
+        Operand { class, field, role: part(), uses: part(), bits: part() }
+    }
+
+    /// Is it shown in the instruction's text, and not as the opmask of another?
+    pub fn shown(&self) -> bool {
+        // The parts of an offset in the instruction that it has not.
+        let absent = self.class.contains("INVALID");
+        self.role != "S" && self.field != "aaa" && !absent
+    }
+}
+
+/// A number of bits from a column such as `16/32/64`, by a size in bytes.
+pub fn bits(column: &str, size: u8) -> Option<u32> {
+    let all: Vec<u32> = column.split('/').filter_map(|bits| bits.parse().ok()).collect();
+    match all.as_slice() {
+        [] => None,
+        [one] => Some(*one),
+        several => several.get([2, 4, 8].iter().position(|s| *s == size)?).copied(),
     }
 }
 
@@ -60,6 +84,11 @@ impl Form {
     /// Is `word` one of the attributes?
     pub fn is(&self, word: &str) -> bool {
         self.attributes.split_whitespace().any(|t| t == word)
+    }
+
+    /// Is an operand of this class shown?
+    pub fn uses_class(&self, class: &str) -> bool {
+        self.all.iter().any(|o| o.class == class && o.shown())
     }
 
     /// Does an operand come from this field?

@@ -22,7 +22,8 @@ const NAMES: &[(&str, &[&str])] = &[
     ("pcmpestrm64", &["pcmpestrm"]),
     ("pcmpistri64", &["pcmpistri"]),
     ("prefetch_exclusive", &["prefetch"]),
-    ("prefetch_reserved", &["prefetch"]),
+    // Intel has them as NOPs.
+    ("prefetch_reserved", &["prefetch", "nop"]),
     ("rep_montmul", &["montmul"]),
     ("rep_xcryptcbc", &["xcryptcbc"]),
     ("rep_xcryptcfb", &["xcryptcfb"]),

@@ -39,17 +39,34 @@ fn vendor(form: &Form) -> Vendor {
     if form.is("AMDONLY") || AMD.contains(&form.isa_set) { Vendor::Amd } else { Vendor::Intel }
 }
 
+/// Everything of a vendor but some features, and the same without one more.
+pub struct Choice {
+    profile: Profile,
+    without: Vec<(Feature, Profile)>,
+}
+
 /// Profiles that were made already.
 #[derive(Default)]
-pub struct Profiles(HashMap<(bool, Vec<Feature>), Profile>);
+pub struct Profiles(HashMap<(bool, Vec<Feature>), Choice>);
 
 impl Profiles {
-    /// The profile for a form: every feature there is, except those that would make it another instruction.
-    pub fn of(&mut self, form: &Form) -> &Profile {
+    fn choose(&mut self, form: &Form) -> &Choice {
         let off = OFF.iter().filter(|(token, _)| form.has(token)).flat_map(|(_, features)| features.iter().copied());
         let (vendor, off) = (vendor(form), off.collect::<Vec<_>>());
-        self.0
-            .entry((vendor == Vendor::Amd, off.clone()))
-            .or_insert_with(|| off.into_iter().fold(Profile::all().with_vendor(vendor), Profile::without))
+        self.0.entry((vendor == Vendor::Amd, off.clone())).or_insert_with(|| {
+            let profile = off.into_iter().fold(Profile::all().with_vendor(vendor), Profile::without);
+            let without = Feature::ALL.iter().filter(|f| profile.has(**f)).map(|&f| (f, profile.clone().without(f)));
+            Choice { without: without.collect(), profile }
+        })
+    }
+
+    /// The profile for a form: every feature there is, except those that would make it another instruction.
+    pub fn of(&mut self, form: &Form) -> &Profile {
+        &self.choose(form).profile
+    }
+
+    /// That profile without each of its features.
+    pub fn without(&mut self, form: &Form) -> &[(Feature, Profile)] {
+        &self.choose(form).without
     }
 }

@@ -1,8 +1,10 @@
 //! What was found, by category and set of forms.
 
+use crate::differences::Differences;
+use crate::encode::Encoding;
 use crate::file::Form;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// The environment variable that names a set of forms or part of a mnemonic to show in full.
 pub const SHOW: &str = "ENCORE86_FORMS_SHOW";
@@ -10,15 +12,22 @@ pub const SHOW: &str = "ENCORE86_FORMS_SHOW";
 /// Samples of a group.
 const SAMPLES: usize = 3;
 
-/// Failing forms of one category, by set.
-#[derive(Default)]
+/// Failing forms of each category, by set.
 pub struct Report {
+    differences: Differences,
     categories: BTreeMap<&'static str, BTreeMap<&'static str, Vec<(Form, String)>>>,
 }
 
 impl Report {
-    /// Notes that a form fails.
+    pub fn new(differences: Differences) -> Report {
+        Report { differences, categories: BTreeMap::new() }
+    }
+
+    /// Notes that a form fails, unless that has a reason.
     pub fn add(&mut self, category: &'static str, form: &Form, what: String) {
+        if self.differences.covers(category, form) {
+            return;
+        }
         self.categories.entry(category).or_default().entry(form.isa_set).or_default().push((form.clone(), what));
     }
 
@@ -32,8 +41,15 @@ impl Report {
         self.categories.keys().map(|category| self.count(category)).sum()
     }
 
+    /// Prints what was found, and fails where that is anything or a difference was listed in vain.
+    pub fn finish(&self) {
+        println!("{}", self.text());
+        let unused = self.differences.unused();
+        assert_eq!((self.total(), unused), (0, 0), "forms that fail, and differences that nothing needs");
+    }
+
     /// The text: counts by set with samples, or all of what is to be shown.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let show = std::env::var(SHOW).ok();
         let mut out = String::new();
         for (category, sets) in &self.categories {
@@ -59,6 +75,20 @@ impl Report {
             }
         }
         out
+    }
+}
+
+/// Notes what differs in one encoding of a form; each category once.
+pub struct Found<'a> {
+    pub encoding: &'a Encoding,
+    pub differences: &'a mut BTreeMap<&'static str, String>,
+}
+
+impl Found<'_> {
+    pub fn differ(&mut self, category: &'static str, is: impl Display, should: impl Display) {
+        let Encoding { bytes, mode, .. } = self.encoding;
+        let text = || format!("{} {mode:?}: {is}, not {should}", hex(bytes));
+        self.differences.entry(category).or_insert_with(text);
     }
 }
 

@@ -38,6 +38,13 @@ fn width(e: &Encoding, width: Width) -> usize {
         Width::Env => 28,
         Width::X87State => 108,
         Width::Fx => 512,
+        Width::FarZ => 2 + e.osize.min(4),
+        Width::Addr => e.asize,
+        Width::Mode if e.mode == Mode::Long64 => 8,
+        Width::Mode => 4,
+        Width::Bounds if e.mode == Mode::Long64 => 16,
+        Width::Bounds => 8,
+        Width::Kl => 48,
     }
 }
 

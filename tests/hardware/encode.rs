@@ -110,7 +110,8 @@ pub fn in_mode(row: &Row, mode: Mode, vendor: Vendor) -> bool {
     let forced_w = row.space == Space::Legacy && row.select.value & sel::W != 0;
     let osize64 = row.select.mask & sel::OSIZE != 0 && row.select.value >> sel::OSIZE_SHIFT & 3 == 2;
     let asize = (row.select.mask & sel::ASIZE != 0).then_some(row.select.value >> sel::ASIZE_SHIFT & 3);
-    let vendors = row.select.mask & sel::AMD == 0 || vendor == Vendor::Amd;
+    let amd = vendor == Vendor::Amd;
+    let vendors = row.select.mask & sel::AMD == 0 || (row.select.value & sel::AMD != 0) == amd;
     vendors
         && (row.select.mask & sel::MODE64 == 0 || (row.select.value & sel::MODE64 != 0) == long)
         && (long || !forced_w && !osize64 && asize != Some(2))
@@ -134,7 +135,7 @@ pub fn wishes(row: &Row, mode: Mode) -> Vec<Wish> {
     if !modrm || forced_register != Some(false) {
         forms.push(Form::Register);
     }
-    if modrm && forced_register != Some(true) {
+    if modrm && forced_register != Some(true) && !row.is(attr::ANY_MOD) {
         let all: &[Addressing] = match (long, vsib) {
             (_, true) => &[Disp8, Indexed, IndexOnly, Override, Narrow],
             (true, _) => &[Base, Disp8, Disp, Indexed, IndexOnly, Rip, Absolute, Override, Narrow],
@@ -297,6 +298,14 @@ impl Encoder<'_> {
                 Loc::GprReg => d.reg &= 15,
                 Loc::GprRm => d.rm &= 15,
                 Loc::GprOrMem if !memory => d.rm &= 15,
+                // CS cannot be loaded.
+                Loc::Seg => {
+                    d.reg = self.random.pick(if spec.uses.writes() { &[0, 2, 3, 4, 5] } else { &[0, 1, 2, 3, 4, 5] })
+                }
+                Loc::Control => d.reg = self.random.pick(if long { &[0, 2, 3, 4, 8] } else { &[0, 2, 3, 4] }),
+                Loc::Debug => d.reg &= 7,
+                Loc::BoundReg => d.reg &= 3,
+                Loc::BoundOrMem if !memory => d.rm &= 3,
                 _ => {}
             }
         }
@@ -338,6 +347,10 @@ impl Encoder<'_> {
             (Mode::Long64, true) | (Mode::Compat32, false) | (Mode::Compat16, true) => 4,
             _ => 2,
         };
+        let bounds = row.operands[0].loc == Loc::BoundReg || row.operands[1].loc == Loc::BoundReg;
+        if bounds && asize == 2 || row.is(attr::NO_RIP) && wish.form == Form::Memory(Addressing::Rip) {
+            return None;
+        }
         if !self.is_this_row(&d, asize, features) {
             return None;
         }
@@ -388,11 +401,12 @@ impl Encoder<'_> {
         let row = self.row;
         d.aaa = match row.masking {
             Masking::None => 0,
-            Masking::Merge | Masking::MergeZero => self.random.below(8) as u8,
+            Masking::Merge | Masking::MergeZero | Masking::Control => self.random.below(8) as u8,
             Masking::Required => 1 + self.random.below(7) as u8,
         };
         let memory_destination = memory && matches!(row.operands[0].loc, Loc::VecOrMem | Loc::Mem | Loc::Vsib);
-        d.z = row.masking == Masking::MergeZero && d.aaa != 0 && !memory_destination && self.random.one_in(2);
+        let zeroes = matches!(row.masking, Masking::MergeZero | Masking::Control);
+        d.z = zeroes && d.aaa != 0 && !memory_destination && self.random.one_in(2);
         d.b = if memory { row.broadcast } else { row.rounding != Rounding::None } && self.random.one_in(2);
         if d.b && !memory && row.rounding == Rounding::Er {
             d.ll = self.random.below(4) as u8;
@@ -563,11 +577,11 @@ impl Encoder<'_> {
         }
         let (vl, element) = (16 << d.ll.min(2), i64::from(self.row.element));
         match self.row.tuple {
-            Tuple::Full | Tuple::Half if d.b => element,
+            Tuple::Full | Tuple::Half | Tuple::Quarter if d.b => element,
             Tuple::None => 1,
             Tuple::Full | Tuple::FullMem => vl,
             Tuple::Half | Tuple::HalfMem => vl / 2,
-            Tuple::QuarterMem => vl / 4,
+            Tuple::Quarter | Tuple::QuarterMem => vl / 4,
             Tuple::EighthMem => vl / 8,
             Tuple::Scalar => element,
             Tuple::T2 => element * 2,
@@ -588,6 +602,7 @@ impl Encoder<'_> {
         set(self.long(), sel::MODE64);
         set(d.b, sel::B);
         set(self.vendor == Vendor::Amd, sel::AMD);
+        set(self.needs_rex2(), sel::REX2);
         set(d.opcode & 7 != 0 || d.rm & 8 != 0, sel::OPREG_NONZERO);
         word |= u32::from(d.reg & 7) << sel::REG_SHIFT | u32::from(d.rm & 7) << sel::RM_SHIFT;
         let osize = match (self.mode, d.p66) {
@@ -606,6 +621,10 @@ impl Encoder<'_> {
             .iter()
             .find(matching)
             .is_some_and(|row| core::ptr::eq(row, self.row))
+    }
+
+    fn needs_rex2(&self) -> bool {
+        self.row.select.value & sel::REX2 != 0
     }
 
     fn operand_size(&self, d: &Draft) -> usize {
@@ -630,12 +649,19 @@ impl Encoder<'_> {
     }
 
     fn immediates(&mut self, d: &mut Draft, osize: usize, asize: usize, address: &mut Option<Address>) {
+        if self.row.map == Map::M0f0f {
+            // The opcode stands in the immediate's place.
+            return d.imm.push(d.opcode);
+        }
         for spec in self.row.specs() {
             let len = match (spec.loc, spec.width) {
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::B) | (Loc::VecIs4, _) => 1,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::W) => 2,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::Z) => osize.min(4),
                 (Loc::Imm | Loc::ImmSigned, Width::V) => osize,
+                (Loc::Imm, Width::D) => 4,
+                (Loc::Imm, Width::Q) => 8,
+                (Loc::FarPointer, _) => osize + 2,
                 (Loc::Moffs, _) => {
                     let at = self.sites.absolute(self.random, asize as u32 * 8);
                     d.imm.extend(&at.to_le_bytes()[..asize]);
@@ -650,7 +676,7 @@ impl Encoder<'_> {
                 1 => self.random.word(),
                 _ => self.random.gpr(),
             };
-            d.imm.extend(&value.to_le_bytes()[..len]);
+            d.imm.extend(&value.to_le_bytes().repeat(2)[..len]);
         }
     }
 
@@ -695,11 +721,14 @@ impl Encoder<'_> {
                 }
                 out.extend(prefixes);
                 let rex = 0x40 | u8::from(d.w) << 3 | r << 2 | x << 1 | b;
-                if self.long() && (rex != 0x40 || d.rex) {
+                if self.needs_rex2() {
+                    out.extend([0xd5, rex & 15]);
+                } else if self.long() && (rex != 0x40 || d.rex) {
                     out.push(rex);
                 }
                 match map {
                     0 => {}
+                    0x0f => out.extend([0x0f, 0x0f]),
                     1 => out.push(0x0f),
                     2 => out.extend([0x0f, 0x38]),
                     _ => out.extend([0x0f, 0x3a]),
@@ -724,7 +753,9 @@ impl Encoder<'_> {
                 }
             }
         }
-        out.push(d.opcode);
+        if self.row.map != Map::M0f0f {
+            out.push(d.opcode);
+        }
         if let Some(mode) = d.mode {
             out.push(mode << 6 | (d.reg & 7) << 3 | d.rm & 7);
             out.extend(d.sib);
