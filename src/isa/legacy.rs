@@ -138,14 +138,14 @@ macro_rules! group3 {
             legacy("neg", Primary, $op, &[RW($dst)]).digit(3).lock().flags(ADD).does(Neg),
             legacy("mul", Primary, $op, &[R($dst), $acc, $high]).digit(4).flags(MULTIPLY).does(Mul),
             legacy("imul", Primary, $op, &[R($dst), $acc, $high]).digit(5).flags(MULTIPLY).does(Imul1),
-            legacy("div", Primary, $op, &[R($dst), $acc, $high]).digit(6).flags(DIVIDE).does(Div),
-            legacy("idiv", Primary, $op, &[R($dst), $acc, $high]).digit(7).flags(DIVIDE).does(Idiv),
+            legacy("div", Primary, $op, &[R($dst), $acc, RW($high)]).digit(6).flags(DIVIDE).does(Div),
+            legacy("idiv", Primary, $op, &[R($dst), $acc, RW($high)]).digit(7).flags(DIVIDE).does(Idiv),
         ]
     };
 }
 
 const GROUP3_F6: [Row; 8] = group3!(0xf6, Eb, Ib, RW(AX.hidden()), Spec::NOTHING);
-const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), RW(rDX.hidden()));
+const GROUP3_F7: [Row; 8] = group3!(0xf7, Ev, Iz, RW(rAX.hidden()), W(rDX.hidden()));
 
 macro_rules! strings {
     ($base:literal, $op:expr, $flags:expr, $cc:expr, [$b:literal, $w:literal, $d:literal, $q:literal],

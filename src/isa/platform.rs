@@ -21,7 +21,6 @@ pub(super) const M0F: &[Row] = &[
     legacy("clflush", M0f, 0xae, &[R(Mb)]).digit(7).pp(NP).cpuid(Clflush).system(SysOp::Flush),
     legacy("clflushopt", M0f, 0xae, &[R(Mb)]).digit(7).pp(P66).cpuid(Clflushopt).system(SysOp::Flush),
     legacy("rdrand", M0f, 0xc7, &[W(Rv)]).digit(6).sel(sel::REP, 0).cpuid(Rdrand).flags(DRAWN).system(SysOp::Random),
-    legacy("rdpid", M0f, 0xc7, &[W(Rd)]).digit(7).pp(F3).not64().cpuid(Rdpid).system(SysOp::Rdpid),
-    legacy("rdpid", M0f, 0xc7, &[W(Rstack)]).digit(7).pp(F3).only64().d64().cpuid(Rdpid).system(SysOp::Rdpid),
+    legacy("rdpid", M0f, 0xc7, &[W(Rm)]).digit(7).pp(F3).cpuid(Rdpid).system(SysOp::Rdpid),
     legacy("rdseed", M0f, 0xc7, &[W(Rv)]).digit(7).sel(sel::REP, 0).cpuid(Rdseed).flags(DRAWN).system(SysOp::Random),
 ];

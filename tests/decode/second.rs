@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 const MODES: [Mode; 3] = [Mode::Prot16, Mode::Prot32, Mode::Long64];
 
 /// What iced-x86 does not know.
-const UNKNOWN_TO_ICED: &[Feature] = &[Feature::Apx, Feature::ApxNddNf];
+const UNKNOWN_TO_ICED: &[Feature] = &[Feature::Apx, Feature::ApxNddNf, Feature::Movrs];
 
 fn iced_knows(row: &Row) -> bool {
     !row.features.iter().any(|f| UNKNOWN_TO_ICED.contains(f))
@@ -177,6 +177,9 @@ fn neighbours(common: &Common, share: usize, _: usize) -> Share {
             let Some(bytes) = bytes.first_chunk::<15>() else { continue };
             let ours = decode(bytes, mode, &common.known[usize::from(amd)]);
             left -= 1;
+            if amd && ours.as_ref().is_ok_and(|insn| insn.row().space != Space::Legacy) {
+                continue;
+            }
             ask_iced(&mut out.findings, common, &mut iced, (bytes, mode), &ours, None);
         }
     }
