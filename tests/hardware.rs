@@ -18,6 +18,8 @@ mod encode;
 mod excluded;
 #[path = "hardware/machine.rs"]
 mod machine;
+#[path = "support/newer.rs"]
+mod newer;
 #[path = "hardware/refuse.rs"]
 mod refuse;
 #[path = "hardware/sites.rs"]
@@ -93,6 +95,9 @@ fn check_decoding(encoding: &Encoding, profile: &Profile) -> Result<(), String> 
         if !iced.is_invalid() && iced.len() == bytes.len() {
             return Ok(());
         }
+    }
+    if newer::is_newer(encoding.row) {
+        return Ok(());
     }
     Err("iced-x86 finds another length or an invalid instruction".into())
 }

@@ -72,7 +72,7 @@ pub(crate) fn issue<V: Vmm + ?Sized>(
     split: SplitLock,
 ) -> Result<Option<Locked>, Halt> {
     let Some(locked) = locked_op(op) else { return Ok(None) };
-    let size = insn.slots[0].size;
+    let size = insn.slot(0).size;
     let len = usize::from(size);
     if !may_issue(linear, len, split)? || crosses(linear, len) || !mem.journal.is_empty() {
         return Ok(None);
@@ -128,7 +128,7 @@ pub(crate) fn compare_exchange_pair<V: Vmm + ?Sized>(
     linear: u64,
     split: SplitLock,
 ) -> Result<(), Halt> {
-    let len = usize::from(insn.slots[0].size);
+    let len = usize::from(insn.slot(0).size);
     let half = len as u32 * 4;
     let part = |register: usize| u128::from(cpu.gpr[register] & alu::mask(len as u16 / 2));
     let expected = part(RAX) | part(RDX) << half;

@@ -7,7 +7,6 @@ use crate::isa::row::{Masking, Row, Space, Use, attr};
 
 /// A resolved operand: 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
 pub struct Slot {
     /// What it is.
     pub kind: SlotKind,
@@ -19,6 +18,32 @@ pub struct Slot {
 
 impl Slot {
     pub(crate) const NONE: Slot = Slot { kind: SlotKind::None, reg: 0, size: 0 };
+
+    #[inline(always)]
+    pub(super) const fn to_bytes(self) -> [u8; 4] {
+        let [low, high] = self.size.to_le_bytes();
+        [self.kind.0, self.reg, low, high]
+    }
+
+    #[inline(always)]
+    const fn from_bytes([kind, reg, low, high]: [u8; 4]) -> Slot {
+        Slot { kind: SlotKind(kind), reg, size: u16::from_le_bytes([low, high]) }
+    }
+}
+
+/// The operands of an instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    slots: [Slot; 5],
+    count: usize,
+}
+
+impl core::ops::Deref for Slots {
+    type Target = [Slot];
+
+    fn deref(&self) -> &[Slot] {
+        &self.slots[..self.count]
+    }
 }
 
 /// Prefix bits of an instruction.
@@ -59,7 +84,8 @@ pub struct Insn {
     pub(crate) row: &'static Row,
     pub(crate) imm: u64,
     pub(crate) disp: i64,
-    pub(crate) slots: [Slot; 5],
+    /// The operands, four bytes each.
+    pub(super) operands: [u8; 20],
     pub(crate) gate: u32,
     /// Prefix bits, length, opcode, ModRM and sizes, as [`at`] places them.
     pub(super) encoding: [u8; 8],
@@ -189,7 +215,7 @@ impl Insn {
         row: &Row::NONE,
         imm: 0,
         disp: 0,
-        slots: [Slot::NONE; 5],
+        operands: [0; 20],
         gate: 0,
         encoding: [0, 0, 0, 0, 0, 0, 0, NO_REG],
         registers: [0, 0, 0, 0, NO_REG, NO_REG, 0, 16],
@@ -216,14 +242,34 @@ impl Insn {
 
     /// Resolved operands, implicit ones last. Where the row has more than five, the others are in the row alone: all of
     /// these are registers that it names.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots[..self.row.specs().len().min(self.slots.len())]
+    pub fn slots(&self) -> Slots {
+        Slots { slots: self.all_slots(), count: self.row.specs().len().min(5) }
+    }
+
+    /// Operand `i`, below 5.
+    #[inline(always)]
+    pub(crate) fn slot(&self, i: usize) -> Slot {
+        let bytes = self.operands[4 * i..].first_chunk().copied().unwrap_or([0; 4]);
+        Slot::from_bytes(bytes)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_slot(&mut self, i: usize, slot: Slot) {
+        if let Some(bytes) = self.operands[4 * i..].first_chunk_mut() {
+            *bytes = slot.to_bytes();
+        }
+    }
+
+    /// All five, those that the row lacks included.
+    #[inline(always)]
+    pub(crate) fn all_slots(&self) -> [Slot; 5] {
+        core::array::from_fn(|i| self.slot(i))
     }
 
     /// How operand `i` is used. A merging opmask makes the destination an input too.
     pub fn uses(&self, i: usize) -> Use {
         let uses = self.row.operands[i].uses;
-        match self.slots[i].kind {
+        match self.slot(i).kind {
             _ if i != 0 || !self.merges() || uses != Use::Write => uses,
             // Elements that the opmask leaves out are not stored; of an opmask register they become 0.
             SlotKind::Memory | SlotKind::Vsib => Use::CondWrite,
@@ -290,7 +336,7 @@ impl Insn {
     /// The operand that lies in memory, if one does: its slot and how it is used.
     pub fn memory(&self) -> Option<(Slot, Use)> {
         let i = self.mem() as usize;
-        (i < self.slots.len()).then(|| (self.slots[i], self.row.operands[i].uses))
+        (i < 5).then(|| (self.slot(i), self.row.operands[i].uses))
     }
 
     /// The condition of Jcc, SETcc and CMOVcc; of CCMP and CTEST the source condition.

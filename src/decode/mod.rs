@@ -8,14 +8,14 @@ mod operands;
 mod quick;
 mod text;
 
-pub use insn::{Insn, Repeat, Slot, SlotKind, StaticRounding};
+pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
 pub use text::MemoryOperand;
 
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};
 use crate::isa::plan::size_rule;
-use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Tuple, attr, sel};
+use crate::isa::row::{Gate, Loc, Map, Masking, Rounding, Row, Space, Spec, Tuple, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::{Profile, Vendor};
 use core::fmt;
@@ -229,6 +229,9 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
             // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
             insn.set_rm(insn.rm() & 15 | p.x << 1 & 16);
         }
+        if row.is(attr::DISTINCT) && insn.rm() == insn.reg() {
+            return Err(DecodeError::Invalid("the destination is a source"));
+        }
     }
     if (p.b | p.x) & 16 != 0 || p.bits & prefix::REX2 != 0 {
         insn.gate |= obstacle::NO_APX;
@@ -361,7 +364,7 @@ fn take_opcode(
                 return Err(DecodeError::Invalid("VEX and EVEX need protected mode"));
             }
             let users: &[Feature] = match byte {
-                0x62 => &[Feature::Avx512f, Feature::Apx],
+                0x62 => &[Feature::Avx512f, Feature::Avx10, Feature::Apx],
                 // VEX is general-purpose registers' too.
                 _ => &[Feature::Avx, Feature::Bmi1, Feature::Bmi2, Feature::Apx],
             };
@@ -608,6 +611,9 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Result<&'
         if plain || profile.has(row.features[0]) && profile.has(row.features[1]) {
             return Ok(row);
         }
+        if row.features.iter().all(|&f| profile.has(profile.provider(f))) {
+            return Ok(row);
+        }
         lacking = true;
     }
     Err(if lacking {
@@ -663,6 +669,7 @@ const GATES: [u32; 32] = {
     masks[Gate::Iopl as usize] = IOPL_LOW;
     masks[Gate::Apx as usize] = NO_APX;
     masks[Gate::Tile as usize] = NO_TILE;
+    masks[Gate::TileAvx512 as usize] = TS | NO_TILE | NO_AVX512;
     masks
 };
 
@@ -715,7 +722,11 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
             return invalid("there is no 128-bit form");
         }
         insn.set_vl(16 << ll);
-        if evex && ll != 2 && row.select.mask & sel::L == 0 && !profile.has(Feature::Avx512vl) {
+        let any = evex && ll != 2 && row.select.mask & sel::L == 0;
+        if any && row.is(attr::ONLY_512) {
+            return invalid("there is only a 512-bit form");
+        }
+        if any && !profile.has(Feature::Avx512vl) && !row.features.iter().any(|f| f.is_avx10()) {
             return invalid("the profile lacks avx512vl");
         }
         if row.is(attr::AVX2_256) && ll == 1 && !profile.has(Feature::Avx2) {
@@ -725,6 +736,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
     if evex {
         if insn.reg() > 15 && row.operands[0].loc == Loc::GprReg && !profile.has(Feature::Apx) {
             return invalid("general-purpose registers above R15 need apx_f");
+        }
+        if row.is(attr::DISTINCT) && insn.vvvv() == insn.reg() {
+            return invalid("the destination is a source");
         }
         match row.masking {
             Masking::None if row.is(attr::NF) && insn.aaa() == 4 && profile.has(Feature::ApxNddNf) => {}
@@ -745,14 +759,17 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
 }
 
 /// Takes away bits that AMD's processors (Zen 4) ignore and Intel's refuse: EVEX.b of a register form whose memory form
-/// broadcasts, EVEX.z of what cannot be masked and writes a register, VEX's fourth bit of an opmask register.
+/// broadcasts, EVEX.z of what cannot be masked and has neither opmask operands nor a destination in memory, VEX's fourth bit
+/// of an opmask register.
 fn ignore_bits(insn: &mut Insn, register: bool) {
     let row = insn.row;
     if row.space == Space::Evex {
         if register && row.broadcast && row.rounding == Rounding::None {
             insn.set_prefixes(insn.prefixes() & !prefix::B);
         }
-        if row.masking == Masking::None && !memory_destination(row, register) {
+        let opmask = |spec: &Spec| matches!(spec.loc, Loc::MaskReg | Loc::MaskRm);
+        let ignores = insn.has(prefix::Z) && row.masking == Masking::None;
+        if ignores && !memory_destination(row, register) && !row.specs().iter().any(opmask) {
             insn.set_prefixes(insn.prefixes() & !prefix::Z);
         }
     } else {

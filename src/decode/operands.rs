@@ -54,10 +54,12 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
         Slot { kind, reg, size: sizes[place.width as usize & 31] }
     };
     // Two operands cost no more than the question how many there are.
-    insn.slots[0] = slot(0);
-    insn.slots[1] = slot(1);
-    for i in 2..usize::from(plan.count).min(insn.slots.len()) {
-        insn.slots[i] = slot(i);
+    let (first, second) = (slot(0), slot(1));
+    insn.set_slot(0, first);
+    insn.set_slot(1, second);
+    for i in 2..usize::from(plan.count) {
+        let slot = slot(i);
+        insn.set_slot(i, slot);
     }
     if in_memory {
         insn.set_mem(plan.memory);
@@ -69,22 +71,20 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     if plan.bytes & !insn.has(prefix::REX) & !insn.is_vex() {
         high_bytes(insn);
     }
-    if insn.has(prefix::B)
-        && insn.broadcast().is_some()
-        && let memory = insn.mem() as usize
-        && let Some(slot) = insn.slots.get_mut(memory)
-    {
+    if insn.has(prefix::B) && insn.broadcast().is_some() {
         // An embedded broadcast reads one element.
-        slot.size = insn.row.element as u16;
+        let memory = insn.mem() as usize;
+        let slot = Slot { size: insn.row.element as u16, ..insn.slot(memory) };
+        insn.set_slot(memory, slot);
     }
     Ok(())
 }
 
 /// Without REX, byte registers 4 to 7 are AH, CH, DH and BH.
 pub(super) fn high_bytes(insn: &mut Insn) {
-    for slot in &mut insn.slots {
+    for (i, slot) in insn.all_slots().into_iter().enumerate() {
         if slot.kind == SlotKind::Gpr && slot.size == 1 && slot.reg & 0x1c == 4 {
-            *slot = Slot { kind: SlotKind::GprHigh, reg: slot.reg & 3, size: 1 };
+            insn.set_slot(i, Slot { kind: SlotKind::GprHigh, reg: slot.reg & 3, size: 1 });
         }
     }
 }
@@ -95,16 +95,17 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
     let (row, sizes) = (insn.row, sizes(insn));
     let in_memory = !insn.has(prefix::REGISTER);
     let fields = u32::from_le_bytes([insn.rm(), insn.reg(), insn.vvvv(), 0]);
-    for (i, spec) in row.specs().iter().enumerate().take(insn.slots.len()) {
+    for (i, spec) in row.specs().iter().enumerate().take(5) {
         let size = if spec.width == Width::Addr { u16::from(insn.asize()) } else { sizes[spec.width as usize & 31] };
         let place = &row.plan.places[i];
-        insn.slots[i] = match place.kind {
+        let slot = match place.kind {
             SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
             SlotKind::Memory => memory(insn, size),
             _ if in_memory && place.in_memory == SlotKind::Memory => memory(insn, size),
             kind => Slot { kind, reg: (fields >> (place.field * 8)) as u8 & place.mask | place.fixed, size },
         };
-        if matches!(insn.slots[i].kind, SlotKind::Memory | SlotKind::Vsib) {
+        insn.set_slot(i, slot);
+        if matches!(slot.kind, SlotKind::Memory | SlotKind::Vsib) {
             insn.set_mem(i as u8);
         }
     }
@@ -126,7 +127,7 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
     Ok(match spec.loc {
         Loc::Imm => {
             // A second one (ENTER, EXTRQ, INSERTQ) lies above the first.
-            let above: u16 = insn.slots.iter().filter(|s| s.kind == SlotKind::Imm).map(|s| s.size).sum();
+            let above: u16 = insn.all_slots().iter().filter(|s| s.kind == SlotKind::Imm).map(|s| s.size).sum();
             insn.imm |= cur.unsigned(size as usize) << ((u32::from(above) * 8) & 63);
             plain(SlotKind::Imm, above as u8)
         }
@@ -136,6 +137,8 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
             let reg = imm >> 4;
             plain(SlotKind::Vector, if insn.mode == Mode::Long64 { reg } else { reg & 7 })
         }
+        // The register's byte, which came before, holds it.
+        Loc::ImmIs4 => plain(SlotKind::Imm, 0),
         Loc::MaskReg if insn.reg() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
         Loc::MaskVvvv if insn.vvvv() > 7 => return Err(DecodeError::Invalid("there are eight opmask registers")),
         Loc::MaskReg => plain(SlotKind::Mask, insn.reg()),

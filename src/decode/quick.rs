@@ -6,7 +6,7 @@
 //! and a mispredicted one costs as much as everything else. Whatever is not covered goes the general way,
 //! which gives the same result; a test compares them.
 
-use super::insn::{Insn, NO_REG, RIP, Slot, SlotKind, at as place, prefix};
+use super::insn::{Insn, NO_REG, RIP, Slot, at as place, prefix};
 use super::{GATES, LIMIT, SIZES};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
@@ -24,12 +24,14 @@ struct Opcode {
     mask: u8,
     /// Bytes of escape, opcode and ModRM.
     len: u8,
-    /// What stands for ModRM where the opcode has none; 0 where it has one.
+    /// Bits that are kept of ModRM, all or, where the opcode has none, none.
+    keeps: u8,
+    /// What stands for ModRM where the opcode has none.
     modrm: u8,
 }
 
 impl Opcode {
-    const NONE: Opcode = Opcode { first: 0, mask: 0, len: 0, modrm: 0 };
+    const NONE: Opcode = Opcode { first: 0, mask: 0, len: 0, keeps: 0, modrm: 0 };
 }
 
 /// Bits of a choice among an opcode's entries.
@@ -50,12 +52,11 @@ const PREFIXES: usize = 4;
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Entry {
+    row: &'static Row,
     /// Operands 0 and 1 as an instruction has them, without the registers that it names.
     slots: u64,
     /// Operand 2, which names none.
     slot: u32,
-    /// The row's place in the table of its map.
-    row: u16,
     /// The last bytes of an instruction's `encoding`, from [`place::OSIZE`] on; above them, which registers operands 0 and
     /// 1 name: an index into [`NAMES`].
     sizes: u32,
@@ -66,13 +67,29 @@ struct Entry {
     flags: u8,
 }
 
+/// What an entry asks for.
 mod flag {
     /// There is a row.
     pub(super) const VALID: u8 = 1;
-    /// It needs a feature.
-    pub(super) const FEATURE: u8 = 2;
+    /// It needs a feature that every 64-bit processor has.
+    pub(super) const BASELINE: u8 = 2;
+    /// It needs another feature.
+    pub(super) const FEATURE: u8 = 4;
+    pub(super) const FEATURES: u8 = BASELINE | FEATURE;
     /// A byte register may be AH, CH, DH or BH.
-    pub(super) const BYTES: u8 = 4;
+    pub(super) const BYTES: u8 = 8;
+}
+
+/// Is it among those that [`Profile::has_baseline`] asks for?
+const fn is_baseline(feature: Feature) -> bool {
+    let mut i = 0;
+    while i < Feature::BASELINE.len() {
+        if Feature::BASELINE[i] as u8 == feature as u8 {
+            return true;
+        }
+        i += 1;
+    }
+    feature as u8 == Feature::Base as u8
 }
 
 /// Immediates: how many bytes, and the bits that are kept when they have been sign-extended.
@@ -121,14 +138,14 @@ static NAMES: [(u64, u64); 64] = {
 };
 
 const fn packed(slot: Slot) -> u32 {
-    slot.kind.0 as u32 | (slot.reg as u32) << 8 | (slot.size as u32) << 16
+    u32::from_le_bytes(slot.to_bytes())
 }
 
 impl Entry {
-    const NONE: Entry = Entry { slots: 0, slot: 0, row: 0, sizes: 0, immediate: 0, gate: 0, flags: 0 };
+    const NONE: Entry = Entry { slots: 0, slot: 0, row: &Row::NONE, sizes: 0, immediate: 0, gate: 0, flags: 0 };
 
     /// The row as it decodes under this choice; `None` where the general way has to look.
-    const fn new(row: &Row, number: usize, select: u8, prefixed: usize) -> Option<Entry> {
+    const fn new(row: &'static Row, select: u8, prefixed: usize) -> Option<Entry> {
         let plan = &row.plan;
         let in_memory = select & choice::REGISTER == 0 && row.is(attr::MODRM);
         let p66 = prefixed == 1;
@@ -140,12 +157,13 @@ impl Entry {
         let wide = select & choice::W != 0;
         let size_code = (p66 as usize) | (wide as usize) << 1;
         let osize = SIZES[Mode::Long64 as usize].operand[plan.size_rule as usize & (size_rule::COUNT - 1)][size_code];
-        let mut entry = Entry { row: number as u16, gate: GATES[row.gate as usize & 31], ..Entry::NONE };
+        let mut entry = Entry { row, gate: GATES[row.gate as usize & 31], ..Entry::NONE };
         let memory = if in_memory { plan.memory } else { NO_REG };
         let mut names = 0;
         entry.flags = flag::VALID | if plan.bytes { flag::BYTES } else { 0 };
         if row.features[0] as u8 | row.features[1] as u8 != Feature::Base as u8 {
-            entry.flags |= flag::FEATURE;
+            let baseline = is_baseline(row.features[0]) && is_baseline(row.features[1]);
+            entry.flags |= if baseline { flag::BASELINE } else { flag::FEATURE };
         }
         let mut i = 0;
         while i < plan.count as usize {
@@ -239,8 +257,8 @@ impl Quick {
             let len = 1 + (code >> 8 & 1) as u8 + line.has_modrm() as u8;
             let mask = if x87 { choice::NONE } else { relevant(line) };
             if mask != choice::NONE {
-                quick.opcodes[code] =
-                    Opcode { first: at as u16, mask, len, modrm: if line.has_modrm() { 0 } else { 0xc0 | opcode & 7 } };
+                let (keeps, modrm) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
+                quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, modrm };
                 let (mut any, mut same) = (false, prefixed > 1);
                 let mut select = 0;
                 while select <= mask {
@@ -255,7 +273,7 @@ impl Quick {
                         };
                     if select & !mask == 0
                         && let Some(i) = find(candidates, word(select, modrm, prefixed))
-                        && let Some(entry) = Entry::new(&candidates[i], line.number(modrm) + i, select, prefixed)
+                        && let Some(entry) = Entry::new(&candidates[i], select, prefixed)
                     {
                         quick.entries[at + select as usize] = entry;
                         any = true;
@@ -371,29 +389,41 @@ fn extend(bytes: u64, size: u32) -> u64 {
     ((bytes << up) as i64 >> up) as u64
 }
 
-#[inline(always)]
-fn unpacked(word: u32) -> Slot {
-    Slot { kind: SlotKind(word as u8), reg: (word >> 8) as u8, size: (word >> 16) as u16 }
-}
-
-/// Decodes what is covered; `false` if it is not, and then `insn` is as it was.
+/// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
 #[inline(always)]
 pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
-    let mut low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let (mut at, mut prefixed) = (0, 0);
-    let mut rex = REX[low as usize & 0xff];
+    let low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let rex = REX[low as usize & 0xff];
     if rex & PREFIX != 0 {
-        (at, prefixed) = (1, rex as usize & 3);
-        low >>= 8;
-        rex = REX[low as usize & 0xff] & !PREFIX;
+        return prefixed(window, rex as usize & 3, low >> 8, profile, insn);
     }
+    opcode(window, 0, 0, rex, low, profile, insn)
+}
+
+/// The same behind 66, F3 or F2.
+#[inline(never)]
+fn prefixed(window: &[u8; LIMIT], prefix: usize, low: u64, profile: &Profile, insn: &mut Insn) -> bool {
+    opcode(window, 1, prefix, REX[low as usize & 0xff] & !PREFIX, low, profile, insn)
+}
+
+/// From REX on: `low` begins with it, and `at` bytes lie before it.
+#[inline(always)]
+fn opcode(
+    window: &[u8; LIMIT],
+    at: usize,
+    prefix: usize,
+    rex: u64,
+    low: u64,
+    profile: &Profile,
+    insn: &mut Insn,
+) -> bool {
     let has_rex = low as u8 & 0xf0 == 0x40;
-    at += usize::from(has_rex);
-    low >>= u32::from(has_rex) * 8;
+    let at = at + usize::from(has_rex);
+    let low = low >> (u32::from(has_rex) * 8);
     if low as u8 == 0x0f {
-        finish::<true>(window, at, prefixed, rex, low >> 8, profile, insn)
+        finish::<true>(window, at, prefix, rex, low >> 8, profile, insn)
     } else {
-        finish::<false>(window, at, prefixed, rex, low, profile, insn)
+        finish::<false>(window, at, prefix, rex, low, profile, insn)
     }
 }
 
@@ -402,31 +432,41 @@ pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -
 fn finish<const ESCAPE: bool>(
     window: &[u8; LIMIT],
     at: usize,
-    prefixed: usize,
+    prefix: usize,
     rex: u64,
     low: u64,
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
-    let (byte, modrm) = (low as u8, (low >> 8) as u8);
-    let opcode = QUICK.opcodes[usize::from(byte) | usize::from(ESCAPE) << 8 | (prefixed & 3) << 9];
-    let m = MODRM[usize::from(modrm)] | rex;
+    let byte = low as u8;
+    let opcode = QUICK.opcodes[usize::from(byte) | usize::from(ESCAPE) << 8 | (prefix & 3) << 9];
+    let modrm = (low >> 8) as u8 & opcode.keeps | opcode.modrm;
+    let mut m = MODRM[usize::from(modrm)] | rex;
     let select = (m >> part::CHOICE) as u8 & opcode.mask;
     let entry = &QUICK.entries[usize::from(opcode.first) + usize::from(select)];
-    let rows = if ESCAPE { tables::M0F.rows() } else { tables::PRIMARY.rows() };
-    let Some(row) = rows.get(usize::from(entry.row)) else { return false };
-    if entry.flags != flag::VALID {
-        let lacks = !(profile.has(row.features[0]) && profile.has(row.features[1]));
-        if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURE != 0 && lacks {
+    let mut high = false;
+    let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
+    if entry.flags & !unasked != flag::VALID {
+        let lacks = !(profile.has(entry.row.features[0]) && profile.has(entry.row.features[1]));
+        if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURES != 0 && lacks {
             return false;
         }
+        high = entry.flags & flag::BYTES != 0 && rex == 0;
     }
-    let given = opcode.modrm == 0;
-    let modrm = if given { modrm } else { opcode.modrm };
-    let mut m = if given { m } else { MODRM[usize::from(opcode.modrm)] | rex };
+    // What is known is written at once, so that it takes up no register.
+    insn.row = entry.row;
+    insn.gate = entry.gate;
+    (insn.ll, insn.mode) = (0, Mode::Long64);
+    insn.operands[8..12].copy_from_slice(&entry.slot.to_le_bytes());
+    insn.operands[12..].fill(0);
+    // Each register number to the places of both operands.
+    const BOTH: u64 = 0x100_0000_0100;
+    let names = &NAMES[entry.sizes as usize >> 24 & 63];
+    let slots = entry.slots | u64::from(m as u8) * BOTH & names.0 | u64::from((m >> 8) as u8) * BOTH & names.1;
+    insn.operands[..8].copy_from_slice(&slots.to_le_bytes());
     let mut at = at + usize::from(opcode.len);
     let mut address = (NO_REG as u64) << (8 * place::INDEX) | 16 << (8 * place::VL);
-    if m >> part::BITS & prefix::SIB as u64 != 0 {
+    if m >> part::BITS & super::insn::prefix::SIB as u64 != 0 {
         let sib = (low >> 16) as u8;
         at += 1;
         let index = sib >> 3 & 7 | (rex >> part::INDEX) as u8;
@@ -447,30 +487,18 @@ fn finish<const ESCAPE: bool>(
     let imm = extend(rest >> (8 * size), u32::from(immediate)) & kept;
     let len = at as u64 + u64::from(size) + u64::from(immediate);
 
-    // Each register number to the places of both operands.
-    const BOTH: u64 = 0x100_0000_0100;
-    let names = &NAMES[entry.sizes as usize >> 24 & 63];
-    let slots = entry.slots | u64::from(m as u8) * BOTH & names.0 | u64::from((m >> 8) as u8) * BOTH & names.1;
     let encoding = m >> part::BITS
-        | u64::from(BITS[prefixed & 3])
+        | u64::from(BITS[prefix & 3])
         | len << (8 * place::LEN)
         | u64::from(byte) << (8 * place::OPCODE)
         | u64::from(modrm) << (8 * place::MODRM)
         | u64::from(entry.sizes) << (8 * place::OSIZE);
+    insn.encoding = encoding.to_le_bytes();
+    insn.registers = (m & REGISTERS | address).to_le_bytes();
+    (insn.imm, insn.disp) = (imm, disp);
     let base = (m >> part::BASE) as u8;
-    *insn = Insn {
-        row,
-        imm,
-        disp,
-        slots: [unpacked(slots as u32), unpacked((slots >> 32) as u32), unpacked(entry.slot), Slot::NONE, Slot::NONE],
-        gate: entry.gate,
-        encoding: encoding.to_le_bytes(),
-        registers: (m & REGISTERS | address).to_le_bytes(),
-        ll: 0,
-        mode: Mode::Long64,
-        seg: if base & !1 == 4 { Seg::Ss } else { Seg::Ds },
-    };
-    if entry.flags & flag::BYTES != 0 && rex == 0 {
+    insn.seg = if base & !1 == 4 { Seg::Ss } else { Seg::Ds };
+    if high {
         super::operands::high_bytes(insn);
     }
     true

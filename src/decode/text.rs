@@ -246,12 +246,12 @@ impl Insn {
 
     /// Is operand `i` part of the text?
     fn shown(&self, i: usize) -> bool {
-        let string = matches!(self.slots[i].kind, SlotKind::StringSrc | SlotKind::StringDst);
+        let string = matches!(self.slot(i).kind, SlotKind::StringSrc | SlotKind::StringDst);
         !self.implicit(i) || string && self.unusual_string()
     }
 
     fn fmt_operand(&self, f: &mut fmt::Formatter<'_>, i: usize) -> fmt::Result {
-        let slot = self.slots[i];
+        let slot = self.slot(i);
         match slot.kind {
             SlotKind::StringSrc | SlotKind::StringDst => {
                 let source = slot.kind == SlotKind::StringSrc;
@@ -276,6 +276,7 @@ impl Insn {
                     write!(f, "{{1to{n}}}")?;
                 }
             }
+            SlotKind::Imm if self.row.operands[i].loc == Loc::ImmIs4 => write!(f, "{:#x}", self.imm & 0xf)?,
             SlotKind::Imm if self.row.operands[i].loc == Loc::FarPointer => {
                 write!(f, "{:#x}:{:#x}", self.imm >> 32, self.imm & u64::from(u32::MAX))?;
             }
@@ -382,6 +383,7 @@ impl fmt::Display for Letters {
             Loc::Control => "C",
             Loc::Debug => "D",
             Loc::Imm | Loc::ImmSigned => "I",
+            Loc::ImmIs4 => return f.write_str("I4"),
             Loc::Rel => "J",
             Loc::Moffs => "O",
             Loc::FarPointer => "A",

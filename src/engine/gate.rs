@@ -25,7 +25,8 @@ pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
         Gate::Sse if has(obstacle::NO_OSFXSR) => Event::ud("CR4.OSFXSR is clear"),
         Gate::Avx if has(obstacle::NO_AVX) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX"),
         Gate::Avx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
-        Gate::Tile if has(obstacle::NO_TILE) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX"),
+        Gate::TileAvx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
+        Gate::Tile | Gate::TileAvx512 if has(obstacle::NO_TILE) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX"),
         Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
             Event::ud("CR4.OSXSAVE is clear")
         }

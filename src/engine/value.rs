@@ -42,7 +42,7 @@ fn run_plain<V: Vmm + ?Sized>(
     mem: &mut Mem<'_, V>,
     split: SplitLock,
 ) -> Result<(), Halt> {
-    let [dst, src, ..] = insn.slots;
+    let [dst, src, ..] = insn.all_slots();
     let uses = insn.row.operands[0].uses;
     let result = match insn.mem() {
         0 => {
@@ -109,7 +109,7 @@ fn run_effects<V: Vmm + ?Sized>(
         commit(cpu, insn, &effects);
         return Ok(());
     }
-    let size = insn.slots[at].size;
+    let size = insn.slot(at).size;
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
     let offset = offset(op, cpu, insn);
     if size == 16 && !address::unchecked(cpu, insn.seg, offset).is_multiple_of(16) {
@@ -137,9 +137,9 @@ fn run_effects<V: Vmm + ?Sized>(
 #[inline]
 fn offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
     let offset = address::effective(cpu, insn);
-    if matches!(op, IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc) && insn.slots[1].kind == SlotKind::Gpr {
-        let size = insn.slots[0].size;
-        let bit = sign_extend(read_slot(cpu, insn, insn.slots[1]), size) as i64;
+    if matches!(op, IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc) && insn.slot(1).kind == SlotKind::Gpr {
+        let size = insn.slot(0).size;
+        let bit = sign_extend(read_slot(cpu, insn, insn.slot(1)), size) as i64;
         let units = bit >> (size.trailing_zeros() + 3);
         return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize());
     }
@@ -149,7 +149,7 @@ fn offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
 /// Values of the first three operands; operand `at` is in memory and has `value`.
 #[inline]
 fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
-    core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slots[i]) })
+    core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slot(i)) })
 }
 
 /// The read of an unlocked read-modify-write.
@@ -238,10 +238,10 @@ fn modify<V: Vmm + ?Sized>(
         return Ok(());
     }
     let at = insn.mem() as usize;
-    let size = insn.slots[at].size;
+    let size = insn.slot(at).size;
     let locked = insn.locked() || insn.row.is(attr::LOCKED);
     if locked {
-        let source = read_slot(cpu, insn, insn.slots[1]);
+        let source = read_slot(cpu, insn, insn.slot(1));
         if let Some(done) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
             commit_locked(op, cpu, insn, &done);
             return Ok(());
@@ -274,10 +274,10 @@ fn modify<V: Vmm + ?Sized>(
 
 /// What a real locked instruction left: the old value where the instruction keeps it, flags, RIP.
 fn commit_locked(op: IntOp, cpu: &mut Cpu, insn: &Insn, done: &Locked) {
-    let size = insn.slots[0].size;
+    let size = insn.slot(0).size;
     let old = done.old & mask(size);
     match op {
-        IntOp::Xchg | IntOp::Xadd => write_slot(cpu, insn.slots[1], old),
+        IntOp::Xchg | IntOp::Xadd => write_slot(cpu, insn.slot(1), old),
         IntOp::Cmpxchg if done.flags & ZF == 0 => {
             write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, old);
         }
@@ -301,7 +301,7 @@ fn commit(cpu: &mut Cpu, insn: &Insn, effects: &Effects) {
         write_slot(cpu, slot, value);
     }
     if effects.writes && insn.mem() != 0 {
-        write_slot(cpu, insn.slots[0], effects.value);
+        write_slot(cpu, insn.slot(0), effects.value);
     }
     cpu.merge_flags(effects.flag_mask & (ARITH | DF), effects.flags);
     cpu.rip = match effects.target {

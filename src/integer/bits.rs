@@ -10,7 +10,7 @@ use crate::isa::row::IntOp;
 
 /// Computes `op` on the values of the first three operands, `None` if it belongs to another room.
 pub(super) fn bits(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Option<Effects> {
-    let size = insn.slots[0].size;
+    let size = insn.slot(0).size;
     let width = u64::from(size) * 8;
     let [a, b, c] = v;
     Some(match op {
@@ -29,7 +29,7 @@ pub(super) fn bits(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Option<Eff
         IntOp::Mulx => {
             let product = alu::multiply(cpu.gpr[RDX] & mask(size), c, false, size);
             // Where both are one register, the high half stays in it.
-            Effects { second: Some((insn.slots[1], product.low.value)), ..Effects::value(product.high) }
+            Effects { second: Some((insn.slot(1), product.low.value)), ..Effects::value(product.high) }
         }
         IntOp::Pdep => Effects::value(alu::deposit(b, c)),
         IntOp::Pext => Effects::value(alu::extract(b, c)),
@@ -43,7 +43,7 @@ pub(super) fn bits(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Option<Eff
         IntOp::Shrx => Effects::value(b >> (c & (width - 1))),
         IntOp::Adcx => chained(a, b, CF, cpu.rflags(), size),
         IntOp::Adox => chained(a, b, OF, cpu.rflags(), size),
-        IntOp::Crc32 => Effects::value(u64::from(alu::crc32(a as u32, b, insn.slots[1].size))),
+        IntOp::Crc32 => Effects::value(u64::from(alu::crc32(a as u32, b, insn.slot(1).size))),
         _ => return None,
     })
 }

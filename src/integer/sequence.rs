@@ -25,7 +25,7 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
     let next = super::next_rip(cpu, insn);
     match op {
         SeqOp::Push => {
-            let value = read_operand(cpu, insn, mem, insn.slots[0])?;
+            let value = read_operand(cpu, insn, mem, insn.slot(0))?;
             push(cpu, mem, insn.osize(), value)?;
         }
         SeqOp::Pop => return pop_operand(cpu, insn, mem),
@@ -40,9 +40,9 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
             popf(cpu, insn.osize(), value);
         }
         SeqOp::Call => {
-            let target = match insn.slots[0].kind {
+            let target = match insn.slot(0).kind {
                 SlotKind::Rel => insn.branch_target(cpu.rip),
-                _ => read_operand(cpu, insn, mem, insn.slots[0])?,
+                _ => read_operand(cpu, insn, mem, insn.slot(0))?,
             };
             if let Err(event) = check_target(cpu, target) {
                 // A fault of the stack comes first.
@@ -122,7 +122,7 @@ fn read_operand<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>, s
 
 /// POP to a register or memory. The address of a memory operand counts RSP after the pop.
 fn pop_operand<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    let slot = insn.slots[0];
+    let slot = insn.slot(0);
     let size = insn.osize();
     let next = super::next_rip(cpu, insn);
     let after = stack_offset(cpu, i64::from(size));

@@ -90,7 +90,7 @@ pub(crate) fn string<V: Vmm + ?Sized>(
 }
 
 fn element_size(insn: &Insn) -> u16 {
-    let string = insn.slots.iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
+    let string = insn.all_slots().into_iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
     string.map_or(1, |s| s.size)
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn plain(op: IntOp, a: u64, b: u64, size: u16, flags: u64) -> alu::Re
 /// #DE from divisions, #GP(0) from branches beyond the limit.
 #[inline]
 pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event> {
-    let size = insn.slots[0].size;
+    let size = insn.slot(0).size;
     let flags = cpu.rflags();
     let [a, b, _] = v;
     Ok(match op {
@@ -89,17 +89,17 @@ pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<
                 ..Effects::NONE
             }
         }
-        IntOp::Movsx => Effects::value(sign_extend(b, insn.slots[1].size) & mask(size)),
+        IntOp::Movsx => Effects::value(sign_extend(b, insn.slot(1).size) & mask(size)),
         IntOp::Lea => Effects::value(address::effective(cpu, insn) & mask(size)),
-        IntOp::Xchg => Effects { second: Some((insn.slots[1], a)), ..Effects::value(b) },
-        IntOp::Xadd => Effects { second: Some((insn.slots[1], a)), ..Effects::arith(alu::add(a, b, false, size)) },
+        IntOp::Xchg => Effects { second: Some((insn.slot(1), a)), ..Effects::value(b) },
+        IntOp::Xadd => Effects { second: Some((insn.slot(1), a)), ..Effects::arith(alu::add(a, b, false, size)) },
         IntOp::Cmpxchg => compare_exchange(cpu, a, b, size),
         IntOp::CmpxchgPair => unreachable!("CMPXCHG8B and CMPXCHG16B are atomic's"),
         IntOp::Rol | IntOp::Ror | IntOp::Rcl | IntOp::Rcr | IntOp::Shl | IntOp::Shr | IntOp::Sar => {
             shifted(alu::shift(op, a, b, flags, size), a, insn)
         }
         IntOp::Shld | IntOp::Shrd => {
-            let count = if insn.slots[2].kind == SlotKind::Imm { v[2] } else { cpu.gpr[RCX] & 0xff };
+            let count = if insn.slot(2).kind == SlotKind::Imm { v[2] } else { cpu.gpr[RCX] & 0xff };
             shifted(alu::double_shift(op == IntOp::Shld, a, b, count, size), a, insn)
         }
         IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc => bit_test(op, flags, a, b, size),
@@ -161,13 +161,13 @@ fn shifted(result: Option<alu::Result>, a: u64, insn: &Insn) -> Effects {
 }
 
 fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event> {
-    let size = insn.slots[0].size;
+    let size = insn.slot(0).size;
     let flags = cpu.rflags();
     let [a, b, c] = v;
     Ok(match op {
         IntOp::Mul | IntOp::Imul1 => multiply(cpu, a, op == IntOp::Imul1, size),
         IntOp::Imul => {
-            let (x, y) = if insn.slots[2].kind == SlotKind::None { (a, b) } else { (b, c) };
+            let (x, y) = if insn.slot(2).kind == SlotKind::None { (a, b) } else { (b, c) };
             Effects::arith(alu::multiply(x, y, true, size).low)
         }
         IntOp::Div | IntOp::Idiv => divide(cpu, a, op == IntOp::Idiv, size)?,
@@ -271,7 +271,7 @@ fn branch_if(cpu: &Cpu, insn: &Insn, taken: bool) -> Result<Effects, Event> {
 
 /// JMP: relative by the immediate, or to `target` when the operand is no displacement.
 fn jump(cpu: &Cpu, insn: &Insn, target: u64) -> Result<Effects, Event> {
-    let to = if insn.slots[0].kind == SlotKind::Rel { insn.branch_target(cpu.rip) } else { target };
+    let to = if insn.slot(0).kind == SlotKind::Rel { insn.branch_target(cpu.rip) } else { target };
     check_target(cpu, to)?;
     Ok(Effects { target: Some(to), ..Effects::NONE })
 }

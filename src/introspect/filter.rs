@@ -183,7 +183,7 @@ impl Findings {
 
     /// Shows them together with the instruction.
     pub(crate) fn preview<'a>(&'a self, insn: &'a Insn, cpu: &Cpu) -> Preview<'a> {
-        let string = insn.slots().iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
+        let string = insn.slots().iter().copied().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
         let size = string.map_or(0, |slot| i64::from(slot.size));
         let repeated = insn.repeat().is_some();
         Preview {

@@ -71,6 +71,7 @@ impl Row {
 
 /// Flags of CCMP and CTEST where the condition fails are the instruction's own.
 const SET: FlagEffect = FlagEffect::of(0, ARITH, 0);
+const TESTED: FlagEffect = FlagEffect::of(0, ARITH, AF);
 
 /// Group 1: /0 to /6 as [`alu!`], /7 the conditional compare.
 macro_rules! group1 {
@@ -108,14 +109,14 @@ const GROUP1_83: [Row; 15] = group1!(0x83, Ev, Bv, Ibs, no_rep);
 
 /// Group 2: rotations and shifts.
 macro_rules! group2 {
-    ($op:literal, $e:ident, $b:ident, $count:ident, $pp:ident) => {{
-        let rol = pair("rol", $op, ROTATE, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let ror = pair("ror", $op, ROTATE, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let rcl = pair("rcl", $op, ROTATE, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let rcr = pair("rcr", $op, ROTATE, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let shl = pair("shl", $op, SHIFT, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let shr = pair("shr", $op, SHIFT, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let sar = pair("sar", $op, SHIFT, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+    ($op:literal, $e:ident, $b:ident, $count:ident, $pp:ident, $rotate:expr, $carry:expr, $shift:expr) => {{
+        let rol = pair("rol", $op, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let ror = pair("ror", $op, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let rcl = pair("rcl", $op, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let rcr = pair("rcr", $op, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let shl = pair("shl", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let shr = pair("shr", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let sar = pair("sar", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
         [
             rol[0].digit(0).$pp().nf_ok(),
             rol[1].digit(0).$pp().nf_ok(),
@@ -137,12 +138,12 @@ macro_rules! group2 {
     }};
 }
 
-const GROUP2_C0: [Row; 16] = group2!(0xc0, Eb, Bb, Ib, np);
-const GROUP2_C1: [Row; 16] = group2!(0xc1, Ev, Bv, Ib, no_rep);
-const GROUP2_D0: [Row; 16] = group2!(0xd0, Eb, Bb, ONE, np);
-const GROUP2_D1: [Row; 16] = group2!(0xd1, Ev, Bv, ONE, no_rep);
-const GROUP2_D2: [Row; 16] = group2!(0xd2, Eb, Bb, CL, np);
-const GROUP2_D3: [Row; 16] = group2!(0xd3, Ev, Bv, CL, no_rep);
+const GROUP2_C0: [Row; 16] = group2!(0xc0, Eb, Bb, Ib, np, ROTATE, ROTATE, SHIFT);
+const GROUP2_C1: [Row; 16] = group2!(0xc1, Ev, Bv, Ib, no_rep, ROTATE, ROTATE, SHIFT);
+const GROUP2_D0: [Row; 16] = group2!(0xd0, Eb, Bb, ONE, np, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D1: [Row; 16] = group2!(0xd1, Ev, Bv, ONE, no_rep, ROTATE1, CARRY_ROTATE1, SHIFT1);
+const GROUP2_D2: [Row; 16] = group2!(0xd2, Eb, Bb, CL, np, ROTATE, ROTATE, SHIFT);
+const GROUP2_D3: [Row; 16] = group2!(0xd3, Ev, Bv, CL, no_rep, ROTATE, ROTATE, SHIFT);
 
 /// Group 3.
 macro_rules! group3 {
@@ -153,8 +154,8 @@ macro_rules! group3 {
         let product = [R($e), $acc, $high];
         let quotient = [R($e), $acc, RW($high)];
         [
-            conditional("ctest", $op, &test, SET).digit(0).$pp(),
-            conditional("ctest", $op, &test, SET).digit(1).$pp(),
+            conditional("ctest", $op, &test, TESTED).digit(0).$pp(),
+            conditional("ctest", $op, &test, TESTED).digit(1).$pp(),
             not[0].digit(2).$pp(),
             not[1].digit(2).$pp(),
             neg[0].digit(3).$pp().nf_ok(),
@@ -252,8 +253,8 @@ pub(super) static M4: &[Row] = rows![
     ],
     GROUP1_80, GROUP1_81, GROUP1_83,
     [
-        conditional("ctest", 0x84, &[R(Eb), R(Gb), R(DFV.hidden())], SET).np(),
-        conditional("ctest", 0x85, &[R(Ev), R(Gv), R(DFV.hidden())], SET).no_rep(),
+        conditional("ctest", 0x84, &[R(Eb), R(Gb), R(DFV.hidden())], TESTED).np(),
+        conditional("ctest", 0x85, &[R(Ev), R(Gv), R(DFV.hidden())], TESTED).no_rep(),
         count("popcnt", 0x88, Popcnt, FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)),
         store("movrs", NP, 0x8a, &[W(Gb), R(Mb)], Movrs).w0(),
         apx("movrs", 0x8b, &[W(Gv), R(Mv)]).nd0().no_rep().and(Movrs),
@@ -279,14 +280,14 @@ pub(super) static M4: &[Row] = rows![
     [
         store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0(),
         store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0(),
-        store("movdir64b", P66, 0xf8, &[N(GA), R(Moq)], Movdir64b),
-        store("enqcmds", F3, 0xf8, &[N(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE),
-        store("enqcmd", F2, 0xf8, &[N(GA), R(Moq)], Enqcmd).flags(REMOTE),
+        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b),
+        store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE),
+        store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE),
         store("movdiri", NP, 0xf9, &[W(My), R(Gy)], Movdiri),
-        store("aadd", NP, 0xfc, &[RW(My), R(Gy)], RaoInt),
-        store("aand", P66, 0xfc, &[RW(My), R(Gy)], RaoInt),
-        store("axor", F3, 0xfc, &[RW(My), R(Gy)], RaoInt),
-        store("aor", F2, 0xfc, &[RW(My), R(Gy)], RaoInt),
+        store("aadd", NP, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
+        store("aand", P66, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
+        store("axor", F3, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
+        store("aor", F2, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
     ],
     STEP_FE, STEP_FF,
     [
@@ -339,10 +340,10 @@ pub(super) const M0F38: &[Row] = &[
     tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile),
     tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile),
     tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile),
-    bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Cmpccxadd).attr(attr::CONDITION).flags(ADD),
-    bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1).flags(RESULT).nf_ok(),
+    bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Cmpccxadd).aligned().attr(attr::CONDITION).flags(ADD),
+    bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1).flags(RESULT.clears(CF)).nf_ok(),
     bmi("blsr", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(1).flags(RESULT).nf_ok(),
-    bmi("blsmsk", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(2).flags(RESULT).nf_ok(),
+    bmi("blsmsk", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(2).flags(RESULT.clears(ZF)).nf_ok(),
     bmi("blsi", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(3).flags(RESULT).nf_ok(),
     bmi("bzhi", NP, 0xf5, &[W(Gy), R(Ey), R(By)], Bmi2).flags(RESULT).nf_ok(),
     bmi("pext", F3, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2),

@@ -1,15 +1,19 @@
 //! AVX-512 in the EVEX encoding: moves, masked sequences of elements, and the joined tables; further families have files
 //! of their own.
 
+mod avx10;
+mod bf16;
 mod float;
+mod fp16;
 mod integer;
+mod knights;
 mod shuffle;
 
 use super::feature::Feature::*;
 use super::notation::*;
 use super::row::{Tuple::*, *};
-use super::{apx, crypto, f16c, fma};
-use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38};
+use super::{ace, amx, apx, crypto, f16c, fma};
+use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38, M5 as P5, M6 as P6};
 
 /// `vpxxx x{k}{z}, x, x/m` of bytes or words (BW, no broadcast).
 const fn bw(name: &'static str, opcode: u8, element: u8) -> Row {
@@ -62,7 +66,7 @@ const fn store(name: &'static str, pp: Pp, opcode: u8, element: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
-    ADD, MUL, SUB, MIN, DIV, MAX, float::M0F, integer::M0F, shuffle::M0F, apx::M0F,
+    ADD, MUL, SUB, MIN, DIV, MAX, float::M0F, integer::M0F, shuffle::M0F, avx10::M0F, apx::M0F,
     [
         load("vmovups", NP, 0x10, 4).w0(), load("vmovupd", P66, 0x10, 8).w1(),
         store("vmovups", NP, 0x11, 4).w0(), store("vmovupd", P66, 0x11, 8).w1(),
@@ -140,8 +144,8 @@ const fn compress(name: &'static str, opcode: u8, element: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
-    crypto::EVEX_M0F38, f16c::EVEX_M0F38, fma::EVEX_M0F38,
-    float::M0F38, integer::M0F38, shuffle::M0F38, apx::M0F38,
+    crypto::EVEX_M0F38, f16c::EVEX_M0F38, fma::EVEX_M0F38, amx::EVEX_M0F38, ace::EVEX_M0F38,
+    float::M0F38, integer::M0F38, shuffle::M0F38, knights::M0F38, avx10::M0F38, apx::M0F38,
     [
         evex("vpshufb", P0F38, P66, 0x00, &[W(Vx), R(Hx), R(Wx)]).cpuid(Avx512bw).tuple(FullMem, 1).kz().nf(),
         evex("vbroadcastss", P0F38, P66, 0x18, &[W(Vx), R(Wd)]).w0().tuple(Scalar, 4).kz(),
@@ -199,8 +203,8 @@ const fn compare(name: &'static str, opcode: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
-    crypto::EVEX_M0F3A, f16c::EVEX_M0F3A,
-    float::M0F3A, integer::M0F3A, shuffle::M0F3A, apx::M0F3A,
+    crypto::EVEX_M0F3A, f16c::EVEX_M0F3A, amx::EVEX_M0F3A, ace::EVEX_M0F3A,
+    float::M0F3A, integer::M0F3A, shuffle::M0F3A, fp16::M0F3A, bf16::M0F3A, avx10::M0F3A, apx::M0F3A,
     [
         evex("vextractf32x4", P0F3A, P66, 0x19, &[W(Wdq), R(Vx), R(Ib)]).wide().w0().tuple(T4, 4).kz().nf(),
         compare("vpcmpud", 0x1e).w0().tuple(Full, 4).bcst(), compare("vpcmpuq", 0x1e).w1().tuple(Full, 8).bcst(),
@@ -213,5 +217,5 @@ pub(super) static M0F3A: &[Row] = rows![
     ],
 ];
 
-pub(super) static M5: &[Row] = &[];
-pub(super) static M6: &[Row] = &[];
+pub(super) static M5: &[Row] = rows![fp16::M5, bf16::M5, avx10::M5];
+pub(super) static M6: &[Row] = rows![fp16::M6, bf16::M6, ace::EVEX_M6];

@@ -24,12 +24,12 @@ pub struct CpuidBit {
     pub subleaf: u32,
     /// The output register.
     pub register: CpuidRegister,
-    /// The bit in it.
+    /// The bit in it; the lowest of eight where there is a version ([`Feature::version`]).
     pub bit: u8,
 }
 
 macro_rules! features {
-    ($( $(#[$doc:meta])* $variant:ident = $name:literal, $leaf:literal, $sub:literal, $reg:ident, $bit:literal; )*) => {
+    ($( $(#[$doc:meta])* $variant:ident = $name:literal, $leaf:literal, $sub:literal, $reg:ident, $bit:literal $(, at least $version:literal)?; )*) => {
         /// A CPUID feature that instructions depend on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -48,6 +48,14 @@ macro_rules! features {
                 match self {
                     Feature::Base => "base",
                     $( Feature::$variant => $name, )*
+                }
+            }
+
+            /// The least version that has it, where CPUID reports a version in eight bits; 0 where it reports a bit.
+            pub const fn version(self) -> u8 {
+                match self {
+                    Feature::Base => 0,
+                    $( Feature::$variant => 0 $( + $version )?, )*
                 }
             }
 
@@ -180,6 +188,7 @@ features! {
     Msrlist = "msrlist", 7, 1, Eax, 27;
     Movrs = "movrs", 7, 1, Eax, 31;
     Pbndkb = "pbndkb", 7, 1, Ebx, 1;
+    Ace = "ace_v1", 7, 1, Ecx, 11;
     MsrImm = "msr_imm", 7, 1, Ecx, 5;
     AvxVnniInt8 = "avx_vnni_int8", 7, 1, Edx, 4;
     AvxNeConvert = "avx_ne_convert", 7, 1, Edx, 5;
@@ -201,7 +210,8 @@ features! {
     AmxFp8 = "amx_fp8", 0x1e, 1, Eax, 4;
     AmxAvx512 = "amx_avx512", 0x1e, 1, Eax, 7;
     AmxMovrs = "amx_movrs", 0x1e, 1, Eax, 8;
-    Avx10Vnni = "avx10_v1_aux", 0x24, 1, Ecx, 2;
+    Avx10V2 = "avx10_2", 0x24, 0, Ebx, 0, at least 2;
+    Avx10V1Aux = "avx10_v1_aux", 0x24, 1, Ecx, 2;
     Avx10V2Aux = "avx10_v2_aux", 0x24, 1, Ecx, 3;
     ApxNddNf = "apx_ndd_nf", 0x29, 0, Ebx, 0;
     LahfLm = "lahf_lm", 0x8000_0001, 0, Ecx, 0;
@@ -239,6 +249,25 @@ features! {
 }
 
 impl Feature {
+    /// What every processor with 64-bit mode has: asked for all at once where it matters.
+    pub(crate) const BASELINE: [Feature; 8] = {
+        use Feature::*;
+        [Fpu, Tsc, Cx8, Cmov, Mmx, Fxsr, Sse, Sse2]
+    };
+    /// A greater feature whose instructions include this one's, with a CPUID bit of its own.
+    pub(crate) const fn included_in(self) -> Option<Feature> {
+        match self {
+            Feature::Avx10V1Aux => Some(Feature::Avx10V2),
+            Feature::AmxAvx512 => Some(Feature::Ace),
+            _ => None,
+        }
+    }
+
+    /// Is it one of AVX10's, which have all vector lengths without AVX512VL?
+    pub(crate) const fn is_avx10(self) -> bool {
+        matches!(self, Feature::Avx10 | Feature::Avx10V1Aux | Feature::Avx10V2 | Feature::Avx10V2Aux)
+    }
+
     /// The feature of that name, as [`Feature::name`] gives it.
     pub fn from_name(name: &str) -> Option<Feature> {
         Feature::ALL.iter().copied().find(|f| f.name() == name)

@@ -23,9 +23,9 @@ pub(super) const INCDEC: FlagEffect = written(ARITH & !CF);
 pub(super) const SHIFT: FlagEffect = FlagEffect::of(ARITH, ARITH, AF | OF);
 pub(super) const ROTATE: FlagEffect = FlagEffect::of(CF, CF | OF, OF);
 /// By 1: OF is defined.
-const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
-const ROTATE1: FlagEffect = written(CF | OF);
-const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
+pub(super) const SHIFT1: FlagEffect = FlagEffect::of(0, ARITH, AF);
+pub(super) const ROTATE1: FlagEffect = written(CF | OF);
+pub(super) const CARRY_ROTATE1: FlagEffect = FlagEffect::of(CF, CF | OF, 0);
 pub(super) const MULTIPLY: FlagEffect = FlagEffect::of(0, ARITH, SF | ZF | AF | PF);
 pub(super) const DIVIDE: FlagEffect = FlagEffect::of(0, ARITH, ARITH);
 const BITTEST: FlagEffect = FlagEffect::of(0, ARITH & !ZF, OF | SF | AF | PF);
@@ -315,8 +315,8 @@ pub(super) static PRIMARY: &[Row] = rows![
     [
         legacy("clc", Primary, 0xf8, &[]).flags(FlagEffect::NONE.clears(CF)).does(FlagOp),
         legacy("stc", Primary, 0xf9, &[]).flags(FlagEffect::NONE.sets(CF)).does(FlagOp),
-        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Cli),
-        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(written(IF)).system(SysOp::Sti),
+        legacy("cli", Primary, 0xfa, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.clears(IF)).system(SysOp::Cli),
+        legacy("sti", Primary, 0xfb, &[]).gate(Gate::Iopl).flags(FlagEffect::NONE.sets(IF)).system(SysOp::Sti),
         legacy("cld", Primary, 0xfc, &[]).flags(FlagEffect::NONE.clears(DF)).does(FlagOp),
         legacy("std", Primary, 0xfd, &[]).flags(FlagEffect::NONE.sets(DF)).does(FlagOp),
         legacy("inc", Primary, 0xfe, &[RW(Eb)]).digit(0).lock().flags(INCDEC).does(Inc),
@@ -384,7 +384,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("btr", M0f, 0xb3, &[RW(Ev), R(Gv)]).lock().flags(BITTEST).does(Btr),
         legacy("movzx", M0f, 0xb6, &[W(Gv), R(Eb)]).does(Movzx),
         legacy("movzx", M0f, 0xb7, &[W(Gv), R(Ew)]).does(Movzx),
-        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(ADD.clears(ARITH & !ZF)).does(IntOp::Popcnt),
+        legacy("popcnt", M0f, 0xb8, &[W(Gv), R(Ev)]).sel(sel::REP, 1 << sel::REP_SHIFT).attr(attr::MANDATORY).cpuid(Feature::Popcnt).flags(FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)).does(IntOp::Popcnt),
         legacy("bt", M0f, 0xba, &[R(Ev), R(Ib)]).digit(4).flags(BITTEST).does(Bt),
         legacy("bts", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(5).lock().flags(BITTEST).does(Bts),
         legacy("btr", M0f, 0xba, &[RW(Ev), R(Ib)]).digit(6).lock().flags(BITTEST).does(Btr),

@@ -5,6 +5,7 @@
 pub mod feature;
 #[macro_use]
 mod join;
+mod ace;
 mod amx;
 mod apx;
 mod bits;
@@ -13,6 +14,7 @@ mod dot;
 mod evex;
 mod f16c;
 mod fma;
+mod fma4;
 mod legacy;
 mod memory;
 mod mmx;

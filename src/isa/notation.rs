@@ -26,8 +26,8 @@ mod letters {
         Estack = GprOrMem Stack;
         M = Mem Zero; Mb = Mem B; Mw = Mem W; Md = Mem D; Mq = Mem Q; Mt = Mem T; Mdq = Mem Dq; Mqq = Mem Qq;
         Mx = Mem X; My = Mem Y; Mv = Mem V; Mfx = Mem Fx;
-        Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y; Rstack = GprRm Stack;
-        By = GprVvvv Y;
+        Rd = GprRm D; Rq = GprRm Q; Rv = GprRm V; Ry = GprRm Y;
+        By = GprVvvv Y; Bd = GprVvvv D;
         Gb = GprReg B; Gd = GprReg D; Gq = GprReg Q; Gv = GprReg V; Gy = GprReg Y;
 
         Zb = GprOpcode B; Zv = GprOpcode V; Zstack = GprOpcode Stack;
@@ -53,16 +53,16 @@ mod letters {
         STi = StRm T;
         Ap = FarPointer Far;
         Mp = Mem Far; Ma = Mem Pair; Ms = Mem Pseudo; Moq = Mem Oq; Mkl = Mem Kl;
-        Mxh = Mem Xh; Mxq = Mem Xq; Mxe = Mem Xe; Menv = Mem Env; Mstate = Mem X87State;
+        Menv = Mem Env; Mstate = Mem X87State;
         Sw = Seg W; Cm = Control Mode; Dm = Debug Mode; Rm = GprRm Mode; Gm = GprReg Mode;
-        Rw = GprRm W; Rb = GprRm B; Gw = GprReg W; Gz = GprReg Z; GA = AddressReg Addr; RA = GprRm Addr;
+        Gw = GprReg W; Gz = GprReg Z; GA = AddressReg Addr; RA = GprRm Addr;
         Bb = GprVvvv B; Bv = GprVvvv V; Bq = GprVvvv Q;
-        Iq = Imm Q; Id = Imm D;
+        Iq = Imm Q; Id = Imm D; I4 = ImmIs4 B;
         TG = TileReg Zero; TR = TileRm Zero; TH = TileVvvv Zero; MS = SibMem Zero;
         BG = BoundReg Bounds; BE = BoundOrMem Bounds;
         DFV = DefaultFlags Zero;
-        Vb = VecReg B; Vw = VecReg W; Voq = VecReg Oq; Uw = VecRm W; Uxh = VecRm Xh; Hw = VecVvvv W; Hoq = VecVvvv Oq;
-        Woq = VecOrMem Oq; Vxq = VecReg Xq; Vxe = VecReg Xe;
+        Vw = VecReg W; Uw = VecRm W; Hw = VecVvvv W;
+        Vxq = VecReg Xq;
         Ldq = VecIs4 Dq; Ld = VecIs4 D; Lq = VecIs4 Q;
         Em = GprOrMem Mode; Rz = GprRm Z; Zq = GprOpcode Q; Mpz = Mem FarZ;
     }
@@ -71,12 +71,11 @@ mod letters {
         AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
         RAX = FixedGpr Q 0; RCX = FixedGpr Q 1; RDX = FixedGpr Q 2; RBX = FixedGpr Q 3;
-        RSI = FixedGpr Q 6; RDI = FixedGpr Q 7; R11 = FixedGpr Q 11; rCXy = FixedGpr Y 1; rAXy = FixedGpr Y 0; rBXy = FixedGpr Y 3;
+        RSI = FixedGpr Q 6; RDI = FixedGpr Q 7; R11 = FixedGpr Q 11; rCXy = FixedGpr Y 1; rAXy = FixedGpr Y 0;
         rAXa = FixedGpr Addr 0; rCXa = FixedGpr Addr 1;
         ES = FixedSeg W 0; CS = FixedSeg W 1; SS = FixedSeg W 2; DS = FixedSeg W 3; FS = FixedSeg W 4; GS = FixedSeg W 5;
         ST0 = FixedSt T 0; ST1 = FixedSt T 1;
         BSR0 = FixedBsr Zero 0;
-        XMM1 = FixedVec Dq 1; XMM2 = FixedVec Dq 2;
         ECX = FixedGpr D 1; EDX = FixedGpr D 2; EBX = FixedGpr D 3; rDXy = FixedGpr Y 2; AH = FixedGpr B 0x14;
 
         XMM0 = FixedVec Dq 0;
@@ -138,6 +137,7 @@ const fn uses_modrm(loc: Loc) -> bool {
             | GprVvvv
             | GprOpcode
             | VecIs4
+            | ImmIs4
             | Imm
             | ImmSigned
             | Rel
@@ -262,7 +262,7 @@ impl Row {
         self
     }
 
-    pub(super) const fn attr(mut self, bits: u32) -> Row {
+    pub(super) const fn attr(mut self, bits: u64) -> Row {
         self.attrs |= bits;
         self
     }
@@ -338,6 +338,11 @@ impl Row {
     /// No 128-bit form.
     pub(super) const fn wide(self) -> Row {
         self.attr(attr::NO_128)
+    }
+
+    /// 512-bit only, with embedded rounding or SAE: L'L counts for nothing there.
+    pub(super) const fn only512(self) -> Row {
+        self.attr(attr::ONLY_512)
     }
 
     pub(super) const fn only64(self) -> Row {
@@ -645,7 +650,7 @@ pub(super) const fn index(rows: &[Row]) -> [Lines; 256] {
             );
         }
         assert!(r.tuple as u8 == Tuple::None as u8 || r.element != 0, "a tuple needs an element width");
-        if matches!(r.masking, Masking::Merge | Masking::MergeZero) {
+        if matches!(r.masking, Masking::Merge | Masking::MergeZero | Masking::Control) {
             assert!(r.element != 0, "a masked row needs an element width");
         }
         assert!(r.flags.undefined & !r.flags.written == 0, "an undefined flag counts as written");

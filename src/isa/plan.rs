@@ -150,6 +150,7 @@ impl Place {
             Loc::SibMem => Place::fixed(SlotKind::Memory, 0),
             Loc::DefaultFlags => Place::at(SlotKind::DefaultFlags, field::VVVV, 15),
             Loc::VecIs4
+            | Loc::ImmIs4
             | Loc::MaskReg
             | Loc::MaskVvvv
             | Loc::Vsib

@@ -6,7 +6,7 @@ use super::row::{flag::*, *};
 use Map::M0f;
 
 /// CF says whether there was a number, the others are clear.
-const DRAWN: FlagEffect = FlagEffect::of(0, ARITH, 0).clears(ARITH & !CF);
+const DRAWN: FlagEffect = FlagEffect::of(0, CF, 0).clears(ARITH & !CF);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[

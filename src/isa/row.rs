@@ -64,6 +64,8 @@ pub enum Loc {
     VecVvvv,
     /// Bits 7:4 of the immediate: vector register (`L`).
     VecIs4,
+    /// Bits 3:0 of the immediate that names a vector register too (VPERMIL2).
+    ImmIs4,
     /// ModRM.reg: opmask register.
     MaskReg,
     /// ModRM.rm: opmask register only.
@@ -590,6 +592,8 @@ pub enum Gate {
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,
 }
@@ -941,67 +945,72 @@ pub enum Exec {
 /// Properties of a row that are yes or no.
 pub mod attr {
     /// LOCK is legal with a memory destination.
-    pub const LOCK: u32 = 1;
+    pub const LOCK: u64 = 1;
     /// Locked whether LOCK is there or not (XCHG with memory).
-    pub const LOCKED: u32 = 1 << 1;
+    pub const LOCKED: u64 = 1 << 1;
     /// REP or REPE/REPNE repeats it.
-    pub const REP: u32 = 1 << 2;
+    pub const REP: u64 = 1 << 2;
     /// REPE and REPNE end on ZF (CMPS, SCAS).
-    pub const REPCC: u32 = 1 << 3;
+    pub const REPCC: u64 = 1 << 3;
     /// Operand size is 64 by default in 64-bit mode; 66 makes 16.
-    pub const D64: u32 = 1 << 4;
+    pub const D64: u64 = 1 << 4;
     /// Operand size is 64 in 64-bit mode whatever the prefixes (branches; AMD lets 66 make 16).
-    pub const F64: u32 = 1 << 5;
+    pub const F64: u64 = 1 << 5;
     /// The opcode's low three bits name a register.
-    pub const PLUS_R: u32 = 1 << 6;
+    pub const PLUS_R: u64 = 1 << 6;
     /// The opcode's low four bits are a condition; the mnemonic takes its suffix.
-    pub const CONDITION: u32 = 1 << 7;
+    pub const CONDITION: u64 = 1 << 7;
     /// Has a ModRM byte.
-    pub const MODRM: u32 = 1 << 8;
+    pub const MODRM: u64 = 1 << 8;
     /// Reads or writes MXCSR.
-    pub const MXCSR: u32 = 1 << 9;
+    pub const MXCSR: u64 = 1 << 9;
     /// VEX.vvvv or EVEX.V'vvvv names an operand (else it must be all ones).
-    pub const VVVV: u32 = 1 << 10;
+    pub const VVVV: u64 = 1 << 10;
     /// VEX.W selects the width of a general-purpose register (not outside 64-bit mode).
-    pub const W_GPR: u32 = 1 << 11;
+    pub const W_GPR: u64 = 1 << 11;
     /// The legacy prefix of the row is part of its opcode.
-    pub const MANDATORY: u32 = 1 << 12;
+    pub const MANDATORY: u64 = 1 << 12;
     /// Ends straight-line code.
-    pub const BRANCH: u32 = 1 << 13;
+    pub const BRANCH: u64 = 1 << 13;
     /// There is no 128-bit form.
-    pub const NO_128: u32 = 1 << 14;
+    pub const NO_128: u64 = 1 << 14;
     /// Vector length is ignored (scalar).
-    pub const LIG: u32 = 1 << 15;
+    pub const LIG: u64 = 1 << 15;
     /// Waits for pending x87 exceptions.
-    pub const WAITING: u32 = 1 << 16;
+    pub const WAITING: u64 = 1 << 16;
     /// Has memory at a vector of addresses.
-    pub const VSIB: u32 = 1 << 19;
+    pub const VSIB: u64 = 1 << 19;
     /// The 256-bit form needs AVX2.
-    pub const AVX2_256: u32 = 1 << 17;
+    pub const AVX2_256: u64 = 1 << 17;
     /// VEX.L must be clear.
-    pub const L0: u32 = 1 << 22;
+    pub const L0: u64 = 1 << 22;
     /// Of its 16 bytes in memory, the lower 8 alone are read; the whole is checked for alignment.
-    pub const LOW_HALF: u32 = 1 << 18;
+    pub const LOW_HALF: u64 = 1 << 18;
     /// A tiny result raises no underflow (VREDUCE); MXCSR.FTZ makes it zero all the same, while underflow is masked.
-    pub const NO_UNDERFLOW: u32 = 1 << 20;
+    pub const NO_UNDERFLOW: u64 = 1 << 20;
     /// Obeys MXCSR and raises nothing (VRCP14, VFPCLASS); FTZ acts whatever is masked.
-    pub const QUIET: u32 = 1 << 21;
+    pub const QUIET: u64 = 1 << 21;
     /// EVEX.NF is allowed: with it, flags are not written (APX).
-    pub const NF: u32 = 1 << 23;
+    pub const NF: u64 = 1 << 23;
     /// The low bits of EVEX are a source condition, vvvv holds flags (CCMP, CTEST).
-    pub const SCC: u32 = 1 << 24;
+    pub const SCC: u64 = 1 << 24;
     /// #UD under REX2.
-    pub const NO_REX2: u32 = 1 << 25;
+    pub const NO_REX2: u64 = 1 << 25;
     /// ModRM.mod counts for nothing: always a register (MOV to and from control and debug registers).
-    pub const ANY_MOD: u32 = 1 << 26;
+    pub const ANY_MOD: u64 = 1 << 26;
     /// Opcode registers or ModRM.rm and EVEX.vvvv must differ (POP2), and neither may be RSP.
-    pub const PAIR: u32 = 1 << 27;
+    pub const PAIR: u64 = 1 << 27;
     /// The memory operand needs a SIB byte (AMX).
-    pub const SIBMEM: u32 = 1 << 28;
+    pub const SIBMEM: u64 = 1 << 28;
     /// #UD with a memory operand relative to RIP (MPX).
-    pub const NO_RIP: u32 = 1 << 29;
+    pub const NO_RIP: u64 = 1 << 29;
     /// Has a ModRM byte that the first row of its opcode has not: it chooses no row.
-    pub const LATE_MODRM: u32 = 1 << 30;
+    pub const LATE_MODRM: u64 = 1 << 30;
+
+    /// The destination is none of the sources (FP16's complex numbers).
+    pub const DISTINCT: u64 = 1 << 31;
+    /// There is only a 512-bit form, also where L'L is rounding control.
+    pub const ONLY_512: u64 = 1 << 32;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1035,6 +1044,8 @@ pub mod attr {
             ANY_MOD,
             PAIR,
             SIBMEM,
+            DISTINCT,
+            ONLY_512,
             NO_RIP,
             LATE_MODRM,
         ];
@@ -1064,7 +1075,7 @@ pub struct Row {
     /// What selects this row among those of one opcode.
     pub select: Select,
     /// Bits of [`attr`].
-    pub attrs: u32,
+    pub attrs: u64,
     /// All of these must be in the profile.
     pub features: [Feature; 2],
     /// What must hold before an operand is touched.
@@ -1095,7 +1106,7 @@ pub struct Row {
 impl Row {
     /// Is `bit` of [`attr`] set?
     #[inline]
-    pub const fn is(&self, bit: u32) -> bool {
+    pub const fn is(&self, bit: u64) -> bool {
         self.attrs & bit != 0
     }
 

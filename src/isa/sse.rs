@@ -27,12 +27,12 @@ const fn widen(name: &'static str, opcode: u8, source: Spec) -> Row {
 
 /// PS, PD, SS and SD lines of one floating-point opcode.
 macro_rules! float {
-    ($op:literal, $ps:literal, $pd:literal, $ss:literal, $sd:literal, $dst:ident) => {
+    ($op:literal, $ps:literal, $pd:literal, $ss:literal, $sd:literal, $dst:ident, $low:ident) => {
         [
             sse($ps, P0F, NP, $op, &[$dst(Vdq), R(Wdq)]).cpuid(Sse).fp(),
             sse($pd, P0F, P66, $op, &[$dst(Vdq), R(Wdq)]).fp(),
-            sse($ss, P0F, F3, $op, &[$dst(Vd), R(Wd)]).cpuid(Sse).free().fp(),
-            sse($sd, P0F, F2, $op, &[$dst(Vq), R(Wq)]).free().fp(),
+            sse($ss, P0F, F3, $op, &[$low(Vd), R(Wd)]).cpuid(Sse).free().fp(),
+            sse($sd, P0F, F2, $op, &[$low(Vq), R(Wq)]).free().fp(),
         ]
     };
 }
@@ -42,17 +42,19 @@ const fn text(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED).exec(Exec::Missing)
 }
 
-const COMPARED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF);
-const TESTED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::OF | flag::AF | flag::SF | flag::PF);
+pub(in crate::isa) const COMPARED: FlagEffect =
+    FlagEffect::of(0, flag::CF | flag::PF | flag::ZF, 0).clears(flag::AF | flag::SF | flag::OF);
+/// PTEST: ZF and CF.
+const TESTED: FlagEffect = FlagEffect::of(0, flag::CF | flag::ZF, 0).clears(flag::PF | flag::AF | flag::SF | flag::OF);
 const MATCHED: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::AF | flag::PF);
 
-const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W);
-const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW);
-const MUL: [Row; 4] = float!(0x59, "mulps", "mulpd", "mulss", "mulsd", RW);
-const SUB: [Row; 4] = float!(0x5c, "subps", "subpd", "subss", "subsd", RW);
-const MIN: [Row; 4] = float!(0x5d, "minps", "minpd", "minss", "minsd", RW);
-const DIV: [Row; 4] = float!(0x5e, "divps", "divpd", "divss", "divsd", RW);
-const MAX: [Row; 4] = float!(0x5f, "maxps", "maxpd", "maxss", "maxsd", RW);
+const SQRT: [Row; 4] = float!(0x51, "sqrtps", "sqrtpd", "sqrtss", "sqrtsd", W, RW);
+const ADD: [Row; 4] = float!(0x58, "addps", "addpd", "addss", "addsd", RW, RW);
+const MUL: [Row; 4] = float!(0x59, "mulps", "mulpd", "mulss", "mulsd", RW, RW);
+const SUB: [Row; 4] = float!(0x5c, "subps", "subpd", "subss", "subsd", RW, RW);
+const MIN: [Row; 4] = float!(0x5d, "minps", "minpd", "minss", "minsd", RW, RW);
+const DIV: [Row; 4] = float!(0x5e, "divps", "divpd", "divss", "divsd", RW, RW);
+const MAX: [Row; 4] = float!(0x5f, "maxps", "maxpd", "maxss", "maxsd", RW, RW);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
@@ -61,13 +63,15 @@ pub(super) static M0F: &[Row] = rows![
         sse("movups", P0F, NP, 0x10, &[W(Vdq), R(Wdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x10, &[W(Vdq), R(Wdq)]).free(),
         sse("movss", P0F, F3, 0x10, &[W(Vdq), R(Md)]).cpuid(Sse).free(),
-        sse("movss", P0F, F3, 0x10, &[W(Vd), R(Ud)]).cpuid(Sse),
+        sse("movss", P0F, F3, 0x10, &[RW(Vd), R(Ud)]).cpuid(Sse),
         sse("movsd", P0F, F2, 0x10, &[W(Vdq), R(Mq)]).free(),
-        sse("movsd", P0F, F2, 0x10, &[W(Vq), R(Uq)]),
+        sse("movsd", P0F, F2, 0x10, &[RW(Vq), R(Uq)]),
         sse("movups", P0F, NP, 0x11, &[W(Wdq), R(Vdq)]).cpuid(Sse).free(),
         sse("movupd", P0F, P66, 0x11, &[W(Wdq), R(Vdq)]).free(),
-        sse("movss", P0F, F3, 0x11, &[W(Wd), R(Vd)]).cpuid(Sse).free(),
-        sse("movsd", P0F, F2, 0x11, &[W(Wq), R(Vq)]).free(),
+        sse("movss", P0F, F3, 0x11, &[W(Md), R(Vd)]).cpuid(Sse).free(),
+        sse("movss", P0F, F3, 0x11, &[RW(Ud), R(Vd)]).cpuid(Sse),
+        sse("movsd", P0F, F2, 0x11, &[W(Mq), R(Vq)]).free(),
+        sse("movsd", P0F, F2, 0x11, &[RW(Uq), R(Vq)]),
         sse("movhlps", P0F, NP, 0x12, &[RW(Vdq), R(Udq)]).cpuid(Sse),
         sse("movlps", P0F, NP, 0x12, &[RW(Vq), R(Mq)]).cpuid(Sse).free(),
         sse("movlpd", P0F, P66, 0x12, &[RW(Vq), R(Mq)]).free(),

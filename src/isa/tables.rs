@@ -40,12 +40,6 @@ impl Line {
         }
     }
 
-    /// The place of the first of [`Line::candidates`] in its table.
-    pub(crate) const fn number(self, modrm: u8) -> usize {
-        let group = if self.at.flags & LINES_GROUP != 0 { (modrm >> 3 & 7) as usize } else { 0 };
-        self.at.first as usize + group
-    }
-
     /// All rows of the opcode.
     pub const fn all(self) -> &'static [Row] {
         self.rows.split_at(self.at.first as usize).1.split_at(self.at.count as usize).0
@@ -70,8 +64,8 @@ impl Table {
 }
 
 static EMPTY: Table = Table { rows: &[], index: [Lines::NONE; 256] };
-pub(crate) static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
-pub(crate) static M0F: Table = Table::new(super::legacy::M0F);
+static PRIMARY: Table = Table::new(super::legacy::PRIMARY);
+static M0F: Table = Table::new(super::legacy::M0F);
 static M0F38: Table = Table::new(super::legacy::M0F38);
 static M0F3A: Table = Table::new(super::sse::M0F3A);
 static VEX_M0F: Table = Table::new(super::vex::M0F);

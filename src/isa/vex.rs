@@ -1,9 +1,11 @@
 //! AVX, AVX2 and opmask instructions in the VEX encoding.
 
+mod float;
+
 use super::feature::Feature::*;
 use super::notation::*;
 use super::row::*;
-use super::{crypto, dot, f16c, fma, ne_convert};
+use super::{amx, crypto, dot, f16c, fma, fma4, ne_convert};
 use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38};
 
 /// `vpxxx x, x, x/m` under 66: AVX at 128 bits, AVX2 at 256.
@@ -59,7 +61,7 @@ const TESTED: FlagEffect = FlagEffect::of(0, flag::CF | flag::ZF, 0).clears(flag
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F: &[Row] = rows![
-    ADD, MUL, SUB, MIN, DIV, MAX,
+    ADD, MUL, SUB, MIN, DIV, MAX, float::M0F,
     [
         vex("vmovups", P0F, NP, 0x10, &[W(Vx), R(Wx)]).free(),
         vex("vmovupd", P0F, P66, 0x10, &[W(Vx), R(Wx)]).free(),
@@ -220,9 +222,10 @@ const fn maskmov(name: &'static str, opcode: u8, ops: &[Spec], element: u8, feat
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F38: &[Row] = rows![
     crypto::VEX_M0F38, dot::VEX_M0F38, ne_convert::VEX_M0F38, f16c::VEX_M0F38, fma::VEX_M0F38,
-    super::bits::VEX_M0F38,
+    super::bits::VEX_M0F38, amx::VEX_M0F38,
     [
-        int38("vpshufb", 0x00), int38("vphaddw", 0x01), int38("vphaddd", 0x02), int38("vpmaddubsw", 0x04),
+        int38("vpshufb", 0x00), int38("vphaddw", 0x01), int38("vphaddd", 0x02), int38("vphaddsw", 0x03),
+        int38("vpmaddubsw", 0x04), int38("vphsubw", 0x05), int38("vphsubd", 0x06), int38("vphsubsw", 0x07),
         int38("vpsignb", 0x08), int38("vpsignw", 0x09), int38("vpsignd", 0x0a), int38("vpmulhrsw", 0x0b),
         vex("vpermilps", P0F38, P66, 0x0c, &[W(Vx), R(Hx), R(Wx)]).w0(),
         vex("vpermilpd", P0F38, P66, 0x0d, &[W(Vx), R(Hx), R(Wx)]).w0(),
@@ -261,6 +264,7 @@ pub(super) static M0F38: &[Row] = rows![
         int38("vpcmpgtq", 0x37), int38("vpminsb", 0x38), int38("vpminsd", 0x39), int38("vpminuw", 0x3a),
         int38("vpminud", 0x3b), int38("vpmaxsb", 0x3c), int38("vpmaxsd", 0x3d), int38("vpmaxuw", 0x3e),
         int38("vpmaxud", 0x3f), int38("vpmulld", 0x40),
+        vex("vphminposuw", P0F38, P66, 0x41, &[W(Vdq), R(Wdq)]).l0(),
         vex("vpsrlvd", P0F38, P66, 0x45, &[W(Vx), R(Hx), R(Wx)]).w0().cpuid(Avx2),
         vex("vpsrlvq", P0F38, P66, 0x45, &[W(Vx), R(Hx), R(Wx)]).w1().cpuid(Avx2),
         vex("vpsravd", P0F38, P66, 0x46, &[W(Vx), R(Hx), R(Wx)]).w0().cpuid(Avx2),
@@ -286,10 +290,17 @@ pub(super) static M0F38: &[Row] = rows![
     ],
 ];
 
+const STRINGS: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::AF | flag::PF);
+
+/// A comparison of strings. A row has no place for the second of two lengths, which is in rDX.
+const fn string(name: &'static str, opcode: u8, ops: &[Spec]) -> Row {
+    vex(name, P0F3A, P66, opcode, ops).l0().free().flags(STRINGS).exec(Exec::Missing)
+}
+
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M0F3A: &[Row] = rows![
-    crypto::VEX_M0F3A, f16c::VEX_M0F3A,
-    super::bits::VEX_M0F3A,
+    crypto::VEX_M0F3A, f16c::VEX_M0F3A, fma4::VEX_M0F3A,
+    super::bits::VEX_M0F3A, float::M0F3A,
     [
         vex("vpermq", P0F3A, P66, 0x00, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),
         vex("vpermpd", P0F3A, P66, 0x01, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),
@@ -297,6 +308,7 @@ pub(super) static M0F3A: &[Row] = rows![
         vex("vpermilps", P0F3A, P66, 0x04, &[W(Vx), R(Wx), R(Ib)]).w0(),
         vex("vpermilpd", P0F3A, P66, 0x05, &[W(Vx), R(Wx), R(Ib)]).w0(),
         vex("vperm2f128", P0F3A, P66, 0x06, &[W(Vqq), R(Hqq), R(Wqq), R(Ib)]).l1().w0(),
+        vex("vpblendw", P0F3A, P66, 0x0e, &[W(Vx), R(Hx), R(Wx), R(Ib)]).avx2_256(),
         vex("vpalignr", P0F3A, P66, 0x0f, &[W(Vx), R(Hx), R(Wx), R(Ib)]).avx2_256(),
         vex("vpextrb", P0F3A, P66, 0x14, &[W(Mb), R(Vdq), R(Ib)]).l0().free(),
         vex("vpextrb", P0F3A, P66, 0x14, &[W(Rd), R(Vdq), R(Ib)]).l0(),
@@ -325,12 +337,28 @@ pub(super) static M0F3A: &[Row] = rows![
         kmask(vex("kshiftlq", P0F3A, P66, 0x33, &[W(KGq), R(KRq), R(Ib)]), Avx512bw).w1(),
         vex("vinserti128", P0F3A, P66, 0x38, &[W(Vqq), R(Hqq), R(Wdq), R(Ib)]).l1().w0().cpuid(Avx2).free(),
         vex("vextracti128", P0F3A, P66, 0x39, &[W(Wdq), R(Vqq), R(Ib)]).l1().w0().cpuid(Avx2).free(),
+        vex("vmpsadbw", P0F3A, P66, 0x42, &[W(Vx), R(Hx), R(Wx), R(Ib)]).avx2_256(),
         vex("vperm2i128", P0F3A, P66, 0x46, &[W(Vqq), R(Hqq), R(Wqq), R(Ib)]).l1().w0().cpuid(Avx2),
         vex("vblendvps", P0F3A, P66, 0x4a, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0(),
         vex("vblendvpd", P0F3A, P66, 0x4b, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0(),
         vex("vpblendvb", P0F3A, P66, 0x4c, &[W(Vx), R(Hx), R(Wx), R(Lx)]).w0().avx2_256(),
+        string("vpcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), W(XMM0.hidden()), R(rAXy.hidden())]).w_gpr(),
+        string("vpcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), W(rCXy.hidden()), R(rAXy.hidden())]).w_gpr(),
+        string("vpcmpistrm", 0x62, &[R(Vdq), R(Wdq), R(Ib), W(XMM0.hidden())]),
+        string("vpcmpistri", 0x63, &[R(Vdq), R(Wdq), R(Ib), W(rCXy.hidden())]).w_gpr(),
     ],
 ];
 
-/// Map 7: model-specific registers by immediate.
-pub(super) static M7: &[Row] = &[];
+/// A model-specific register that the immediate names.
+const fn msr(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], feature: super::Feature) -> Row {
+    let r = vex(name, Map::M7, pp, opcode, ops).digit(0).l0().only64();
+    r.cpuid(feature).class(Class::None).gate(Gate::Free).exec(Exec::Missing)
+}
+
+#[rustfmt::skip] // one form a line: the columns are the point
+pub(super) static M7: &[Row] = rows![[
+    msr("rdmsr", F2, 0xf6, &[W(Rq), R(Id)], MsrImm).gate(Gate::Cpl0),
+    msr("wrmsrns", F3, 0xf6, &[R(Id), R(Rq)], MsrImm).gate(Gate::Cpl0),
+    msr("urdmsr", F2, 0xf8, &[W(Rq), R(Id)], UserMsr).w0(),
+    msr("uwrmsr", F3, 0xf8, &[R(Id), R(Rq)], UserMsr).w0(),
+]];

@@ -50,7 +50,7 @@ fn features() -> FeatureSet {
         if at.leaf > limit || (at.leaf == 7 && at.subleaf > cpuid(7, 0).eax) {
             continue;
         }
-        if *at.register_of(&mut cpuid(at.leaf, at.subleaf)) >> at.bit & 1 != 0 {
+        if feature.is_set(at, cpuid(at.leaf, at.subleaf)) {
             set.insert(feature);
         }
     }
@@ -73,7 +73,7 @@ fn features() -> FeatureSet {
         without(&mut set, |f| f.name().starts_with("avx512") || f.name().starts_with("avx10"));
     }
     if xcr0 & component::TILEDATA == 0 {
-        without(&mut set, |f| f.name().starts_with("amx"));
+        without(&mut set, |f| f == Feature::Ace || f.name().starts_with("amx"));
     }
     if xcr0 & component::APX == 0 {
         set.remove(Feature::Apx);

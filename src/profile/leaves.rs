@@ -74,8 +74,7 @@ impl Leaves {
         let mut set = FeatureSet::base();
         for &feature in Feature::ALL {
             let Some(at) = feature.cpuid() else { continue };
-            if self.find(at.leaf, at.subleaf).is_some_and(|result| *at.register_of(&mut { result }) >> at.bit & 1 != 0)
-            {
+            if self.find(at.leaf, at.subleaf).is_some_and(|result| feature.is_set(at, result)) {
                 set.insert(feature);
             }
         }
@@ -93,9 +92,31 @@ impl Leaves {
     }
 }
 
+impl Feature {
+    /// Is the bit `at` set, or the version there high enough?
+    pub(super) fn is_set(self, at: CpuidBit, mut result: CpuidResult) -> bool {
+        let field = *at.register_of(&mut result) >> at.bit;
+        if self.version() == 0 { field & 1 != 0 } else { field as u8 >= self.version() }
+    }
+
+    /// Sets or clears the bit `at`, or makes the version there no lower or no higher than the feature wants.
+    pub(super) fn put(self, at: CpuidBit, result: &mut CpuidResult, on: bool) {
+        let version = u32::from(self.version());
+        let mask = if version == 0 { 1 } else { 0xff };
+        let register = at.register_of(result);
+        let old = *register >> at.bit & mask;
+        let new = match (version, on) {
+            (0, _) => u32::from(on),
+            (_, true) => old.max(version),
+            (_, false) => old.min(version - 1),
+        };
+        *register = *register & !(mask << at.bit) | new << at.bit;
+    }
+}
+
 impl CpuidBit {
     /// The register that holds the bit.
-    pub(super) fn register_of<'a>(&self, result: &'a mut CpuidResult) -> &'a mut u32 {
+    fn register_of<'a>(&self, result: &'a mut CpuidResult) -> &'a mut u32 {
         match self.register {
             CpuidRegister::Eax => &mut result.eax,
             CpuidRegister::Ebx => &mut result.ebx,

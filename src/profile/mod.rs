@@ -71,12 +71,14 @@ pub struct Profile {
     features: FeatureSet,
     /// What the profile has and the host lacks: such instructions are valid, but can't be replayed.
     missing: FeatureSet,
+    /// Has it all of [`Feature::BASELINE`]?
+    baseline: bool,
     /// What CPUID gives beside the feature bits; without it, what the host's CPUID does.
     leaves: Option<Leaves>,
 }
 
 /// CPUID feature leaves that a profile answers from its feature set.
-const FEATURE_LEAVES: [(u32, u32); 15] = [
+const FEATURE_LEAVES: [(u32, u32); 16] = [
     (1, 0),
     (7, 0),
     (7, 1),
@@ -86,6 +88,7 @@ const FEATURE_LEAVES: [(u32, u32); 15] = [
     (0x14, 0),
     (0x19, 0),
     (0x1e, 1),
+    (0x24, 0),
     (0x24, 1),
     (0x29, 0),
     (0x8000_0001, 0),
@@ -98,7 +101,8 @@ impl Profile {
     /// The host itself: its CPUID, and of vector state what its operating system has enabled in XCR0.
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        Profile { vendor, signature, features, missing: FeatureSet::default(), leaves: None }
+        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }
+            .looked_over()
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.
@@ -109,7 +113,7 @@ impl Profile {
     /// A processor with just these features.
     pub fn from_features(vendor: Vendor, features: FeatureSet) -> Profile {
         let result = |eax, ebx| CpuidResult { eax, ebx, ecx: 0, edx: 0 };
-        let mut first = result(0x24, 0);
+        let mut first = result(0x29, 0);
         vendor.put_name(&mut first);
         let leaves = Leaves::new([
             (0, 0, first),
@@ -134,21 +138,33 @@ impl Profile {
 
     fn build(vendor: Vendor, signature: Signature, features: FeatureSet, leaves: Leaves) -> Profile {
         let missing = features.minus(&Host::get().features);
-        Profile { vendor, signature, features, missing, leaves: Some(leaves) }
+        Profile { vendor, signature, features, missing, baseline: false, leaves: Some(leaves) }.looked_over()
+    }
+
+    /// What is remembered about the features.
+    fn looked_over(mut self) -> Profile {
+        self.baseline = Feature::BASELINE.iter().all(|&feature| self.features.has(feature));
+        self
+    }
+
+    /// Has it all of [`Feature::BASELINE`]?
+    #[inline]
+    pub(crate) fn has_baseline(&self) -> bool {
+        self.baseline
     }
 
     /// The same profile with a feature added.
     pub fn with(mut self, feature: Feature) -> Profile {
         self.features.insert(feature);
         self.missing = self.features.minus(&Host::get().features);
-        self
+        self.looked_over()
     }
 
     /// The same profile without a feature.
     pub fn without(mut self, feature: Feature) -> Profile {
         self.features.remove(feature);
         self.missing.remove(feature);
-        self
+        self.looked_over()
     }
 
     /// The same profile with a vendor's behaviour.
@@ -205,7 +221,15 @@ impl Profile {
     /// Does the profile have `feature` while the host lacks it?
     #[inline]
     pub fn host_lacks(&self, feature: Feature) -> bool {
-        self.missing.has(feature)
+        self.missing.has(self.provider(feature))
+    }
+
+    /// The feature that gives the instructions of `feature`: itself, or in its absence one that includes it.
+    pub(crate) fn provider(&self, feature: Feature) -> Feature {
+        match feature.included_in() {
+            Some(greater) if !self.has(feature) => greater,
+            _ => feature,
+        }
     }
 
     /// The XCR0 bits that the profile supports.
@@ -265,8 +289,7 @@ impl Profile {
         if FEATURE_LEAVES.contains(&(leaf, subleaf)) {
             for &feature in Feature::ALL {
                 let Some(at) = feature.cpuid().filter(|at| (at.leaf, at.subleaf) == (leaf, subleaf)) else { continue };
-                let register = at.register_of(&mut out);
-                *register = *register & !(1 << at.bit) | u32::from(self.has(feature)) << at.bit;
+                feature.put(at, &mut out, self.has(feature));
             }
         }
         let follow = |register: &mut u32, bit: u32, flag: u64| {

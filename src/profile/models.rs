@@ -115,6 +115,7 @@ const DIAMOND_RAPIDS: &[Feature] = &[
     Sm3,
     Sm4,
     Avx10,
+    Avx10V2,
     Apx,
     ApxNddNf,
     AmxAvx512,

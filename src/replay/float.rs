@@ -114,7 +114,7 @@ fn daz(cpu: &Cpu) -> bool {
 
 /// The bytes of a source operand; `operand` is the local memory operand.
 fn source<'a>(cpu: &'a Cpu, insn: &Insn, operand: &'a [u8; 64], i: usize) -> &'a [u8; 64] {
-    if insn.mem() != NO_REG && insn.mem() as usize == i { operand } else { &vector(cpu, insn.slots[i].reg).0 }
+    if insn.mem() != NO_REG && insn.mem() as usize == i { operand } else { &vector(cpu, insn.slot(i).reg).0 }
 }
 
 /// Does the opmask leave the lane?
@@ -137,7 +137,7 @@ const TO_HALF: u8 = 0x1d;
 /// The finite numbers that VCVTPS2PH converts.
 fn singles(cpu: &Cpu, insn: &Insn) -> impl Iterator<Item = Finite> {
     let lanes = (0..usize::from(insn.vl()) / SINGLE.bytes()).filter(|&lane| active(cpu, insn, lane));
-    lanes.filter_map(|lane| SINGLE.finite(&vector(cpu, insn.slots[1].reg).0, lane, daz(cpu)))
+    lanes.filter_map(|lane| SINGLE.finite(&vector(cpu, insn.slot(1).reg).0, lane, daz(cpu)))
 }
 
 /// Is a result tiny and exact, so that a masked run does not flag it, and deaf to FTZ, so that this does not show it

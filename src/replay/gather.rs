@@ -226,7 +226,7 @@ pub(super) fn byte_mask_mmx<V: Vmm + ?Sized>(
     vendor: Vendor,
 ) -> Result<(), Halt> {
     mmx::wait(cpu)?;
-    let [data, mask] = [insn.slots[0], insn.slots[1]].map(|slot| cpu.x87.regs[slot.reg as usize & 7]);
+    let [data, mask] = [insn.slot(0), insn.slot(1)].map(|slot| cpu.x87.regs[slot.reg as usize & 7]);
     let mut signs = [0; 64];
     signs[..8].copy_from_slice(&mask[..8]);
     let result = store_bytes(cpu, insn, mem, &data[..8], sign_bits(&signs, 1, 8));

@@ -65,7 +65,7 @@ pub(super) fn enter(cpu: &mut Cpu) {
 /// The same once the destination is written, with its exponent.
 fn written(cpu: &mut Cpu, insn: &Insn) {
     enter(cpu);
-    let slot = insn.slots[0];
+    let slot = insn.slot(0);
     if slot.kind == SlotKind::Mmx && insn.uses(0).writes() {
         cpu.x87.regs[slot.reg as usize & 7][8..].fill(0xff);
     }

@@ -20,7 +20,7 @@ use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Zmm};
 use crate::decode::{Insn, SlotKind};
 use crate::event::Unsupported;
-use crate::isa::row::attr;
+use crate::isa::row::{attr, sel};
 use crate::isa::{Feature, Row};
 use crate::profile::Profile;
 use encore86_stubs::{CodeMemory, Exit, MapError, Scratch, StubCache, StubError, StubRef};
@@ -129,7 +129,9 @@ impl Replayer {
 /// A feature that the instruction needs and the host lacks.
 fn host_lacks(insn: &Insn, profile: &Profile) -> Option<&'static str> {
     let row: &Row = insn.row;
-    let vl = row.space == crate::isa::row::Space::Evex && insn.vl() < 64 && !row.is(attr::LIG);
+    // As in decoding: a length that the row fixes needs no feature of its own.
+    let one_length = row.is(attr::LIG) || row.select.mask & sel::L != 0;
+    let vl = row.space == crate::isa::row::Space::Evex && insn.vl() < 64 && !one_length;
     let wide_integer = row.is(attr::AVX2_256) && insn.vl() == 32;
     row.features
         .into_iter()
@@ -192,7 +194,7 @@ fn vector_components(reg: u8, legacy: bool) -> u64 {
 
 /// The components of the destination of a vector or opmask instruction.
 pub(crate) fn components(insn: &Insn) -> u32 {
-    let slot = insn.slots[0];
+    let slot = insn.slot(0);
     (match slot.kind {
         _ if !insn.uses(0).writes() => 0,
         SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),

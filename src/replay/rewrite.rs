@@ -53,7 +53,7 @@ impl Rewritten {
 
 /// Role of a general-purpose operand: its stand-in, if the operand is a general-purpose register.
 pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
-    if !matches!(insn.slots[i].kind, SlotKind::Gpr) {
+    if !matches!(insn.slot(i).kind, SlotKind::Gpr) {
         return None;
     }
     match insn.row.operands[i].loc {
@@ -68,7 +68,7 @@ pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
 pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let mut out = Rewritten::new();
     let (mut reg, mut rm, mut vvvv) = (insn.reg(), insn.rm(), insn.vvvv());
-    for (i, slot) in insn.slots.iter().enumerate() {
+    for (i, slot) in insn.all_slots().iter().enumerate() {
         let Some(host) = stand_in(insn, i) else { continue };
         out.guests[host as usize] = slot.reg;
         match host {
@@ -186,7 +186,7 @@ pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> R
     let stands_in = insn.row.replayed_as != insn.row.opcode
         && again.row.opcode == insn.row.replayed_as
         && again.row.space == insn.row.space
-        && again.slots == insn.slots;
+        && again.all_slots() == insn.all_slots();
     let same_row = (stands_in || core::ptr::eq(again.row, insn.row)) && again.length() == rewritten.as_slice().len();
     let same_memory = again.mem() == insn.mem()
         && (again.mem() == NO_REG || again.base() == 6 && again.index() == NO_REG && again.disp == 0);

@@ -66,7 +66,7 @@ impl Replayer {
                 self.masked(shape, cpu, insn, mem, profile, stub)?;
             }
             Shape::Mmx => self.mmx(cpu, insn, mem, profile, held)?,
-            Shape::ByteMask if insn.slots[0].kind == SlotKind::Mmx => {
+            Shape::ByteMask if insn.slot(0).kind == SlotKind::Mmx => {
                 gather::byte_mask_mmx(cpu, insn, mem, profile.vendor())?
             }
             Shape::ByteMask => gather::byte_mask(cpu, insn, mem)?,
@@ -92,7 +92,7 @@ impl Replayer {
             let stub = self.stub(insn, held, profile)?;
             return self.masked(Shape::Plain, cpu, insn, mem, profile, stub);
         }
-        let size = u64::from(insn.slots[insn.mem() as usize].size);
+        let size = u64::from(insn.slot(insn.mem() as usize).size);
         let intent = if uses.writes() { Intent::Write } else { Intent::Read };
         let linear = match operand_address(cpu, insn, size, intent, profile) {
             Ok(linear) => linear,
@@ -136,19 +136,19 @@ impl Replayer {
         let active = active_elements(shape, cpu, insn);
         let packed = matches!(shape, Shape::Compress | Shape::Expand);
         let halves =
-            insn.slots[at].size == 64 && uses.writes() && profile.vendor() == Vendor::Amd && insn.mode != Mode::Long64;
+            insn.slot(at).size == 64 && uses.writes() && profile.vendor() == Vendor::Amd && insn.mode != Mode::Long64;
         let places = Places { active, packed, broadcast: broadcast(insn).is_some(), halves };
         let (intent, kind) =
             if uses.writes() { (Intent::Write, AccessKind::Write) } else { (Intent::Read, AccessKind::Read) };
         let access = mem.access(kind, active.width as u16);
         if insn.row.class == Class::NoSuppress || shape == Shape::Expand && insn.aaa() == 0 {
             // Checked whole, whatever is active: no suppression, or an expanding load without an opmask.
-            let size = insn.slots[at].size;
+            let size = insn.slot(at).size;
             let linear = operand_address(cpu, insn, u64::from(size), intent, profile)?;
             mem.probe(linear, usize::from(size), &mem.access(kind, size))?;
         } else if insn.row.class == Class::Aligned && active.bits != 0 {
             let linear = address::unchecked(cpu, insn.seg, address::effective(cpu, insn));
-            check_alignment(linear, insn.slots[at].size)?;
+            check_alignment(linear, insn.slot(at).size)?;
         }
         if uses.writes() {
             // As in `plain`.
@@ -272,7 +272,7 @@ impl Replayer {
         let run = cpu.vector.mxcsr & CONTROL | ALL_MASKED;
         self.scratch.0.mxcsr_run = run | FTZ;
         self.scratch.0.mxcsr_fatal = 0x3f;
-        let slot = insn.slots[0];
+        let slot = insn.slot(0);
         let saved = *vector(cpu, slot.reg);
         let unseen = float::is_tiny_unseen(cpu, insn);
         let trial = self.call(stub, cpu, vmm)?;
@@ -465,7 +465,7 @@ fn broadcast(insn: &Insn) -> Option<usize> {
 /// Which elements of the memory operand the instruction touches.
 fn active_elements(shape: Shape, cpu: &Cpu, insn: &Insn) -> Active {
     let width = usize::from(insn.row.element).max(1);
-    let size = usize::from(insn.slots[insn.mem() as usize].size);
+    let size = usize::from(insn.slot(insn.mem() as usize).size);
     let count = match broadcast(insn) {
         Some(count) => count,
         None => size / width,

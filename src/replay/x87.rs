@@ -130,7 +130,7 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        let size = usize::from(insn.slots[0].size);
+        let size = usize::from(insn.slot(0).size);
         let mut buf = [0; 10];
         read(cpu, insn, mem, &mut buf[..size])?;
         self.loaded(cpu, insn, mem.vmm, profile, held, buf)
@@ -166,7 +166,7 @@ impl Replayer {
         held: &mut Option<StubRef>,
         bits: u64,
     ) -> Result<(), Halt> {
-        match real::widen(bits, insn.slots[0].size) {
+        match real::widen(bits, insn.slot(0).size) {
             Some(value) => push(&mut cpu.x87, value, 0, profile.vendor()),
             None => {
                 let mut buf = [0; 10];
@@ -208,7 +208,7 @@ impl Replayer {
         held: &mut Option<StubRef>,
         pops: bool,
     ) -> Result<(), Halt> {
-        let size = usize::from(insn.slots[0].size);
+        let size = usize::from(insn.slot(0).size);
         let value = cpu.x87.st(0);
         self.scratch.0.st[0][..10].copy_from_slice(&value.unwrap_or(INDEFINITE));
         let stack = Stack { pushes: 1, pops: u8::from(!pops) };
@@ -241,7 +241,7 @@ impl Replayer {
 /// The real that FST and FSTP store, where ST(0) is one exactly and no exception is possible.
 #[inline]
 pub(crate) fn exact_real(cpu: &Cpu, insn: &Insn) -> Option<u64> {
-    real::narrow(cpu.x87.st(0)?, insn.slots[0].size)
+    real::narrow(cpu.x87.st(0)?, insn.slot(0).size)
 }
 
 /// The rest of FST and FSTP once [`exact_real`] has been stored.
@@ -344,7 +344,7 @@ const CUT: u16 = 8;
 impl Operand {
     fn of(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<Operand, Halt> {
         let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
-        let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slots[0].size);
+        let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slot(0).size);
         let first = size.min(CUT);
         let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
         crate::integer::aligned(cpu, at, first)?;

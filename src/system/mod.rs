@@ -35,13 +35,13 @@ pub(crate) fn run(
         SysOp::Xgetbv => xgetbv(cpu, profile)?,
         SysOp::Hlt => retired.hlt = true,
         SysOp::In => {
-            let size = usize::from(insn.slots[0].size);
+            let size = usize::from(insn.slot(0).size);
             let mut buf = [0; 4];
             mem.port_in(port(cpu, insn, 1), &mut buf[..size])?;
-            crate::integer::write_slot(cpu, insn.slots[0], u64::from(u32::from_le_bytes(buf)));
+            crate::integer::write_slot(cpu, insn.slot(0), u64::from(u32::from_le_bytes(buf)));
         }
         SysOp::Out => {
-            let size = usize::from(insn.slots[1].size);
+            let size = usize::from(insn.slot(1).size);
             mem.port_out(port(cpu, insn, 0), &cpu.gpr[RAX].to_le_bytes()[..size])?;
         }
         SysOp::Cli => cpu.set_rflags(cpu.rflags() & !rflags::IF),
@@ -107,7 +107,7 @@ fn operand(cpu: &Cpu, insn: &Insn, len: u64, intent: Intent) -> Result<u64, Even
 
 /// The port in operand `i`: an immediate byte or DX.
 fn port(cpu: &Cpu, insn: &Insn, i: usize) -> u16 {
-    if insn.slots[i].kind == SlotKind::Imm { insn.imm as u16 } else { cpu.gpr[RDX] as u16 }
+    if insn.slot(i).kind == SlotKind::Imm { insn.imm as u16 } else { cpu.gpr[RDX] as u16 }
 }
 
 /// Port instructions below the I/O privilege level need the TSS's permission bitmap.

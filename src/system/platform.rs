@@ -20,7 +20,7 @@ const LINE: u64 = 64;
 /// RDRAND and RDSEED. Without a number the destination is cleared, and CF is clear.
 pub(super) fn random(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
     let drawn = mem.vmm.random()?;
-    write_slot(cpu, insn.slots[0], drawn.unwrap_or(0));
+    write_slot(cpu, insn.slot(0), drawn.unwrap_or(0));
     cpu.merge_flags(ARITH, if drawn.is_some() { CF } else { 0 });
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(super) fn rdtscp(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(
 /// RDPID.
 pub(super) fn rdpid(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
     let number = mem.vmm.read_msr(TSC_AUX)?;
-    let register = usize::from(insn.slots[0].reg) & 31;
+    let register = usize::from(insn.slot(0).reg) & 31;
     // 32 bits, zero-extended, in whatever mode and under whatever prefix.
     cpu.gpr[register] = number & 0xffff_ffff;
     Ok(())
@@ -58,14 +58,14 @@ fn base_segment(cpu: &Cpu, insn: &Insn) -> Result<Seg, Event> {
 /// RDFSBASE and RDGSBASE.
 pub(super) fn read_base(cpu: &mut Cpu, insn: &Insn) -> Result<(), Halt> {
     let seg = base_segment(cpu, insn)?;
-    write_slot(cpu, insn.slots[0], cpu.seg(seg).base);
+    write_slot(cpu, insn.slot(0), cpu.seg(seg).base);
     Ok(())
 }
 
 /// WRFSBASE and WRGSBASE; 32 bits are zero-extended.
 pub(super) fn write_base(cpu: &mut Cpu, insn: &Insn) -> Result<(), Halt> {
     let seg = base_segment(cpu, insn)?;
-    let base = read_slot(cpu, insn, insn.slots[0]);
+    let base = read_slot(cpu, insn, insn.slot(0));
     if !address::canonical(cpu, base) {
         return Err(Event::gp0("the segment base is not canonical").into());
     }

@@ -10,6 +10,8 @@ use encore86::Mode;
 #[derive(Clone, Debug)]
 pub struct Encoding {
     pub bytes: Vec<u8>,
+    /// The same with REX2 in place of REX, where there can be one.
+    pub rex2: Option<Vec<u8>>,
     pub mode: Mode,
     /// Operand size in bytes.
     pub osize: u8,
@@ -20,6 +22,12 @@ pub struct Encoding {
     pub opmask: u8,
     pub zeroing: bool,
     pub broadcast: bool,
+}
+
+impl Encoding {
+    fn new(bytes: Vec<u8>, mode: Mode, osize: u8, asize: u8) -> Encoding {
+        Encoding { bytes, rex2: None, mode, osize, asize, ll: 0, opmask: 0, zeroing: false, broadcast: false }
+    }
 }
 
 pub const REG: u8 = 3;
@@ -143,9 +151,10 @@ fn legacy(form: &Form) -> Vec<Encoding> {
                         continue;
                     }
                     let osize = sizes.operand(form);
-                    let Some(bytes) = legacy_bytes(form, sizes) else { continue };
-                    let encoding =
-                        Encoding { bytes, mode, osize, asize, ll: 0, opmask: 0, zeroing: false, broadcast: false };
+                    let Some(bytes) = legacy_bytes(form, sizes, false) else { continue };
+                    let reach = matches!(form.map, "1B" | "0F") && form.encspace == "legacy";
+                    let rex2 = legacy_bytes(form, sizes, true).filter(|_| reach);
+                    let encoding = Encoding { rex2, ..Encoding::new(bytes, mode, osize, asize) };
                     if form.opsize == "8" || covers(form.opsize, osize) {
                         out.push(encoding);
                         first &= !p67;
@@ -161,7 +170,7 @@ fn legacy(form: &Form) -> Vec<Encoding> {
 }
 
 /// `None` where the mode has no such encoding.
-fn legacy_bytes(form: &Form, sizes: Sizes) -> Option<Vec<u8>> {
+fn legacy_bytes(form: &Form, sizes: Sizes, rex2: bool) -> Option<Vec<u8>> {
     let long = sizes.mode == Mode::Long64;
     let mut bytes = Vec::new();
     if sizes.p67 {
@@ -177,7 +186,7 @@ fn legacy_bytes(form: &Form, sizes: Sizes) -> Option<Vec<u8>> {
         _ => {}
     }
     let (b, b4) = (form.has("REXB=1"), form.has("REXB4=1"));
-    let rex2 = form.encspace == "REX2" || b4;
+    let rex2 = rex2 || form.encspace == "REX2" || b4;
     if (b || rex2) && !long {
         return None;
     }
@@ -318,16 +327,7 @@ fn vex(form: &Form) -> Vec<Encoding> {
                         bytes.push(opcode(form));
                         modrm(form, asize, &mut bytes);
                         immediate(form, osize, asize, &mut bytes);
-                        out.push(Encoding {
-                            bytes,
-                            mode,
-                            osize,
-                            asize,
-                            ll: 0,
-                            opmask: 0,
-                            zeroing: false,
-                            broadcast: false,
-                        });
+                        out.push(Encoding::new(bytes, mode, osize, asize));
                     };
                     add(&long);
                     if !xop && form.map == "1" && !w {
@@ -420,14 +420,11 @@ fn evex(form: &Form) -> Vec<Encoding> {
                     immediate(form, osize, asize, &mut bytes);
                     let masked = matches!(form.mask, "kz" | "ctl+z" | "k" | "k!=0");
                     out.push(Encoding {
-                        bytes,
-                        mode,
-                        osize,
-                        asize,
                         ll,
                         opmask: if masked { aaa } else { 0 },
                         zeroing,
                         broadcast: b && !form.bcst.is_empty(),
+                        ..Encoding::new(bytes, mode, osize, asize)
                     });
                 }
             }

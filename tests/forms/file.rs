@@ -34,7 +34,7 @@ macro_rules! columns {
 columns! {
     id mnemonic iform isa_set extension cpuid encspace map pfx osz66 opcode opcode_plus_r modrm_mod modrm_reg modrm_rm sib w vl
     imm opsize addrsize default64 operands mem_bits align disp8n disp8n_bcst bcst mask round exc_type flags_read flags_mod flags_undef
-    flags_clear flags_set flags_cond cpl gate modes real_v86 lock rep nd nf scc vsib attributes xed_pattern
+    flags_clear flags_set flags_cond cpl gate modes real_v86 lock rep rex2 nd nf scc vsib attributes xed_pattern
 }
 
 /// An operand of a form: `name:role:rw:bits:type`, its name a class and a field or a fixed register.

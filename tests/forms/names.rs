@@ -82,8 +82,21 @@ fn canonical(name: &str) -> String {
     name.into()
 }
 
+/// A name that all forms of an instruction share.
+pub fn common(form: &Form) -> &'static str {
+    NAMES.iter().find(|(name, _)| *name == form.mnemonic).map_or(form.mnemonic, |(_, names)| names[0])
+}
+
 /// Is `ours` the manual's name of the form?
 pub fn agree(form: &Form, ours: &str) -> bool {
+    // Zeroing the upper part is a name of its own: SETZUcc, IMULZU.
+    if form.iform.ends_with("_ZU") {
+        let stem = if form.mnemonic.starts_with("set") { "set" } else { form.mnemonic };
+        return ours
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix("zu"))
+            .is_some_and(|rest| canonical(&format!("{stem}{rest}")) == canonical(form.mnemonic));
+    }
     match NAMES.iter().find(|(name, _)| *name == form.mnemonic) {
         Some((_, names)) => names.contains(&ours),
         None => canonical(form.mnemonic) == canonical(ours),

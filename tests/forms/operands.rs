@@ -66,7 +66,7 @@ fn fixed(name: &str, encoding: &Encoding) -> Option<(&'static str, u8, u16)> {
         "GS" => ("Segment", 5, 0),
         "ST0" => ("St", 0, 0),
         "XMM0" => ("Vector", 0, 0),
-        "BSR0" => ("Scale", 0, 0),
+        "BSR0" => ("Bsr", 0, 0),
         _ => return None,
     })
 }
@@ -97,7 +97,7 @@ fn uses(text: &str) -> Option<Use> {
 }
 
 /// The operands that are shown; where the file and the manual may see it otherwise, both ways.
-fn lists(form: &Form) -> [Vec<&Operand>; 3] {
+fn lists(form: &Form) -> [Vec<&Operand>; 4] {
     let list = |also: &dyn Fn(&Operand) -> bool, but: &dyn Fn(&Operand) -> bool| {
         form.all.iter().filter(|o| (o.shown() || also(o)) && !but(o)).collect()
     };
@@ -107,6 +107,8 @@ fn lists(form: &Form) -> [Vec<&Operand>; 3] {
         list(&|_| false, &|o| o.class == "ST0"),
         // It writes <XMM0> where that is the mask of a blend.
         list(&|o| o.class == "XMM0", &|_| false),
+        // A far pointer is one operand, selector and offset.
+        list(&|_| false, &|o| o.class == "imm" && form.uses_class("ptr")),
     ]
 }
 

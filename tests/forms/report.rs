@@ -12,10 +12,13 @@ pub const SHOW: &str = "ENCORE86_FORMS_SHOW";
 /// Samples of a group.
 const SAMPLES: usize = 3;
 
-/// Failing forms of each category, by set.
+/// Failing forms by set, with what was found.
+type Sets = BTreeMap<&'static str, Vec<(Form, String)>>;
+
+/// Failing forms of each category.
 pub struct Report {
     differences: Differences,
-    categories: BTreeMap<&'static str, BTreeMap<&'static str, Vec<(Form, String)>>>,
+    categories: BTreeMap<&'static str, Sets>,
 }
 
 impl Report {

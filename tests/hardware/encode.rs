@@ -118,6 +118,11 @@ pub fn in_mode(row: &Row, mode: Mode, vendor: Vendor) -> bool {
         && !(long && asize == Some(0))
 }
 
+/// Does memory need a SIB byte: for a vector of indices, or the rows of a tile?
+fn needs_sib(row: &Row) -> bool {
+    row.specs().iter().any(|s| matches!(s.loc, Loc::Vsib | Loc::SibMem))
+}
+
 fn has_width(row: &Row, widths: &[Width]) -> bool {
     row.specs().iter().any(|s| widths.contains(&s.width))
 }
@@ -128,7 +133,7 @@ pub fn wishes(row: &Row, mode: Mode) -> Vec<Wish> {
     let long = mode == Mode::Long64;
     let modrm = row.is(attr::MODRM);
     let forced_register = (row.select.mask & sel::REGISTER != 0).then_some(row.select.value & sel::REGISTER != 0);
-    let vsib = row.specs().iter().any(|s| s.loc == Loc::Vsib);
+    let vsib = needs_sib(row);
     let moffs = row.specs().iter().any(|s| s.loc == Loc::Moffs);
     let strings = row.is(attr::REP);
     let mut forms = Vec::new();
@@ -159,8 +164,8 @@ pub fn wishes(row: &Row, mode: Mode) -> Vec<Wish> {
     let reps: &[u8] = if strings { &[0, 1, 2] } else { &[0] };
     let locks: &[bool] = if row.is(attr::LOCK) { &[false, true] } else { &[false] };
     let lls: &[u8] = match row.space {
-        Space::Legacy | Space::Xop => &[0],
-        Space::Vex => &[0, 1],
+        Space::Legacy => &[0],
+        Space::Vex | Space::Xop => &[0, 1],
         Space::Evex => &[0, 1, 2],
     };
     let mut out = Vec::new();
@@ -296,6 +301,10 @@ impl Encoder<'_> {
                 Loc::MaskReg => d.reg &= 7,
                 Loc::MaskVvvv => d.vvvv &= 7,
                 Loc::GprReg => d.reg &= 15,
+                Loc::GprVvvv => d.vvvv &= 15,
+                Loc::TileReg => d.reg &= 7,
+                Loc::TileRm => d.rm &= 7,
+                Loc::TileVvvv => d.vvvv &= 7,
                 Loc::GprRm => d.rm &= 15,
                 Loc::GprOrMem if !memory => d.rm &= 15,
                 // CS cannot be loaded.
@@ -308,6 +317,14 @@ impl Encoder<'_> {
                 Loc::BoundOrMem if !memory => d.rm &= 3,
                 _ => {}
             }
+        }
+        let three_tiles = row.specs().iter().any(|s| s.loc == Loc::TileVvvv);
+        let clash = d.reg == d.vvvv || d.reg == d.rm && !memory;
+        if three_tiles && (clash || d.rm == d.vvvv) || row.is(attr::DISTINCT) && clash {
+            return None;
+        }
+        if row.is(attr::PAIR) && (d.rm == d.vvvv || d.rm == 4 || d.vvvv == 4) {
+            return None;
         }
         if mask & sel::REG != 0 {
             d.reg = (value >> sel::REG_SHIFT & 7) as u8;
@@ -408,9 +425,18 @@ impl Encoder<'_> {
         let zeroes = matches!(row.masking, Masking::MergeZero | Masking::Control);
         d.z = zeroes && d.aaa != 0 && !memory_destination && self.random.one_in(2);
         d.b = if memory { row.broadcast } else { row.rounding != Rounding::None } && self.random.one_in(2);
+        if row.select.mask & sel::B != 0 {
+            d.b = row.select.value & sel::B != 0;
+        }
+        if row.select.value & sel::NF != 0 {
+            d.aaa = 4;
+        }
         if d.b && !memory && row.rounding == Rounding::Er {
             d.ll = self.random.below(4) as u8;
         } else if row.is(attr::LIG) && d.ll == 3 {
+            return None;
+        }
+        if row.is(attr::ONLY_512) && d.ll != 2 && (memory || !d.b) {
             return None;
         }
         Some(())
@@ -420,7 +446,7 @@ impl Encoder<'_> {
     fn address(&mut self, d: &mut Draft, addressing: Addressing) -> Option<Address> {
         use Addressing::*;
         let long = self.long();
-        let vsib = self.row.specs().iter().any(|s| s.loc == Loc::Vsib);
+        let vsib = needs_sib(self.row);
         d.p67 = addressing == Narrow || self.row.select.mask & sel::ASIZE != 0;
         let kind = if addressing == Narrow || addressing == Override {
             self.random.pick(if vsib { &[Indexed, Disp8, IndexOnly] } else { &[Base, Disp8, Disp, Indexed][..] })
@@ -480,14 +506,14 @@ impl Encoder<'_> {
     fn address32(&mut self, d: &mut Draft, kind: Addressing, vsib: bool, seg: &mut usize) -> Address {
         use Addressing::*;
         let long = self.long();
-        let base = self.register(&[d.reg], 16);
-        let mut index = self.register(&[d.reg, base], if vsib && self.row.space == Space::Evex { 32 } else { 16 });
+        let (gather, base) = (self.row.is(attr::VSIB), self.register(&[d.reg], 16));
+        let mut index = self.register(&[d.reg, base], if gather && self.row.space == Space::Evex { 32 } else { 16 });
         // Registers of a gather that overlap are #UD.
         let (count, vex) = (if long { 16 } else { 8 }, self.row.space == Space::Vex);
-        while vsib && index == d.reg {
+        while gather && index == d.reg {
             index = (index + 1) % count;
         }
-        while vsib && vex && (d.vvvv == d.reg || d.vvvv == index) {
+        while gather && vex && (d.vvvv == d.reg || d.vvvv == index) {
             d.vvvv = (d.vvvv + 1) % count;
         }
         let scale = self.random.below(4) as u32;
@@ -601,6 +627,7 @@ impl Encoder<'_> {
         set(d.mode.is_none_or(|m| m == 3), sel::REGISTER);
         set(self.long(), sel::MODE64);
         set(d.b, sel::B);
+        set(d.aaa & 4 != 0, sel::NF);
         set(self.vendor == Vendor::Amd, sel::AMD);
         set(self.needs_rex2(), sel::REX2);
         set(d.opcode & 7 != 0 || d.rm & 8 != 0, sel::OPREG_NONZERO);
@@ -657,6 +684,7 @@ impl Encoder<'_> {
             let len = match (spec.loc, spec.width) {
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::B) | (Loc::VecIs4, _) => 1,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::W) => 2,
+                (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::D) => 4,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::Z) => osize.min(4),
                 (Loc::Imm | Loc::ImmSigned, Width::V) => osize,
                 (Loc::Imm, Width::D) => 4,
@@ -749,7 +777,8 @@ impl Encoder<'_> {
                 if map == 1 && !d.w && x == 0 && b == 0 && self.random.one_in(2) {
                     out.extend([0xc5, (r ^ 1) << 7 | last]);
                 } else {
-                    out.extend([0xc4, (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | map, u8::from(d.w) << 7 | last]);
+                    let escape = if self.row.space == Space::Xop { 0x8f } else { 0xc4 };
+                    out.extend([escape, (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | map, u8::from(d.w) << 7 | last]);
                 }
             }
         }

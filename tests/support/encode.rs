@@ -36,7 +36,7 @@ const INDEX: u8 = 2;
 
 fn is_memory(loc: Loc) -> bool {
     use Loc::*;
-    matches!(loc, GprOrMem | Mem | VecOrMem | MaskOrMem | MmxOrMem | Vsib)
+    matches!(loc, GprOrMem | Mem | VecOrMem | MaskOrMem | MmxOrMem | Vsib | SibMem)
 }
 
 fn field(row: &Row, mask: u32, shift: u32) -> Option<u32> {
@@ -51,7 +51,7 @@ fn choices(fixed: Option<u32>, free: &[u32]) -> Vec<u32> {
 /// `tail` is what stands behind the opcode and ModRM: an immediate or an address, longer than needed.
 fn encode(row: &Row, mode: Mode, pick: Pick, opcode: u8, tail: [u8; 10]) -> Vec<u8> {
     let mut out = Vec::new();
-    let vsib = row.operands.iter().any(|s| s.loc == Loc::Vsib);
+    let vsib = row.operands.iter().any(|s| matches!(s.loc, Loc::Vsib | Loc::SibMem));
     let vvvv = if row.is(attr::VVVV) { VVVV } else { 0 };
     if pick.lock {
         out.push(0xf0);
@@ -102,7 +102,11 @@ fn encode(row: &Row, mode: Mode, pick: Pick, opcode: u8, tail: [u8; 10]) -> Vec<
             let b = u8::from(pick.b) << 4;
             out.extend([0x62, 0xf0 | map, w | (!vvvv & 0xf) << 3 | 4 | pp, z | pick.l << 5 | b | 8 | pick.aaa]);
         }
-        _ => out.extend([0xc4, 0xe0 | map, w | (!vvvv & 0xf) << 3 | pick.l << 2 | pp]),
+        Space::Vex | Space::Xop => out.extend([
+            if row.space == Space::Xop { 0x8f } else { 0xc4 },
+            0xe0 | map,
+            w | (!vvvv & 0xf) << 3 | pick.l << 2 | pp,
+        ]),
     }
     out.push(opcode);
     if row.is(attr::MODRM) {

@@ -7,4 +7,5 @@ pub mod fuzz;
 #[cfg(feature = "kvm")]
 pub mod kvm;
 pub mod machine;
+pub mod newer;
 pub mod vm;

@@ -79,7 +79,7 @@ pub(super) struct Way {
 impl Way {
     pub(super) fn of(insn: &Insn) -> Way {
         let row = insn.row;
-        let slot = insn.slots.get(insn.mem() as usize).copied();
+        let slot = insn.all_slots().get(insn.mem() as usize).copied();
         let size = slot.map_or(0, |slot| slot.size);
         let aligned =
             matches!(row.class, Class::Aligned | Class::AlignedLegacy | Class::AlignedIntel) && slot.is_some();
@@ -120,7 +120,7 @@ impl Lane {
             _ => {}
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
-        let [dst, src, ..] = insn.slots;
+        let [dst, src, ..] = insn.all_slots();
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
         if !addressed || insn.mem() > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
@@ -145,7 +145,7 @@ impl Lane {
 
     /// One memory operand that is accessed whole: without an opmask, or a broadcast under one.
     fn of_vector(insn: &Insn) -> Lane {
-        let Some(slot) = insn.slots.get(insn.mem() as usize) else { return Lane::General };
+        let Some(slot) = insn.all_slots().get(insn.mem() as usize).copied() else { return Lane::General };
         let uses = insn.row.operands[insn.mem() as usize & 3].uses;
         let whole = insn.aaa() == 0 || insn.broadcast().is_some() && insn.row.masking != Masking::None;
         if !whole || insn.mem() > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
@@ -170,7 +170,7 @@ fn based(insn: &Insn) -> bool {
 pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let size = insn.slots[insn.mem() as usize & 3].size;
+    let size = insn.slot(insn.mem() as usize & 3).size;
     let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
     (canonical && !crosses(linear, usize::from(size))).then_some(linear)
@@ -185,7 +185,7 @@ fn done(cpu: &mut Cpu, insn: &Insn) -> Outcome {
 /// The value of operand 1, in a whole register.
 #[inline(always)]
 fn source(cpu: &Cpu, insn: &Insn) -> u64 {
-    let src = insn.slots[1];
+    let src = insn.slot(1);
     if src.kind == SlotKind::Gpr { cpu.gpr[src.reg as usize & 31] } else { insn.imm }
 }
 
@@ -222,7 +222,7 @@ impl Works {
     #[inline(always)]
     pub(super) fn store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let insn = &entry.insn;
-        let size = insn.slots[0].size;
+        let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, source(cpu, insn), &access) {
             Ok(()) => done(cpu, insn),
@@ -233,7 +233,7 @@ impl Works {
     #[inline(always)]
     pub(super) fn load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let insn = &entry.insn;
-        let dst = insn.slots[0];
+        let dst = insn.slot(0);
         let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
         match get(vmm, linear, dst.size, &access) {
             Ok(value) => {
@@ -253,7 +253,7 @@ impl Works {
         linear: u64,
     ) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
-        let dst = insn.slots[0];
+        let dst = insn.slot(0);
         let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
         match get(vmm, linear, dst.size, &access) {
             Ok(read) => {
@@ -275,7 +275,7 @@ impl Works {
 
     #[inline(always)]
     pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
-        if entry.insn.slots[0].size == 8 {
+        if entry.insn.slot(0).size == 8 {
             self.modify_bytes::<V, 8>(entry, cpu, vmm, linear)
         } else {
             self.modify_bytes::<V, 4>(entry, cpu, vmm, linear)
@@ -318,7 +318,7 @@ impl Works {
     #[inline(never)]
     pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
-        let size = insn.slots[0].size;
+        let size = insn.slot(0).size;
         let len = usize::from(size);
         let Some(locked) = atomic::locked_op(op).filter(|_| !atomic::splits(linear, len)) else {
             return self.general(entry, cpu, vmm);
@@ -333,7 +333,7 @@ impl Works {
         let done = ram.locked_word(locked, source, whole(cpu.gpr[RAX], size), cpu.rflags() & CF != 0);
         let old = whole(done.old, size);
         match op {
-            IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slots[1].reg as usize & 31] = old,
+            IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slot(1).reg as usize & 31] = old,
             IntOp::Cmpxchg if done.flags & ZF == 0 => cpu.gpr[RAX] = old,
             _ => {}
         }
@@ -398,7 +398,7 @@ impl Works {
         if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty) {
             return ended(&mut self.journal, halt, cpu, entry.bytes());
         }
-        let size = insn.slots[insn.mem() as usize & 3].size;
+        let size = insn.slot(insn.mem() as usize & 3).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         let operand = &*self.replayer.operand();
         let written = match size {
@@ -424,7 +424,7 @@ impl Works {
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
         }
-        let size = insn.slots[0].size;
+        let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
         match get(vmm, linear, size, &access) {
             Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
@@ -449,7 +449,7 @@ impl Works {
             return self.general(entry, cpu, vmm);
         }
         let Some(bits) = replay::exact_real(cpu, insn) else { return self.general(entry, cpu, vmm) };
-        let size = insn.slots[0].size;
+        let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {

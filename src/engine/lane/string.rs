@@ -36,7 +36,7 @@ pub(super) fn of(insn: &Insn) -> Option<StrOp> {
 
 /// Width of an element.
 pub(super) fn element(insn: &Insn) -> u8 {
-    let string = insn.slots.iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
+    let string = insn.all_slots().into_iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
     string.map_or(1, |s| s.size as u8)
 }
 

@@ -1,6 +1,7 @@
 //! Floating point: what is not in the lines of two sources, comparisons, conversions, and what takes numbers apart.
 
 use super::*;
+use crate::isa::sse::COMPARED;
 
 const ONE_SOURCE: &[Spec] = &[W(Vx), R(Wx)];
 const TWO_SOURCES: &[Spec] = &[W(Vx), R(Hx), R(Wx)];
@@ -42,9 +43,6 @@ const fn widen(name: &'static str, pp: Pp, opcode: u8) -> Row {
 const fn scalar(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], element: u8) -> Row {
     evex(name, P0F, pp, opcode, ops).lig().tuple(Scalar, element)
 }
-
-const COMPARED: FlagEffect =
-    FlagEffect::of(0, flag::CF | flag::PF | flag::ZF, 0).clears(flag::AF | flag::SF | flag::OF);
 
 /// COMISS and its like.
 const fn comi(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], element: u8) -> Row {

@@ -33,6 +33,7 @@
 pub mod features;
 mod oracle;
 pub mod random;
+pub mod sandbox;
 mod segments;
 mod signals;
 pub mod skip;
@@ -43,6 +44,7 @@ mod trampoline;
 pub use features::Features;
 pub use oracle::{Error, Mode, Oracle, Setup};
 pub use random::Random;
+pub use sandbox::Sandbox;
 pub use segments::{Segment, Segments};
 pub use skip::Skips;
 pub use slot::{CODE_LEN, DATA_LEN, PAGE};

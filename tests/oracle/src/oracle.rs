@@ -234,14 +234,11 @@ impl Oracle {
     /// If the code does not fit at the offset, or if the system refuses a signal stack or the segments of a
     /// compatibility mode.
     pub fn run_with(&mut self, setup: &Setup, code: &[u8], state: &State) -> (Ended, State) {
-        signals::use_stack(self.slot.signal_stack()).expect("the thread takes a signal stack");
+        self.prepare(setup.mode).expect(
+            "the thread takes a signal stack, and the kernel segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL, CONFIG_X86_16BIT)",
+        );
         self.lay(setup, code);
         let segments = self.segments(setup.mode);
-        if segments.is_some() && ![Some(setup.mode), Some(Mode::Compat16)].contains(&self.has_ldt) {
-            segments::install(&self.slot, setup.mode)
-                .expect("the kernel takes segments by modify_ldt (CONFIG_MODIFY_LDT_SYSCALL, CONFIG_X86_16BIT)");
-            self.has_ldt = Some(setup.mode);
-        }
 
         let start = self.start(setup);
         let context = self.slot.context();
@@ -277,6 +274,16 @@ impl Oracle {
         // SAFETY: as above; a new reference, because the run wrote behind the compiler's back.
         let run = unsafe { &*context.as_ptr() };
         self.result(run, setup, start, code.len(), state)
+    }
+
+    /// Makes all system calls that a run in this mode needs, if they have not been made yet.
+    pub(crate) fn prepare(&mut self, mode: Mode) -> io::Result<()> {
+        signals::use_stack(self.slot.signal_stack())?;
+        if mode != Mode::Long64 && ![Some(mode), Some(Mode::Compat16)].contains(&self.has_ldt) {
+            segments::install(&self.slot, mode)?;
+            self.has_ldt = Some(mode);
+        }
+        Ok(())
     }
 
     /// Brings the code area to hold this code and the way out behind it, and nothing else but INT3.
@@ -354,6 +361,7 @@ impl Oracle {
                 Ended::Retired
             }
             14 if outside(caught.rip) && caught.cr2 == linear => Ended::Retired,
+            signals::SYSTEM_CALL => Ended::SystemCall,
             trap => Ended::Signal {
                 trap: trap as u8,
                 error: if HAS_ERROR_CODE >> trap & 1 == 1 { caught.error } else { 0 },

@@ -10,10 +10,13 @@ use libc::{c_int, c_void, sigaction, siginfo_t, stack_t, ucontext_t};
 use crate::slot;
 use crate::trampoline::{self, Caught};
 
-const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+const SIGNALS: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// In [`Caught::trap`]: no exception, but a system call that a seccomp filter stopped.
+pub const SYSTEM_CALL: u64 = 0x100;
 
 /// What handled `SIGNALS` before; filled before our handlers stand.
-static BEFORE: OnceLock<[sigaction; 5]> = OnceLock::new();
+static BEFORE: OnceLock<[sigaction; SIGNALS.len()]> = OnceLock::new();
 
 thread_local! {
     /// The signal stack that this thread had before, while it has ours; and which one it has of ours.
@@ -27,7 +30,7 @@ pub fn install() -> io::Result<()> {
     if *installed {
         return Ok(());
     }
-    let mut before = [blank(); 5];
+    let mut before = [blank(); SIGNALS.len()];
     for (signal, before) in SIGNALS.into_iter().zip(&mut before) {
         // SAFETY: asks only; `before` is a place for the answer.
         check(unsafe { libc::sigaction(signal, core::ptr::null(), before) })?;
@@ -78,13 +81,13 @@ pub unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context:
     // SAFETY: the kernel passes the frame that it pushed.
     let frame = unsafe { &mut *context.cast::<ucontext_t>() };
     // The frame lies on the signal stack, and that in the slot of the oracle that is running.
-    if !catch(frame, context.addr()) {
+    if !catch(signal, frame, context.addr()) {
         chain(signal, info, context);
     }
 }
 
 /// Notes the exception and redirects the frame, if it belongs to a run.
-fn catch(frame: &mut ucontext_t, place: usize) -> bool {
+fn catch(signal: c_int, frame: &mut ucontext_t, place: usize) -> bool {
     const TF: i64 = 1 << 8;
     const RF: i64 = 1 << 16;
     let registers = &mut frame.uc_mcontext.gregs;
@@ -99,7 +102,7 @@ fn catch(frame: &mut ucontext_t, place: usize) -> bool {
         return false;
     }
     run.caught = Caught {
-        trap: register(libc::REG_TRAPNO),
+        trap: if signal == libc::SIGSYS { SYSTEM_CALL } else { register(libc::REG_TRAPNO) },
         error: register(libc::REG_ERR),
         cr2: register(libc::REG_CR2),
         rip,

@@ -202,13 +202,15 @@ pub enum Ended {
         /// CR2 for #PF, else 0.
         cr2: u64,
     },
+    /// It was a system call, and a seccomp filter stopped it with SIGSYS.
+    SystemCall,
 }
 
 impl Ended {
     /// The vector, if the run ended with an exception.
     pub fn trap(self) -> Option<u8> {
         match self {
-            Ended::Retired => None,
+            Ended::Retired | Ended::SystemCall => None,
             Ended::Signal { trap, .. } => Some(trap),
         }
     }
