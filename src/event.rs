@@ -156,8 +156,6 @@ pub enum Unsupported {
     HostLacks(&'static str),
     /// The engine has no code for the instruction.
     Instruction(&'static str),
-    /// No row of the table covers the bytes.
-    Opcode,
     /// A [`Platform`](crate::bus::Platform) callback that the VMM has not provided.
     Platform(&'static str),
     /// Stubs can't be made or run: why.
@@ -173,7 +171,6 @@ impl fmt::Display for Unsupported {
         match self {
             Unsupported::HostLacks(name) => write!(f, "the host lacks {name}"),
             Unsupported::Instruction(name) => write!(f, "{name} is not executed yet"),
-            Unsupported::Opcode => f.write_str("no row of the instruction table covers these bytes yet"),
             Unsupported::Platform(name) => write!(f, "the monitor does not provide {name}"),
             Unsupported::Stubs(why) => write!(f, "no stub can be run: {why}"),
             Unsupported::Journal => f.write_str("more accesses before a retry than the journal holds"),

@@ -30,10 +30,6 @@ use report::Report;
 pub enum Verdict {
     /// They agree.
     Same,
-    /// The decoder has no row and makes no claim; the processor raises #UD.
-    UnknownUndefined,
-    /// The decoder has no row and makes no claim; the processor runs it.
-    UnknownRuns,
     /// The processor raises #UD, the decoder knows an instruction.
     OnlyDecoded,
     /// The processor runs it, the decoder calls it invalid.
@@ -68,8 +64,6 @@ fn judge(
         Err(DecodeError::TooLong) if at_limit && !undefined => Verdict::Same,
         Err(DecodeError::TooLong) if at_limit => Verdict::Order,
         Err(_) if at_limit && !undefined => Verdict::Order,
-        Err(DecodeError::Unknown) if undefined => Verdict::UnknownUndefined,
-        Err(DecodeError::Unknown) => Verdict::UnknownRuns,
         Err(DecodeError::Invalid(_)) if undefined => Verdict::Same,
         Err(DecodeError::Invalid(_)) => Verdict::OnlyRuns,
         Err(DecodeError::TooLong | DecodeError::Truncated) => Verdict::Length,
@@ -83,10 +77,7 @@ fn judge(
         }
         Ok(insn) if insn.length() != fetched => Verdict::Length,
         Ok(_) => {
-            // What no row covers is no claim.
-            let wants_more = |len: usize| {
-                matches!(decode(&bytes[..len], mode, profile), Err(DecodeError::Truncated | DecodeError::Unknown))
-            };
+            let wants_more = |len: usize| matches!(decode(&bytes[..len], mode, profile), Err(DecodeError::Truncated));
             if (0..fetched).all(wants_more) { Verdict::Same } else { Verdict::Truncation }
         }
     }
@@ -143,9 +134,7 @@ fn decoder_and_processor_agree() {
             for ((bytes, decoded), outcome) in cases.iter().zip(&decoded).zip(outcomes) {
                 let verdict = judge(bytes, decoded, outcome, mode, &profile);
                 match verdict {
-                    Verdict::Same | Verdict::Order | Verdict::UnknownUndefined | Verdict::UnknownRuns => {
-                        report.add(verdict, mode, bytes, decoded, outcome);
-                    }
+                    Verdict::Same | Verdict::Order => report.add(verdict, mode, bytes, decoded, outcome),
                     _ => again.push((*bytes, *decoded)),
                 }
             }

@@ -105,7 +105,7 @@ fn answer(line: Line, mode: Mode, profile: &Profile) -> Answer {
             let name = match why {
                 DecodeError::Truncated => "truncated",
                 DecodeError::TooLong => "too_long",
-                DecodeError::Invalid(_) | DecodeError::Unknown => "invalid",
+                DecodeError::Invalid(_) => "invalid",
             };
             error(hex, name, why.to_string())
         }

@@ -29,8 +29,6 @@ pub enum DecodeError {
     TooLong,
     /// The processor of this profile raises #UD.
     Invalid(&'static str),
-    /// No row of the table covers the bytes; whether the processor would run them is not known.
-    Unknown,
 }
 
 impl fmt::Display for DecodeError {
@@ -39,7 +37,6 @@ impl fmt::Display for DecodeError {
             DecodeError::Truncated => "the bytes end before the instruction does",
             DecodeError::TooLong => "an instruction is at most 15 bytes long",
             DecodeError::Invalid(why) => why,
-            DecodeError::Unknown => "no row of the instruction table covers these bytes yet",
         })
     }
 }
@@ -634,7 +631,7 @@ fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
     } else if differs_by(sel::MODE64) {
         DecodeError::Invalid("the instruction is not there in this mode")
     } else {
-        DecodeError::Unknown
+        DecodeError::Invalid("no instruction of this mode has these bytes")
     }
 }
 

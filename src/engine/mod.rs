@@ -418,7 +418,6 @@ fn decode_halt(error: DecodeError) -> Halt {
     match error {
         DecodeError::TooLong => Event::gp0("an instruction longer than 15 bytes").into(),
         DecodeError::Invalid(why) => Event::ud(why).into(),
-        DecodeError::Unknown => Unsupported::Opcode.into(),
         DecodeError::Truncated => Unsupported::Platform("all bytes of the instruction").into(),
     }
 }

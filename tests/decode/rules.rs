@@ -1,6 +1,6 @@
 //! `disagreements.txt`: where another decoder and ours differ, who is right, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const FILE: &str = include_str!("disagreements.txt");
@@ -91,8 +91,6 @@ pub type Difference = (&'static str, String);
 pub struct Findings {
     /// Encodings compared, by decoder.
     pub compared: BTreeMap<&'static str, usize>,
-    /// What others decode and our table does not cover.
-    pub unknown: BTreeSet<String>,
     /// Differences that are listed.
     pub listed: usize,
     /// One entry a kind of difference: how often, and an example.
@@ -131,7 +129,6 @@ impl Findings {
         for (oracle, n) in other.compared {
             *self.compared.entry(oracle).or_default() += n;
         }
-        self.unknown.extend(other.unknown);
         self.listed += other.listed;
         for (what, (n, example)) in other.wrong {
             self.wrong.entry(what).or_insert((0, example)).0 += n;

@@ -108,10 +108,6 @@ fn ask_iced(
             found.take(&common.rules, "iced", &form(insn.row()), differences, example)
         }
         Err(_) if theirs.is_invalid() => true,
-        Err(DecodeError::Unknown) => {
-            found.unknown.insert(format!("{:?}", theirs.mnemonic()).to_lowercase());
-            false
-        }
         // Fifteen bytes are not enough for what stands behind many prefixes.
         Err(DecodeError::TooLong) => true,
         Err(why) => {
@@ -259,7 +255,6 @@ fn second_opinion() {
     };
     let (missing, alone) = (confirmed(true), confirmed(false));
     println!("{} rows that no other decoder knows: {alone:?}", alone.len());
-    println!("{} instructions of iced's have no row yet: {:?}", found.findings.unknown.len(), found.findings.unknown);
     if let Err(why) = found.findings.report() {
         panic!("{why}");
     }

@@ -37,7 +37,6 @@ impl Erratum {
         let bits = mode.bits().to_string();
         let mode = self.modes == "all" || self.modes.split(',').any(|word| word == bits);
         // Bytes without a row are to be invalid.
-        let verdict = if verdict == Verdict::UnknownRuns { Verdict::OnlyRuns } else { verdict };
         verdict == self.verdict && mode && opcode.matches(self.pattern)
     }
 }
