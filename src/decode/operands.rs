@@ -146,6 +146,10 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
         Loc::TileReg | Loc::TileRm | Loc::TileVvvv => tile(insn, spec)?,
         Loc::BoundOrMem if !insn.has(prefix::REGISTER) => memory(insn, size),
         Loc::BoundReg | Loc::BoundOrMem => {
+            // In 64-bit mode MPX looks at whole addresses, whatever 67 says.
+            if insn.mode == Mode::Long64 {
+                insn.set_asize(8);
+            }
             let reg = if spec.loc == Loc::BoundReg { insn.reg() } else { insn.rm() };
             if reg > 3 {
                 return Err(DecodeError::Invalid("there are four bounds registers"));

@@ -49,6 +49,8 @@ macro_rules! rows {
             }
             out
         };
-        &JOINED
+        // A place of its own: of what is anonymous each user may get a copy, and rows are told apart by address.
+        static ROWS: [Row; COUNT] = JOINED;
+        &ROWS
     }};
 }
