@@ -14,8 +14,8 @@ macro_rules! rows {
             }
             n
         };
-        // A static has one place in memory, a constant may have several: rows are told apart by their places.
-        static JOINED: [Row; COUNT] = {
+        // A place of its own: of what is anonymous each user may get a copy, and rows are told apart by address.
+        static ROWS: [Row; COUNT] = {
             let mut place = [0usize; 257];
             let mut g = 0;
             while g < GROUPS.len() {
@@ -49,8 +49,6 @@ macro_rules! rows {
             }
             out
         };
-        // A place of its own: of what is anonymous each user may get a copy, and rows are told apart by address.
-        static ROWS: [Row; COUNT] = JOINED;
         &ROWS
     }};
 }
