@@ -10,6 +10,8 @@ mod text;
 
 pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
+#[cfg(test)]
+pub(crate) use quick::SIZE as QUICK_SIZE;
 pub use text::MemoryOperand;
 
 use crate::cpu::segment::Seg;
@@ -42,6 +44,9 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// #UD where no row covers the bytes.
+const NO_ROW: DecodeError = DecodeError::Invalid("no instruction of this mode has these bytes");
 
 const LIMIT: usize = 15;
 
@@ -353,7 +358,7 @@ fn take_opcode(
         0x0f => match cur.u8() {
             0x38 => Ok((Space::Legacy, Map::M0f38, cur.u8())),
             0x3a => Ok((Space::Legacy, Map::M0f3a, cur.u8())),
-            0x0f => Ok((Space::Legacy, Map::M0f0f, suffix(cur, mode, p))),
+            0x0f => Ok((Space::Legacy, Map::M0f0f, suffix(cur, mode, p)?)),
             op => Ok((Space::Legacy, Map::M0f, op)),
         },
         0xc4 | 0xc5 | 0x62 if escape => {
@@ -415,7 +420,7 @@ fn take_rex2(cur: &mut Cursor<'_>, profile: &Profile, p: &mut Prefixes) -> Resul
 
 /// The opcode of 3DNow!, behind ModRM, SIB and displacement.
 #[cold]
-fn suffix(cur: &Cursor<'_>, mode: Mode, p: &Prefixes) -> u8 {
+fn suffix(cur: &mut Cursor<'_>, mode: Mode, p: &Prefixes) -> Result<u8, DecodeError> {
     let modrm = cur.peek();
     let (form, rm) = (modrm >> 6, modrm & 7);
     let size = SIZES[mode as usize].address[usize::from(p.bits & prefix::P67 != 0)];
@@ -427,7 +432,13 @@ fn suffix(cur: &Cursor<'_>, mode: Mode, p: &Prefixes) -> u8 {
         (0, _) if rm == 5 || rm == 4 && at(1) & 7 == 5 => 4 + usize::from(rm == 4),
         (_, _) => [0, 1, 4][form as usize] + usize::from(rm == 4),
     };
-    at(1 + operand)
+    let opcode = at(1 + operand);
+    if tables::line(Space::Legacy, Map::M0f0f, opcode).all().is_empty() {
+        // All of it is looked at before that is known.
+        cur.at += 2 + operand;
+        return Err(NO_ROW);
+    }
+    Ok(opcode)
 }
 
 fn take_vector_prefix(
@@ -540,7 +551,12 @@ impl Sizes {
         while rule < size_rule::COUNT {
             let mut i = 0;
             while i < 4 {
-                let plain = operand[if rule as u8 & size_rule::NO_66 != 0 { i & 2 } else { i }];
+                let prefixes = match rule as u8 {
+                    rule if rule & size_rule::NONE != 0 => 0,
+                    rule if rule & size_rule::NO_66 != 0 => i & 2,
+                    _ => i,
+                };
+                let plain = operand[prefixes];
                 let wide = rule as u8 & size_rule::F64 != 0 || rule as u8 & size_rule::D64 != 0 && plain == 4;
                 by_rule[rule][i] = if long && wide { 8 } else { plain };
                 i += 1;
@@ -631,13 +647,13 @@ fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
     } else if differs_by(sel::MODE64) {
         DecodeError::Invalid("the instruction is not there in this mode")
     } else {
-        DecodeError::Invalid("no instruction of this mode has these bytes")
+        NO_ROW
     }
 }
 
 #[inline(always)]
 fn operand_size(sizes: &Sizes, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
-    let size = sizes.operand[row.plan.size_rule as usize & 7][size_index(p.bits) & 3];
+    let size = sizes.operand[row.plan.size_rule as usize & (size_rule::COUNT - 1)][size_index(p.bits) & 3];
     if row.is(attr::F64) && p.bits & prefix::P66 != 0 && profile.vendor() == Vendor::Amd {
         // AMD lets 66 make a near branch 16 bits wide, Intel ignores it.
         return sizes.operand[0][size_index(p.bits) & 3];
@@ -686,6 +702,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         && (insn.vvvv() == 4 || insn.rm() == 4 || row.operands[0].uses.writes() && insn.vvvv() == insn.rm())
     {
         return invalid("the registers of PUSH2 and POP2 are none of RSP, and POP2's differ");
+    }
+    if row.is(attr::W1_BUT_AMD) && !insn.has(prefix::W) {
+        return invalid("VEX.W must be set");
     }
     if row.is(attr::SCC) {
         // The low bits of EVEX are the condition, vvvv holds flags as they are.
@@ -757,7 +776,7 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
 
 /// Takes away bits that AMD's processors (Zen 4) ignore and Intel's refuse: EVEX.b of a register form whose memory form
 /// broadcasts, EVEX.z of what cannot be masked and has neither opmask operands nor a destination in memory, VEX's fourth bit
-/// of an opmask register.
+/// of an opmask register. VEX.W where only 1 is an instruction becomes 1.
 fn ignore_bits(insn: &mut Insn, register: bool) {
     let row = insn.row;
     if row.space == Space::Evex {
@@ -770,6 +789,9 @@ fn ignore_bits(insn: &mut Insn, register: bool) {
             insn.set_prefixes(insn.prefixes() & !prefix::Z);
         }
     } else {
+        if row.is(attr::W1_BUT_AMD) {
+            insn.set_prefixes(insn.prefixes() | prefix::W);
+        }
         for spec in row.specs() {
             match spec.loc {
                 Loc::MaskReg => insn.set_reg(insn.reg() & 7),

@@ -168,17 +168,17 @@ impl Entry {
         let mut i = 0;
         while i < plan.count as usize {
             let place = &plan.places[i];
-            let kind = if in_memory { place.in_memory } else { place.kind };
+            let kind = if in_memory { place.in_memory() } else { place.kind };
             let size = place.width.bytes(osize as u16, 16, wide, true);
             let slot = packed(Slot { kind, reg: place.fixed, size });
-            let named = place.mask != 0 && !(in_memory && place.in_memory.0 != place.kind.0);
-            let name = match place.field {
+            let named = place.mask() != 0 && !(in_memory && place.may_be_memory());
+            let name = match place.field() {
                 _ if !named => 0,
                 field::RM => name::RM,
                 field::REG => name::REG,
                 _ => return None,
             };
-            let name = name | if named && place.mask == 7 { name::THREE } else { 0 };
+            let name = name | if named && place.mask() == 7 { name::THREE } else { 0 };
             match i {
                 0 => entry.slots |= slot as u64,
                 1 => entry.slots |= (slot as u64) << 32,
@@ -204,13 +204,18 @@ struct Quick {
     entries: [Entry; ENTRIES],
 }
 
-const ENTRIES: usize = 4_352;
+const ENTRIES: usize = 3_520;
 
-/// Which row the general way selects, whatever the profile; features are another matter.
+/// Which row the general way selects by the word, for every vendor; features are another matter.
 const fn find(candidates: &'static [Row], word: u32) -> Option<usize> {
     let mut i = 0;
     while i < candidates.len() {
-        if word & candidates[i].select.mask == candidates[i].select.value {
+        let select = candidates[i].select;
+        let (intel, amd) = (word & select.mask == select.value, (word | sel::AMD) & select.mask == select.value);
+        if intel != amd {
+            return None;
+        }
+        if intel {
             return Some(i);
         }
         i += 1;
@@ -229,15 +234,18 @@ const fn word(select: u8, modrm: u8, prefixed: usize) -> u32 {
 /// Which bits of a choice the rows of an opcode look at; [`choice::NONE`] if they look at more.
 const fn relevant(line: tables::Line) -> u8 {
     let candidates = line.all();
-    let mut mask = if line.has_modrm() { choice::REGISTER } else { 0 } | choice::W;
+    let mut mask = if line.has_modrm() { choice::REGISTER } else { 0 };
     let mut i = 0;
     while i < candidates.len() {
         let asked = candidates[i].select.mask;
-        if asked & (sel::RM | sel::OPREG_NONZERO | sel::AMD | sel::ASIZE | sel::REX2) != 0 {
+        if asked & (sel::RM | sel::OPREG_NONZERO) != 0 {
             return choice::NONE;
         }
         if asked & sel::REG != 0 {
             mask |= choice::REG;
+        }
+        if asked & (sel::W | sel::OSIZE) != 0 || candidates[i].plan.size_rule != size_rule::NONE {
+            mask |= choice::W;
         }
         i += 1;
     }
@@ -259,20 +267,22 @@ impl Quick {
             if mask != choice::NONE {
                 let (keeps, modrm) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
                 quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, modrm };
-                let (mut any, mut same) = (false, prefixed > 1);
+                let (mut any, mut same) = (false, prefixed > 0);
                 let mut select = 0;
                 while select <= mask {
                     let register = select & choice::REGISTER != 0 || !line.has_modrm();
                     let modrm = (select & choice::REG) << 1 | if register { 0xc0 } else { 0 };
                     let candidates = line.candidates(modrm);
-                    let plain = find(candidates, word(select, modrm, 0));
+                    let found = find(candidates, word(select, modrm, prefixed));
                     same = same
-                        && match (find(candidates, word(select, modrm, prefixed)), plain) {
-                            (Some(i), Some(j)) => i == j,
+                        && match (found, find(candidates, word(select, modrm, 0))) {
+                            (Some(i), Some(j)) => {
+                                i == j && (prefixed > 1 || candidates[i].plan.size_rule == size_rule::NONE)
+                            }
                             (i, j) => i.is_none() && j.is_none(),
                         };
                     if select & !mask == 0
-                        && let Some(i) = find(candidates, word(select, modrm, prefixed))
+                        && let Some(i) = found
                         && let Some(entry) = Entry::new(&candidates[i], select, prefixed)
                     {
                         quick.entries[at + select as usize] = entry;
@@ -281,7 +291,7 @@ impl Quick {
                     select += 1;
                 }
                 if same {
-                    // F3 and F2 mean nothing here. The place goes to the next opcode, which may not fill all of it.
+                    // The prefix means nothing here. The place goes to the next opcode, which may not fill all of it.
                     quick.opcodes[code] = quick.opcodes[code & 511];
                     while select > 0 {
                         select -= 1;
@@ -302,6 +312,10 @@ impl Quick {
 }
 
 static QUICK: Quick = Quick::build();
+
+/// Bytes of the table.
+#[cfg(test)]
+pub(crate) const SIZE: usize = size_of::<Quick>();
 
 /// Bits of the prefixes in an instruction.
 const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];
@@ -502,4 +516,67 @@ fn finish<const ESCAPE: bool>(
         super::operands::high_bytes(insn);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::general;
+    use crate::profile::Vendor;
+
+    /// All that an instruction holds; the row as its place.
+    fn parts(insn: &Insn) -> impl PartialEq + core::fmt::Debug + use<> {
+        let Insn { row, imm, disp, operands, gate, encoding, registers, ll, mode, seg } = *insn;
+        (core::ptr::from_ref(row), (imm, disp, gate), operands, encoding, registers, (ll, mode, seg))
+    }
+
+    /// Compares the two ways; `false` if the short one does not cover the bytes.
+    fn compare(window: &[u8; LIMIT], profile: &Profile) -> bool {
+        let (mut short, mut long) = (Insn::EMPTY, Insn::EMPTY);
+        if !decode(window, profile, &mut short) {
+            return false;
+        }
+        let result = general(window, Mode::Long64, profile, &mut long);
+        assert_eq!(result, Ok(()), "{window:02x?}: {short}");
+        assert_eq!(parts(&short), parts(&long), "{window:02x?}: {short} and {long}");
+        true
+    }
+
+    #[test]
+    fn both_ways_agree() {
+        let mut profiles: Vec<Profile> =
+            ["zen4", "nehalem", "sapphirerapids"].map(|name| Profile::named(name).unwrap()).into();
+        profiles.extend([
+            Profile::all(),
+            Profile::all().with_vendor(Vendor::Amd),
+            Profile::all().without(Feature::Cmov),
+        ]);
+        let mut random = 0x1234_5678_9abc_def1_u64;
+        let (mut covered, mut all) = (0_u32, 0_u32);
+        // Each opcode of both maps behind each prefix and REX, with each ModRM and a few SIBs.
+        for prefix in [&[][..], &[0x66], &[0xf3], &[0xf2], &[0x66, 0xf3], &[0x67], &[0xf0]] {
+            for rex in [0, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4f] {
+                for code in 0..512_u32 {
+                    for modrm in 0..=255 {
+                        let mut bytes = prefix.to_vec();
+                        bytes.extend((rex != 0).then_some(rex));
+                        bytes.extend((code > 255).then_some(0x0f));
+                        bytes.extend([code as u8, modrm]);
+                        let mut window = [0; LIMIT];
+                        for byte in &mut window {
+                            random ^= random << 13;
+                            random ^= random >> 7;
+                            random ^= random << 17;
+                            *byte = random as u8;
+                        }
+                        window[..bytes.len()].copy_from_slice(&bytes);
+                        let profile = &profiles[random as usize % profiles.len()];
+                        covered += u32::from(compare(&window, profile));
+                        all += 1;
+                    }
+                }
+            }
+        }
+        assert!(covered > all / 3, "{covered} of {all}");
+    }
 }

@@ -130,6 +130,10 @@ pub enum Loc {
     AddressReg,
     /// The block scale register that the row names (ACE).
     FixedBsr,
+    /// General-purpose registers together, one a bit of what the row has (PUSHA, PCMPESTRI).
+    GprSet,
+    /// XMM registers together, one a bit of what the row has (Key Locker).
+    VecSet,
     /// EVEX.vvvv: the flags that CCMP and CTEST leave where their condition fails.
     DefaultFlags,
 }
@@ -1011,6 +1015,8 @@ pub mod attr {
     pub const DISTINCT: u64 = 1 << 31;
     /// There is only a 512-bit form, also where L'L is rounding control.
     pub const ONLY_512: u64 = 1 << 32;
+    /// VEX.W must be set; AMD's processors (Zen 4) ignore it.
+    pub const W1_BUT_AMD: u64 = 1 << 33;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1046,6 +1052,7 @@ pub mod attr {
             SIBMEM,
             DISTINCT,
             ONLY_512,
+            W1_BUT_AMD,
             NO_RIP,
             LATE_MODRM,
         ];
@@ -1063,9 +1070,8 @@ pub mod attr {
 pub struct Row {
     /// Lower case, Intel syntax. A condition goes behind it, or where a `*` stands.
     pub mnemonic: &'static str,
-    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last. An instruction resolves the
-    /// first five.
-    pub operands: [Spec; 9],
+    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last.
+    pub operands: [Spec; 5],
     /// Encoding space.
     pub space: Space,
     /// Opcode map.

@@ -7,6 +7,7 @@ mod encoder;
 mod iced;
 mod limits;
 mod llvm;
+mod overlap;
 mod rules;
 mod second;
 mod yaxpeax;
