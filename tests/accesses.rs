@@ -5,14 +5,14 @@
 mod support;
 
 use encore86::cpu::registers::{component, rflags};
-use encore86::foresight::{Accesses, Foreseen, Kind, StateUse};
+use encore86::foresight::{Accesses, Foreseen, Kind, Role, StateUse};
 use encore86::introspect::{Record, Recorded, What};
 use encore86::isa::row::{Exec, SysOp};
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor, decode};
 use std::collections::{BTreeMap, BTreeSet};
 use support::encode::{self, Form};
 use support::fuzz::Random;
-use support::machine::{self, DATA, MODES, code_address};
+use support::machine::{self, DATA, EXTRA, MODES, STACK, code_address};
 use support::vm::Vm;
 
 /// Operands that [`encode`] does not make: other bases, the stack pointer before and after, relative to RIP.
@@ -464,4 +464,186 @@ fn state_is_what_was_foreseen() {
     assert_eq!(wrong.len(), 0, "instructions whose state was not foreseen");
     assert_eq!(unseen.len(), 0, "rows that write less than they say");
     assert!(pairs > 10_000);
+}
+
+/// What is foreseen of `bytes`, which need not be executed, and whether it is complete.
+fn told(mode: Mode, bytes: &[u8], change: impl FnOnce(&mut Cpu)) -> (Vec<Short>, bool) {
+    let profile = Profile::all().with_vendor(Vendor::Intel);
+    let insn = decode(bytes, mode, &profile).unwrap_or_else(|error| panic!("{bytes:02x?}: {error}"));
+    let mut cpu = machine::cpu(mode);
+    cpu.update(|s| (s.gdtr.base, s.ldtr.base, s.tr.base, s.ssp) = (0x10_0000, 0x11_0000, 0x12_0000, 0x13_0000));
+    change(&mut cpu);
+    let accesses = insn.accesses(&cpu, &profile);
+    (accesses.iter().map(short).collect(), accesses.is_complete())
+}
+
+/// The registers of [`machine::cpu`]: rBX, rSP, rBP, rSI and rDI where the segments' bases are added.
+const BX: u64 = DATA + 0x1000;
+const SP: u64 = STACK + 0x8000;
+const BP: u64 = STACK + 0x4000;
+const SI: u64 = DATA + 0x2000;
+const DI: u64 = EXTRA + 0x3000;
+
+#[test]
+fn accesses_by_hand() {
+    use Kind::{Address, In, Read, ReadWrite, Write};
+    use Mode::{Long64, Prot32, Real16};
+    let entries = |kind, size: u32, at: &[i64]| -> Vec<Short> {
+        at.iter().map(|i| (SP.wrapping_add_signed(i * i64::from(size)), size, kind)).collect()
+    };
+    let cases: &[(Mode, &[u8], Vec<Short>, bool)] = &[
+        (Prot32, &[0x60], entries(Write, 4, &[-1, -2, -3, -4, -5, -6, -7, -8]), true), // pushad
+        (Prot32, &[0x61], entries(Read, 4, &[0, 1, 2, 4, 5, 6, 7]), true),             // popad
+        // enter 20h, 3: the frame pointer, two of outer levels, and the new one
+        (
+            Long64,
+            &[0xc8, 0x20, 0, 3],
+            [entries(Write, 8, &[-1, -2, -3, -4]), vec![(BP - 8, 8, Read), (BP - 16, 8, Read)]].concat(),
+            true,
+        ),
+        (Long64, &[0x0f, 0xa0], entries(Write, 8, &[-1]), true), // push fs
+        (Prot32, &[0x06], vec![(SP - 4, 2, Write)], true),       // push es: Intel stores the selector alone
+        (Real16, &[0x07], entries(Read, 2, &[0]), true),         // pop es
+        (Prot32, &[0x07], entries(Read, 4, &[0]), false),        // the descriptor is that of a selector in memory
+        (Real16, &[0x9a, 0, 0, 0, 0x20], entries(Write, 2, &[-1, -2]), true), // call 2000h:0
+        (Prot32, &[0x9a, 0, 0, 0, 0, 0x1b, 0], vec![(0x10_0018, 8, Read)], false), // call 1bh:0
+        (Prot32, &[0xea, 0, 0, 0, 0, 0x1c, 0], vec![(0x11_0018, 8, Read)], false), // jmp 1ch:0, of the LDT
+        (Long64, &[0x48, 0xff, 0x2b], vec![(BX, 10, Read)], false), // jmp far [rbx]
+        (Real16, &[0xca, 4, 0], entries(Read, 2, &[0, 1]), true), // retf 4
+        (Real16, &[0xcf], entries(Read, 2, &[0, 1, 2]), true),   // iret
+        (Long64, &[0x48, 0xcf], entries(Read, 8, &[0, 1, 2, 3, 4]), false), // iretq
+        (Long64, &[0xcd, 3], vec![], false),                     // int 3
+        (Long64, &[0x0f, 0x05], vec![], true),                   // syscall
+        // movdir64b rdi, [rbx]; enqcmd rdi, [rbx]
+        (Long64, &[0x66, 0x0f, 0x38, 0xf8, 0x3b], vec![(BX, 64, Read), (DI, 64, Write)], true),
+        (Long64, &[0xf2, 0x0f, 0x38, 0xf8, 0x3b], vec![(BX, 64, Read), (DI, 64, Write)], true),
+        (Long64, &[0x0f, 0x01, 0xc8], vec![(0x1_2345, 1, Address)], true), // monitor
+        (Long64, &[0xf3, 0x0f, 0xae, 0xf3], vec![(BX, 1, Address)], true), // umonitor rbx
+        (Long64, &[0x0f, 0xae, 0x3b], vec![(BX, 1, Address)], true),       // clflush [rbx]
+        (Long64, &[0x8e, 0xe1], vec![], true),                             // mov fs, ecx: a null selector
+        (Long64, &[0x8e, 0xe2], vec![(0x10_0070, 8, Read), (0x10_0075, 1, Write)], true), // mov fs, edx
+        (Long64, &[0x0f, 0x00, 0xd2], vec![(0x10_0070, 16, Read)], true),  // lldt dx
+        (Long64, &[0x0f, 0x02, 0x03], vec![(BX, 2, Read)], false),         // lar eax, [rbx]
+        (Prot32, &[0xc5, 0x03], vec![(BX, 6, Read)], false),               // lds eax, [ebx]
+        (Real16, &[0xc5, 0x07], vec![(BX, 4, Read)], true),                // lds ax, [bx]
+        (Long64, &[0x0f, 0x01, 0x03], vec![(BX, 10, Write)], true),        // sgdt [rbx]
+        (Mode::V86, &[0xec], vec![(0x12_0066, 2, Read), (0x70, 1, In)], false), // in al, dx
+        // incsspq rcx: RCX is 3
+        (Long64, &[0xf3, 0x48, 0x0f, 0xae, 0xe9], vec![(0x13_0000, 8, Read), (0x13_0010, 8, Read)], true),
+        (Long64, &[0xf3, 0x0f, 0x01, 0x2b], vec![(BX, 8, ReadWrite)], true), // rstorssp [rbx]
+        // rdmsrlist: RCX is 3
+        (Long64, &[0xf2, 0x0f, 0x01, 0xc6], vec![(SI, 16, Read), (DI, 16, Write)], true),
+        (Long64, &[0xdd, 0x33], vec![(BX, 108, Write)], true), // fnsave [rbx]
+        (Long64, &[0xc4, 0xe2, 0x78, 0x49, 0x03], vec![(BX, 64, Read)], true), // ldtilecfg [rbx]
+        (Long64, &[0xc4, 0xe2, 0x7b, 0x4b, 0x04, 0x0b], vec![], false), // tileloadd tmm0, [rbx+rcx]
+        (Prot32, &[0x62, 0x03], vec![(BX, 8, Read)], true),    // bound eax, [ebx]
+        (Long64, &[0x48, 0x0f, 0xc7, 0x33], vec![(BX, 8, Read)], false), // vmptrld [rbx]
+        (Long64, &[0x62, 0xf4, 0x7c, 0x18, 0xff, 0xf0], vec![(SP - 16, 16, Write)], true), // push2 rax, rax
+    ];
+    let mut wrong = Vec::new();
+    for (mode, bytes, expected, complete) in cases {
+        let (mut list, is_complete) = told(*mode, bytes, |_| {});
+        let mut expected = expected.clone();
+        let key = |access: &Short| (access.0, access.1, format!("{:?}", access.2));
+        list.sort_by_key(key);
+        expected.sort_by_key(key);
+        if (&list, is_complete) != (&expected, *complete) {
+            wrong.push(format!("{bytes:02x?} in {mode:?}: {list:x?} {is_complete}, expected {expected:x?} {complete}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // A task to return to; shadow stacks; a call with them.
+    assert_eq!(told(Prot32, &[0xcf], |cpu| cpu.set_rflags(cpu.rflags() | rflags::NT)), (vec![], false));
+    let cet = |cpu: &mut Cpu| cpu.update(|s| s.cr4 |= 1 << 23);
+    assert_eq!(told(Long64, &[0xe8, 0, 0, 0, 0], cet).0, [(SP - 8, 8, Write), (0x12_fff8, 8, Write)]);
+}
+
+#[test]
+fn images_by_hand() {
+    use Kind::{Read, ReadWrite, Write};
+    // The layout of Intel's processors: AVX at 240h, opmasks at 440h, ZMM_Hi256 at 480h, Hi16_ZMM at 680h, PKRU at a80h.
+    let profile = Profile::named("skylake-server").or_else(|| Profile::names().find_map(Profile::named));
+    let profile = profile.expect("a model");
+    let told = |bytes: &[u8], requested: u64| {
+        let insn = decode(bytes, Mode::Long64, &Profile::all()).expect("an instruction");
+        let mut cpu = machine::cpu(Mode::Long64);
+        (cpu.gpr[0], cpu.gpr[2]) = (requested, 0);
+        let accesses = insn.accesses(&cpu, &profile);
+        let list: Vec<_> = accesses.iter().map(|f| (f.at - BX, f.len, f.kind, f.conditional)).collect();
+        (list, accesses.is_complete())
+    };
+    let legacy = |kind, conditional| {
+        [(0, 24), (32, 128), (24, 8), (160, 256)].map(|(at, len)| (at, len, kind, conditional)).to_vec()
+    };
+    let saved = [legacy(Write, false), vec![(576, 256, Write, false), (512, 8, ReadWrite, false)]].concat();
+    assert_eq!(told(&[0x0f, 0xae, 0x23], 7), (saved, true), "xsave [rbx]");
+    assert_eq!(told(&[0x0f, 0xae, 0x23], 0), (vec![(512, 8, ReadWrite, false)], true));
+    let compacted = vec![(24, 8, Write, false), (576, 256, Write, true), (512, 16, Write, false)];
+    let (mut list, complete) = told(&[0x0f, 0xc7, 0x23], 4);
+    list[0].3 = false;
+    assert_eq!((list, complete), (compacted, true), "xsavec [rbx]");
+    let restored = [vec![(512, 64, Read, false)], legacy(Read, true)].concat();
+    assert_eq!(told(&[0x0f, 0xae, 0x2b], 3), (restored, false), "xrstor [rbx]");
+    assert_eq!(told(&[0x0f, 0xae, 0x03], 3), (vec![(0, 416, Write, false)], true), "fxsave [rbx]");
+}
+
+#[test]
+fn state_by_hand() {
+    use component::*;
+    let of = |bytes: &[u8]| {
+        let insn = decode(bytes, Mode::Long64, &Profile::all()).unwrap_or_else(|error| panic!("{bytes:02x?}: {error}"));
+        (insn.state_read(), insn.state_written())
+    };
+    let cases: &[(&[u8], u64, u64)] = &[
+        (&[0xc4, 0xe2, 0x78, 0x49, 0x03], 0, TILECFG | TILEDATA), // ldtilecfg [rbx]
+        (&[0xc4, 0xe2, 0x79, 0x49, 0x03], TILECFG, 0),            // sttilecfg [rbx]
+        (&[0xc4, 0xe2, 0x7b, 0x4b, 0x04, 0x0b], TILECFG, TILECFG | TILEDATA), // tileloadd tmm0, [rbx+rcx]
+        (&[0xc4, 0xe2, 0x73, 0x5e, 0xc2], TILECFG | TILEDATA, TILEDATA), // tdpbssd tmm0, tmm2, tmm1
+        (&[0x66, 0x0f, 0x1a, 0xc1], BNDREGS | BNDCSR, BNDREGS),   // bndmov bnd0, bnd1
+        (&[0x0f, 0x01, 0xee], PKRU, 0),                           // rdpkru
+        (&[0x0f, 0x01, 0xef], 0, PKRU),                           // wrpkru
+        (&[0xf3, 0x48, 0x0f, 0x1e, 0xc8], CET_U | CET_S, 0),      // rdsspq rax
+        (&[0xf3, 0x0f, 0x01, 0xee], UINTR, UINTR),                // clui
+        (&[0xf2, 0x0f, 0x38, 0xf8, 0x3b], PASID, 0),              // enqcmd rdi, [rbx]
+        (&[0xd5, 0x11, 0x01, 0xc8], APX, APX),                    // add r16d, ecx, or the like
+        (&[0xd5, 0x10, 0x8b, 0x00], APX, 0),                      // mov eax, [r16]
+        (&[0x0f, 0xae, 0x23], StateUse::EVERY, 0),                // xsave [rbx]
+        (&[0x0f, 0xae, 0x2b], 0, StateUse::EVERY),                // xrstor [rbx]
+        (&[0x62, 0xe1, 0x74, 0x40, 0x58, 0xc2], HI16_ZMM | SSE | AVX | ZMM_HI256, HI16_ZMM | SSE), // vaddps zmm16, zmm17, zmm2
+        (&[0x62, 0xf1, 0x74, 0x49, 0x54, 0x03], SSE | AVX | ZMM_HI256 | OPMASK, SSE | AVX | ZMM_HI256),
+        (&[0xd9, 0x3b], X87, 0),         // fnstcw [rbx]
+        (&[0x9b], X87, 0),               // wait
+        (&[0x0f, 0x6f, 0xc1], X87, X87), // movq mm0, mm1
+    ];
+    for (bytes, read, written) in cases {
+        let (r, w) = of(bytes);
+        let extended = |bits: u64| if *read == APX || *written == APX { bits & APX } else { bits };
+        assert_eq!((extended(r.components), extended(w.components)), (*read, *written), "{bytes:02x?}");
+    }
+    let (read, written) = of(&[0x0f, 0x58, 0xc1]); // addps xmm0, xmm1
+    assert!(read.mxcsr && written.mxcsr && !read.x87_status);
+    let (read, written) = of(&[0x62, 0xf1, 0x7c, 0x18, 0x58, 0xc1]); // vaddps zmm0, zmm0, zmm1, {rn-sae}
+    assert!(read.mxcsr && !written.mxcsr);
+    let (read, written) = of(&[0xe8, 0, 0, 0, 0]);
+    assert!(read.ssp && written.ssp && read.flags == 0);
+    let (read, written) = of(&[0x11, 0xc8]); // adc eax, ecx
+    assert_eq!((read.flags, written.flags), (rflags::CF, rflags::ARITH));
+    let (_, written) = of(&[0x9d]);
+    assert_eq!(written.flags & (rflags::IOPL | rflags::TF), rflags::IOPL | rflags::TF);
+}
+
+#[test]
+fn roles_by_hand() {
+    let roles = |bytes: &[u8]| {
+        let insn = decode(bytes, Mode::Long64, &Profile::all()).expect("an instruction");
+        let list = insn.accesses(&machine::cpu(Mode::Long64), &Profile::all());
+        list.iter().map(|f| (f.role, f.locked, f.conditional)).collect::<Vec<_>>()
+    };
+    let plain = |role| (role, false, false);
+    assert_eq!(roles(&[0xff, 0x33]), [plain(Role::Operand), plain(Role::Stack)]);
+    assert_eq!(roles(&[0xa4]), [plain(Role::String), plain(Role::String)]);
+    assert_eq!(roles(&[0x8e, 0xe2]), [plain(Role::Table), (Role::Table, false, true)]);
+    assert_eq!(roles(&[0xf0, 0x01, 0x03]), [(Role::Operand, true, false)]);
+    assert_eq!(roles(&[0x87, 0x03]), [(Role::Operand, true, false)]);
+    assert_eq!(roles(&[0xe4, 0x10]), [plain(Role::Port)]);
 }

@@ -24,7 +24,7 @@ fn feed(target: fn(&[u8]) -> usize, room: usize) {
     while runs < 1_000 || Instant::now() < end {
         random.fill(&mut data);
         let choice = random.next();
-        if choice % 4 != 0 {
+        if !choice.is_multiple_of(4) {
             let form = &forms[random.next() as usize % forms.len()];
             data[..form.len().min(room)].copy_from_slice(&form[..form.len().min(room)]);
             if choice % 4 == 1 {

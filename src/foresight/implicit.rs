@@ -292,6 +292,9 @@ impl Look<'_> {
         if !loads || cpu.mode().is_real_or_v86() {
             return;
         }
+        if matches!(insn.row.mnemonic, "lds" | "les" | "lfs" | "lgs" | "lss") {
+            return self.more();
+        }
         let source = insn.slot(if matches!(insn.row.mnemonic, "mov" | "lar" | "lsl") { 1 } else { 0 });
         if source.kind != SlotKind::Gpr {
             // The selector is in memory.

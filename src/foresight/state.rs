@@ -2,8 +2,8 @@
 
 use crate::cpu::registers::component::*;
 use crate::cpu::registers::rflags;
-use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
-use crate::isa::row::{Exec, Gate, Loc, Shape, Spec, SysOp, Use, X87Op, attr, flag};
+use crate::decode::{Insn, NO_REG, RIP, SlotKind};
+use crate::isa::row::{Exec, Gate, Loc, Shape, SysOp, Use, X87Op, attr, flag};
 use crate::replay::vector_components;
 
 /// State that an instruction reads or writes, besides the general-purpose registers of its operands, RIP and memory.
@@ -130,13 +130,13 @@ impl Insn {
     /// Components of the operands that are registers.
     fn operands_state(&self, written: bool) -> StateUse {
         let mut components = 0;
-        for (i, spec) in self.row.specs().iter().enumerate() {
-            // All of those behind the fifth are registers that the row names.
-            let (slot, uses) = if i < 5 { (self.slot(i), self.uses(i)) } else { (fixed(spec), spec.uses) };
+        for (i, slot) in self.slots().iter().enumerate() {
+            let uses = self.uses(i);
             if if written { uses.writes() } else { uses.reads() } {
                 components |= match slot.kind {
                     SlotKind::Vector if written => vector_components(slot.reg, !self.is_vex()),
                     SlotKind::Vector => read_vector(slot.reg, slot.size),
+                    SlotKind::VectorSet => SSE,
                     SlotKind::Mask => OPMASK,
                     SlotKind::Mmx | SlotKind::St => X87,
                     SlotKind::Gpr if slot.reg >= 16 => APX,
@@ -202,16 +202,6 @@ impl Insn {
         }
         state
     }
-}
-
-/// A register that the row names.
-fn fixed(spec: &Spec) -> Slot {
-    let kind = match spec.loc {
-        Loc::FixedVec => SlotKind::Vector,
-        Loc::FixedSt => SlotKind::St,
-        _ => SlotKind::None,
-    };
-    Slot { kind, reg: spec.fixed, size: 16 }
 }
 
 /// The components that hold the first `size` bytes of a vector register.
