@@ -562,7 +562,7 @@ fn accesses_by_hand() {
 fn images_by_hand() {
     use Kind::{Read, ReadWrite, Write};
     // The layout of Intel's processors: AVX at 240h, opmasks at 440h, ZMM_Hi256 at 480h, Hi16_ZMM at 680h, PKRU at a80h.
-    let profile = Profile::named("skylake-server").or_else(|| Profile::names().find_map(Profile::named));
+    let profile = Profile::named("skylake-server");
     let profile = profile.expect("a model");
     let told = |bytes: &[u8], requested: u64| {
         let insn = decode(bytes, Mode::Long64, &Profile::all()).expect("an instruction");
