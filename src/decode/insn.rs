@@ -240,10 +240,9 @@ impl Insn {
         self.mode
     }
 
-    /// Resolved operands, implicit ones last. Where the row has more than five, the others are in the row alone: all of
-    /// these are registers that it names.
+    /// Resolved operands, implicit ones last.
     pub fn slots(&self) -> Slots {
-        Slots { slots: self.all_slots(), count: self.row.specs().len().min(5) }
+        Slots { slots: self.all_slots(), count: self.row.specs().len() }
     }
 
     /// Operand `i`, below 5.

@@ -10,6 +10,8 @@ mod text;
 
 pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
+#[cfg(test)]
+pub(crate) use quick::SIZE as QUICK_SIZE;
 pub use text::MemoryOperand;
 
 use crate::cpu::segment::Seg;

@@ -47,10 +47,10 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     let fields = rm | reg << 8 | vvvv << 16;
     let slot = |i: usize| {
         let place = &plan.places[i];
-        let replaced = in_memory & (place.in_memory.0 != place.kind.0);
-        let mask = if replaced { 0 } else { place.mask };
-        let reg = (fields >> (place.field * 8)) as u8 & mask | place.fixed;
-        let kind = if in_memory { place.in_memory } else { place.kind };
+        let replaced = in_memory & place.may_be_memory();
+        let mask = if replaced { 0 } else { place.mask() };
+        let reg = (fields >> (place.field() * 8)) as u8 & mask | place.fixed;
+        let kind = if in_memory { place.in_memory() } else { place.kind };
         Slot { kind, reg, size: sizes[place.width as usize & 31] }
     };
     // Two operands cost no more than the question how many there are.
@@ -95,14 +95,14 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
     let (row, sizes) = (insn.row, sizes(insn));
     let in_memory = !insn.has(prefix::REGISTER);
     let fields = u32::from_le_bytes([insn.rm(), insn.reg(), insn.vvvv(), 0]);
-    for (i, spec) in row.specs().iter().enumerate().take(5) {
+    for (i, spec) in row.specs().iter().enumerate() {
         let size = if spec.width == Width::Addr { u16::from(insn.asize()) } else { sizes[spec.width as usize & 31] };
         let place = &row.plan.places[i];
         let slot = match place.kind {
             SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
             SlotKind::Memory => memory(insn, size),
-            _ if in_memory && place.in_memory == SlotKind::Memory => memory(insn, size),
-            kind => Slot { kind, reg: (fields >> (place.field * 8)) as u8 & place.mask | place.fixed, size },
+            _ if in_memory && place.may_be_memory() => memory(insn, size),
+            kind => Slot { kind, reg: (fields >> (place.field() * 8)) as u8 & place.mask() | place.fixed, size },
         };
         insn.set_slot(i, slot);
         if matches!(slot.kind, SlotKind::Memory | SlotKind::Vsib) {
@@ -146,6 +146,10 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
         Loc::TileReg | Loc::TileRm | Loc::TileVvvv => tile(insn, spec)?,
         Loc::BoundOrMem if !insn.has(prefix::REGISTER) => memory(insn, size),
         Loc::BoundReg | Loc::BoundOrMem => {
+            // In 64-bit mode MPX looks at whole addresses, whatever 67 says.
+            if insn.mode == Mode::Long64 {
+                insn.set_asize(8);
+            }
             let reg = if spec.loc == Loc::BoundReg { insn.reg() } else { insn.rm() };
             if reg > 3 {
                 return Err(DecodeError::Invalid("there are four bounds registers"));
@@ -162,6 +166,7 @@ fn other(cur: &mut Cursor<'_>, insn: &mut Insn, spec: &Spec, size: u16) -> Resul
         Loc::Debug => return Err(DecodeError::Invalid("no such debug register")),
         Loc::AddressReg => plain(SlotKind::Gpr, insn.reg() & 31),
         Loc::FixedGpr => plain(SlotKind::Gpr, spec.fixed),
+        Loc::GprSet => plain(SlotKind::GprSet, spec.fixed),
         Loc::GprRm => plain(SlotKind::Gpr, insn.rm()),
         Loc::Vsib => plain(SlotKind::Vsib, insn.index()),
         Loc::Seg if insn.reg() & 7 > 5 || insn.reg() & 7 == 1 && spec.uses == Use::Write => {

@@ -168,17 +168,17 @@ impl Entry {
         let mut i = 0;
         while i < plan.count as usize {
             let place = &plan.places[i];
-            let kind = if in_memory { place.in_memory } else { place.kind };
+            let kind = if in_memory { place.in_memory() } else { place.kind };
             let size = place.width.bytes(osize as u16, 16, wide, true);
             let slot = packed(Slot { kind, reg: place.fixed, size });
-            let named = place.mask != 0 && !(in_memory && place.in_memory.0 != place.kind.0);
-            let name = match place.field {
+            let named = place.mask() != 0 && !(in_memory && place.may_be_memory());
+            let name = match place.field() {
                 _ if !named => 0,
                 field::RM => name::RM,
                 field::REG => name::REG,
                 _ => return None,
             };
-            let name = name | if named && place.mask == 7 { name::THREE } else { 0 };
+            let name = name | if named && place.mask() == 7 { name::THREE } else { 0 };
             match i {
                 0 => entry.slots |= slot as u64,
                 1 => entry.slots |= (slot as u64) << 32,
@@ -302,6 +302,10 @@ impl Quick {
 }
 
 static QUICK: Quick = Quick::build();
+
+/// Bytes of the table.
+#[cfg(test)]
+pub(crate) const SIZE: usize = size_of::<Quick>();
 
 /// Bits of the prefixes in an instruction.
 const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];
@@ -502,4 +506,67 @@ fn finish<const ESCAPE: bool>(
         super::operands::high_bytes(insn);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::general;
+    use crate::profile::Vendor;
+
+    /// All that an instruction holds; the row as its place.
+    fn parts(insn: &Insn) -> impl PartialEq + core::fmt::Debug + use<> {
+        let Insn { row, imm, disp, operands, gate, encoding, registers, ll, mode, seg } = *insn;
+        (core::ptr::from_ref(row), (imm, disp, gate), operands, encoding, registers, (ll, mode, seg))
+    }
+
+    /// Compares the two ways; `false` if the short one does not cover the bytes.
+    fn compare(window: &[u8; LIMIT], profile: &Profile) -> bool {
+        let (mut short, mut long) = (Insn::EMPTY, Insn::EMPTY);
+        if !decode(window, profile, &mut short) {
+            return false;
+        }
+        let result = general(window, Mode::Long64, profile, &mut long);
+        assert_eq!(result, Ok(()), "{window:02x?}: {short}");
+        assert_eq!(parts(&short), parts(&long), "{window:02x?}: {short} and {long}");
+        true
+    }
+
+    #[test]
+    fn both_ways_agree() {
+        let mut profiles: Vec<Profile> =
+            ["zen4", "nehalem", "sapphirerapids"].map(|name| Profile::named(name).unwrap()).into();
+        profiles.extend([
+            Profile::all(),
+            Profile::all().with_vendor(Vendor::Amd),
+            Profile::all().without(Feature::Cmov),
+        ]);
+        let mut random = 0x1234_5678_9abc_def1_u64;
+        let (mut covered, mut all) = (0_u32, 0_u32);
+        // Each opcode of both maps behind each prefix and REX, with each ModRM and a few SIBs.
+        for prefix in [&[][..], &[0x66], &[0xf3], &[0xf2], &[0x66, 0xf3], &[0x67], &[0xf0]] {
+            for rex in [0, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4f] {
+                for code in 0..512_u32 {
+                    for modrm in 0..=255 {
+                        let mut bytes = prefix.to_vec();
+                        bytes.extend((rex != 0).then_some(rex));
+                        bytes.extend((code > 255).then_some(0x0f));
+                        bytes.extend([code as u8, modrm]);
+                        let mut window = [0; LIMIT];
+                        for byte in &mut window {
+                            random ^= random << 13;
+                            random ^= random >> 7;
+                            random ^= random << 17;
+                            *byte = random as u8;
+                        }
+                        window[..bytes.len()].copy_from_slice(&bytes);
+                        let profile = &profiles[random as usize % profiles.len()];
+                        covered += u32::from(compare(&window, profile));
+                        all += 1;
+                    }
+                }
+            }
+        }
+        assert!(covered > all / 3, "{covered} of {all}");
+    }
 }

@@ -305,7 +305,9 @@ impl Insn {
         let target = rip.wrapping_add(self.len() as u64).wrapping_add(self.imm);
         match (self.mode, self.osize()) {
             (Mode::Long64, 8) => target,
-            (_, 2) => target & 0xffff,
+            // XBEGIN's fallback is not cut to the operand size.
+            (Mode::Long64, _) if !self.row.is(attr::F64) => target,
+            (_, 2) if self.row.is(attr::F64) => target & 0xffff,
             _ => target & 0xffff_ffff,
         }
     }
@@ -401,6 +403,8 @@ impl fmt::Display for Letters {
             Loc::BoundOrMem => "BE",
             Loc::AddressReg => "GA",
             Loc::FixedBsr => "BSR0",
+            Loc::GprSet => "GPRs",
+            Loc::VecSet => "XMMs",
             Loc::DefaultFlags => "DFV",
         };
         let width = match spec.width {

@@ -14,7 +14,8 @@ macro_rules! rows {
             }
             n
         };
-        const JOINED: [Row; COUNT] = {
+        // A place of its own: of what is anonymous each user may get a copy, and rows are told apart by address.
+        static ROWS: [Row; COUNT] = {
             let mut place = [0usize; 257];
             let mut g = 0;
             while g < GROUPS.len() {
@@ -48,6 +49,6 @@ macro_rules! rows {
             }
             out
         };
-        &JOINED
+        &ROWS
     }};
 }

@@ -71,7 +71,7 @@ mod letters {
         AL = FixedGpr B 0; AX = FixedGpr W 0; EAX = FixedGpr D 0; rAX = FixedGpr V 0;
         CL = FixedGpr B 1; DX = FixedGpr W 2; rDX = FixedGpr V 2; eAXz = FixedGpr Z 0;
         RAX = FixedGpr Q 0; RCX = FixedGpr Q 1; RDX = FixedGpr Q 2; RBX = FixedGpr Q 3;
-        RSI = FixedGpr Q 6; RDI = FixedGpr Q 7; R11 = FixedGpr Q 11; rCXy = FixedGpr Y 1; rAXy = FixedGpr Y 0;
+        RSI = FixedGpr Q 6; RDI = FixedGpr Q 7; R11 = FixedGpr Q 11; rCXy = FixedGpr Y 1;
         rAXa = FixedGpr Addr 0; rCXa = FixedGpr Addr 1;
         ES = FixedSeg W 0; CS = FixedSeg W 1; SS = FixedSeg W 2; DS = FixedSeg W 3; FS = FixedSeg W 4; GS = FixedSeg W 5;
         ST0 = FixedSt T 0; ST1 = FixedSt T 1;
@@ -80,7 +80,7 @@ mod letters {
 
         XMM0 = FixedVec Dq 0;
         rBPs = FixedGpr Stack 5; rAXm = FixedGpr Mode 0; rCXm = FixedGpr Mode 1; rDXm = FixedGpr Mode 2; rBXm = FixedGpr Mode 3;
-        rDXa = FixedGpr Addr 2; rBXa = FixedGpr Addr 3;
+
     }
 }
 pub(super) use letters::*;
@@ -153,11 +153,13 @@ const fn uses_modrm(loc: Loc) -> bool {
             | TileVvvv
             | DefaultFlags
             | FixedBsr
+            | GprSet
+            | VecSet
     )
 }
 
 const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operands: &[Spec]) -> Row {
-    let mut ops = [Spec::NOTHING; 9];
+    let mut ops = [Spec::NOTHING; 5];
     let mut attrs = 0;
     let mut select = Select { mask: 0, value: 0 };
     let mut i = 0;

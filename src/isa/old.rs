@@ -11,24 +11,14 @@ const UNPACKED: FlagEffect = FlagEffect::of(AF, ARITH, OF | SF | ZF | PF);
 /// AAM and AAD.
 const SPLIT: FlagEffect = FlagEffect::of(0, ARITH, OF | AF | CF);
 
-/// A general-purpose register of the operand size.
-const fn register(number: u8) -> Spec {
-    Spec::fixed(Loc::FixedGpr, Width::V, number).hidden()
+/// General-purpose registers of the operand size, one a bit.
+const fn registers(set: u8) -> Spec {
+    Spec::fixed(Loc::GprSet, Width::V, set).hidden()
 }
 
-const ALL_READ: [Spec; 8] = [
-    R(register(0)),
-    R(register(1)),
-    R(register(2)),
-    R(register(3)),
-    R(register(4)),
-    R(register(5)),
-    R(register(6)),
-    R(register(7)),
-];
-/// The image of SP is skipped.
-const ALL_WRITTEN: [Spec; 7] =
-    [W(register(0)), W(register(1)), W(register(2)), W(register(3)), W(register(5)), W(register(6)), W(register(7))];
+/// All eight are pushed; the image of SP is not popped.
+const ALL_READ: [Spec; 1] = [R(registers(0xff))];
+const ALL_WRITTEN: [Spec; 1] = [W(registers(0xff & !(1 << 4)))];
 
 const fn old(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     legacy(name, Primary, opcode, operands).not64()

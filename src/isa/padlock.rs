@@ -18,11 +18,10 @@ const fn hash(name: &'static str, digit: u32) -> Row {
 
 /// A cipher from DS:rSI to ES:rDI, with its control word at rDX, its key at rBX and its start at rAX.
 const fn cipher(name: &'static str, digit: u32) -> Row {
-    let registers = [RW(rCXa.hidden()), R(rDXa.hidden()), R(rBXa.hidden()), R(rAXa.hidden())];
-    let operands = [W(Yb.hidden()), R(Xb.hidden()), registers[0], registers[1], registers[2], registers[3]];
     // ECB begins from nothing.
-    let count = if digit == 1 { 5 } else { 6 };
-    padlock(name, 0xa7, digit, operands.split_at(count).0).cpuid(PadlockAes)
+    let places = if digit == 1 { 0b1100 } else { 0b1101 };
+    let places = Spec::fixed(Loc::GprSet, Width::Addr, places).hidden();
+    padlock(name, 0xa7, digit, &[W(Yb.hidden()), R(Xb.hidden()), RW(rCXa.hidden()), R(places)]).cpuid(PadlockAes)
 }
 
 /// Random bytes to ES:rDI, of the quality in EDX.

@@ -68,6 +68,10 @@ kinds! {
     Bsr = 19;
     /// The flags that CCMP and CTEST leave where their condition fails: OF, SF, ZF, CF as bits 3 to 0.
     DefaultFlags = 20;
+    /// General-purpose registers, one a bit of [`Slot::reg`](crate::decode::Slot::reg).
+    GprSet = 21;
+    /// XMM registers, one a bit.
+    VectorSet = 22;
 }
 
 impl core::fmt::Debug for SlotKind {
@@ -87,10 +91,8 @@ pub(crate) mod field {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) kind: SlotKind,
-    /// The kind where ModRM names memory.
-    pub(crate) in_memory: SlotKind,
-    pub(crate) field: u8,
-    pub(crate) mask: u8,
+    /// Field (bits 0 and 1), mask (2 and 3), and whether memory takes the operand's place where ModRM names it (4).
+    how: u8,
     pub(crate) fixed: u8,
     pub(crate) width: Width,
 }
@@ -99,15 +101,42 @@ impl Place {
     const NONE: Place = Place::fixed(SlotKind::None, 0);
 
     const fn fixed(kind: SlotKind, fixed: u8) -> Place {
-        Place { kind, in_memory: kind, field: 0, mask: 0, fixed, width: Width::Zero }
+        Place { kind, how: 0, fixed, width: Width::Zero }
     }
 
     const fn at(kind: SlotKind, field: u8, mask: u8) -> Place {
-        Place { field, mask, ..Place::fixed(kind, 0) }
+        let how = field | (mask.count_ones() as u8 - 2) << 2;
+        assert!(Place { how, ..Place::NONE }.mask() == mask, "masks have three to five bits");
+        Place { how, ..Place::fixed(kind, 0) }
     }
 
     const fn or_memory(kind: SlotKind, mask: u8) -> Place {
-        Place { in_memory: SlotKind::Memory, ..Place::at(kind, field::RM, mask) }
+        let place = Place::at(kind, field::RM, mask);
+        Place { how: place.how | 16, ..place }
+    }
+
+    /// Which of the fields, as a byte number.
+    #[inline(always)]
+    pub(crate) const fn field(self) -> u8 {
+        self.how & 3
+    }
+
+    /// Which bits of it.
+    #[inline(always)]
+    pub(crate) const fn mask(self) -> u8 {
+        [0, 7, 15, 31][(self.how >> 2 & 3) as usize]
+    }
+
+    /// May memory be in its place?
+    #[inline(always)]
+    pub(crate) const fn may_be_memory(self) -> bool {
+        self.how & 16 != 0
+    }
+
+    /// The same operand where ModRM names memory.
+    #[inline(always)]
+    pub(crate) const fn in_memory(self) -> SlotKind {
+        if self.may_be_memory() { SlotKind::Memory } else { self.kind }
     }
 
     /// `None` for a location that the decoder has to look at by itself.
@@ -147,6 +176,8 @@ impl Place {
             Loc::ImmSigned => return Some(Place { width: Width::V, ..Place::fixed(SlotKind::Imm, 0) }),
             Loc::Rel => Place::fixed(SlotKind::Rel, 0),
             Loc::FixedBsr => Place::fixed(SlotKind::Bsr, spec.fixed),
+            Loc::GprSet => Place::fixed(SlotKind::GprSet, spec.fixed),
+            Loc::VecSet => Place::fixed(SlotKind::VectorSet, spec.fixed),
             Loc::SibMem => Place::fixed(SlotKind::Memory, 0),
             Loc::DefaultFlags => Place::at(SlotKind::DefaultFlags, field::VVVV, 15),
             Loc::VecIs4
@@ -237,7 +268,7 @@ impl Plan {
             plan.gpr_rm |= matches!(spec.loc, Loc::GprRm | Loc::GprOrMem);
             match Place::of(spec, matches!(row.space, Space::Legacy)) {
                 Some(place) => {
-                    if place.in_memory.0 == SlotKind::Memory.0 {
+                    if place.in_memory().0 == SlotKind::Memory.0 {
                         plan.memory = i as u8;
                     }
                     plan.bytes |= matches!(spec.width, Width::B) && place.kind.0 == SlotKind::Gpr.0;

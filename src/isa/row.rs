@@ -130,6 +130,10 @@ pub enum Loc {
     AddressReg,
     /// The block scale register that the row names (ACE).
     FixedBsr,
+    /// General-purpose registers together, one a bit of what the row has (PUSHA, PCMPESTRI).
+    GprSet,
+    /// XMM registers together, one a bit of what the row has (Key Locker).
+    VecSet,
     /// EVEX.vvvv: the flags that CCMP and CTEST leave where their condition fails.
     DefaultFlags,
 }
@@ -1063,9 +1067,8 @@ pub mod attr {
 pub struct Row {
     /// Lower case, Intel syntax. A condition goes behind it, or where a `*` stands.
     pub mnemonic: &'static str,
-    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last. An instruction resolves the
-    /// first five.
-    pub operands: [Spec; 9],
+    /// Operands in the manual's order, then implicit ones; `Loc::Nothing` behind the last.
+    pub operands: [Spec; 5],
     /// Encoding space.
     pub space: Space,
     /// Opcode map.

@@ -31,20 +31,14 @@ const fn key(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     r.cpuid(Keylocker).and(KeylockerAes).flags(FAILED)
 }
 
-/// The XMM register that a row implies.
-const fn xmm(number: u8) -> Spec {
-    Spec::fixed(Loc::FixedVec, Width::Dq, number).hidden()
+/// XMM registers that a row implies, one a bit.
+const fn xmms(set: u8) -> Spec {
+    Spec::fixed(Loc::VecSet, Width::Dq, set).hidden()
 }
 
 /// Eight blocks, XMM0 to XMM7.
 const fn wide(name: &'static str, digit: u32, handle: Spec) -> Row {
-    let mut operands = [handle; 9];
-    let mut i = 0;
-    while i < 8 {
-        operands[i + 1] = RW(xmm(i as u8));
-        i += 1;
-    }
-    key(name, 0xd8, &operands).digit(digit).and(KeylockerWide)
+    key(name, 0xd8, &[handle, RW(xmms(0xff))]).digit(digit).and(KeylockerWide)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -77,6 +71,6 @@ pub(super) const M0F38: &[Row] = &[
     cet("wrussd", P0F38, 0xf5, &[W(Md), R(Gd)]).pp(P66).gate(Gate::Cpl0).aligned(),
     cet("wrssq", P0F38, 0xf6, &[W(Mq), R(Gq)]).pp(NP).only64().w1().aligned(),
     cet("wrssd", P0F38, 0xf6, &[W(Md), R(Gd)]).pp(NP).aligned(),
-    key("encodekey128", 0xfa, &[W(Gd), R(Rd), RW(xmm(0)), W(xmm(1)), W(xmm(2)), W(xmm(4)), W(xmm(5)), W(xmm(6))]).flags(CLEARED),
-    key("encodekey256", 0xfb, &[W(Gd), R(Rd), RW(xmm(0)), RW(xmm(1)), W(xmm(2)), W(xmm(3)), W(xmm(4)), W(xmm(5)), W(xmm(6))]).flags(CLEARED),
+    key("encodekey128", 0xfa, &[W(Gd), R(Rd), RW(xmms(0b1)), W(xmms(0b111_0110))]).flags(CLEARED),
+    key("encodekey256", 0xfb, &[W(Gd), R(Rd), RW(xmms(0b11)), W(xmms(0b111_1100))]).flags(CLEARED),
 ];

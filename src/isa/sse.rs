@@ -37,6 +37,9 @@ macro_rules! float {
     };
 }
 
+/// The lengths of explicit strings: rAX and rDX.
+pub(super) const LENGTHS: Spec = Spec::fixed(Loc::GprSet, Width::Y, 0b101).hidden();
+
 /// A comparison of strings.
 const fn text(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED).exec(Exec::Missing)
@@ -248,8 +251,8 @@ pub(super) static M0F3A: &[Row] = rows![
         sse("dppd", P0F3A, P66, 0x41, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
         sse("mpsadbw", P0F3A, P66, 0x42, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
         sse("pclmulqdq", P0F3A, P66, 0x44, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Pclmulqdq),
-        text("pcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(XMM0.hidden())]),
-        text("pcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), R(rAXy.hidden()), R(rDXy.hidden()), W(rCXy.hidden())]),
+        text("pcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), R(LENGTHS), W(XMM0.hidden())]),
+        text("pcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), R(LENGTHS), W(rCXy.hidden())]),
         text("pcmpistrm", 0x62, &[R(Vdq), R(Wdq), R(Ib), W(XMM0.hidden())]),
         text("pcmpistri", 0x63, &[R(Vdq), R(Wdq), R(Ib), W(rCXy.hidden())]),
         sse("aeskeygenassist", P0F3A, P66, 0xdf, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Aes),

@@ -142,3 +142,16 @@ pub static ALL: &[&Table] = &[
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     ALL.iter().flat_map(|t| t.rows.iter())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a row costs counts three thousand times.
+    #[test]
+    fn the_tables_are_small() {
+        let size = rows().count() * size_of::<Row>() + ALL.len() * size_of::<Table>();
+        println!("rows and indexes: {size} bytes, {} a row", size_of::<Row>());
+        assert!(size + crate::decode::QUICK_SIZE <= 512 << 10, "{size} and {}", crate::decode::QUICK_SIZE);
+    }
+}

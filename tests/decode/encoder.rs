@@ -410,6 +410,8 @@ impl Shape {
             out.push(opcode);
         }
         out.extend(&pick.imm);
+        // AAD's opcode begins REX2 in 64-bit mode.
+        apx |= self.long && row.space == Space::Legacy && row.map == Map::Primary && opcode == 0xd5;
         Encoding { bytes: out.bytes, apx }
     }
 

@@ -237,7 +237,11 @@ fn operand(insn: &Insn, i: usize, other: &Instruction, n: u32) -> Result<(), Str
                 _ => return differs(),
             };
             let cut = |v: u64, size: u16| if size >= 8 { v } else { v & ((1 << (size * 8)) - 1) };
-            let ours = cut(insn.immediate() >> (slot.reg * 8), slot.size);
+            let mut ours = cut(insn.immediate() >> (slot.reg * 8), slot.size);
+            if insn.row().operands[i].loc == Loc::ImmIs4 {
+                // The register above it is an operand of its own.
+                ours &= 15;
+            }
             let theirs = cut(other.immediate(n), bytes);
             if (ours, slot.size) == (theirs, bytes) {
                 Ok(())

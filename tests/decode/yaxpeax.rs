@@ -103,6 +103,13 @@ fn normal(text: String, insn: &Insn) -> String {
         }
     }
     text = text.replace("+0x0]", "]").replace("-0x0]", "]");
+    // It shows the ST(0) that is implied.
+    let shown = (0..insn.slots().len()).filter(|&i| !insn.implicit(i)).count();
+    if text.starts_with('f') && text.matches(", ").count() >= shown.max(1) {
+        text = text.replacen(" st(0), ", " ", 1);
+        text = text.strip_suffix(", st(0)").map_or(text.clone(), str::to_string);
+    }
+    text = text.replace(" mword ", " tbyte ").replace(" far ", " fword ").replace(" ptr ", " ");
     // Rounding stands behind the operands; an opmask that is an operand at what it masks.
     if insn.static_rounding().is_some() {
         for rounding in ["{rn-sae}", "{rd-sae}", "{ru-sae}", "{rz-sae}", "{sae}"] {
