@@ -1,6 +1,7 @@
 //! Which rows `tests/hardware.rs` compared with a processor: a list that the test writes, and the tables are made from.
 
 use encore86::isa::Row;
+use encore86::isa::row::sel;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -35,10 +36,17 @@ pub struct List {
 
 const PROCESSOR: &str = "# processor: ";
 
-/// A row's name: opcode, and the form as the manual writes it. Rows that differ in what selects them alone have one name.
+/// A row's name: its opcode, and the form as the manual writes it. Rows of one name are the same instruction in other modes.
 pub fn name(row: &Row) -> String {
     let (_, _, map) = crate::count::map_of(row);
-    format!("{map} {:02X} {}", row.opcode, row.form())
+    let digit = row.select.value >> sel::REG_SHIFT & 7;
+    let digit = if row.select.mask & sel::REG != 0 { format!("/{digit}") } else { String::new() };
+    let vendor = match (row.select.mask & sel::AMD, row.select.value & sel::AMD) {
+        (0, _) => "",
+        (_, 0) => ", Intel",
+        _ => ", AMD",
+    };
+    format!("{map} {:02X}{digit} {}{vendor}", row.opcode, row.form())
 }
 
 impl List {
@@ -61,18 +69,29 @@ impl List {
 
     /// Adds cases of a row.
     pub fn add(&mut self, row: &Row, cases: u64) {
-        let entry = self.rows.entry(name(row)).or_default();
-        entry.cases += cases;
-        if entry.cases != 0 {
-            entry.reason.clear();
-        }
+        self.note(name(row), cases, "");
     }
 
     /// Says why a row was not compared, unless it was.
     pub fn leave_out(&mut self, row: &Row, reason: &str) {
-        let entry = self.rows.entry(name(row)).or_default();
-        if entry.cases == 0 {
+        self.note(name(row), 0, reason);
+    }
+
+    /// Cases, or the first reason why there are none.
+    fn note(&mut self, name: String, cases: u64, reason: &str) {
+        let entry = self.rows.entry(name).or_default();
+        entry.cases += cases;
+        if entry.cases != 0 {
+            entry.reason.clear();
+        } else if entry.reason.is_empty() {
             reason.clone_into(&mut entry.reason);
+        }
+    }
+
+    /// Adds another list.
+    pub fn merge(&mut self, other: &List) {
+        for (name, Checked { cases, reason }) in &other.rows {
+            self.note(name.clone(), *cases, reason);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Form {
     pub rounding: bool,
     /// The 16-bit operand size of an EVEX row, which the manual lists apart.
     pub short: bool,
+    /// W, where it chooses between 32 and 64 bits and the manual lists these apart.
+    pub wide: bool,
     /// EVEX.NF.
     pub nf: bool,
     /// The condition of a row that has one.
@@ -22,6 +24,12 @@ pub struct Form {
 }
 
 const BOTH: [bool; 2] = [false, true];
+
+/// Does W choose the size of an operand, and no other row?
+fn by_w(row: &Row) -> bool {
+    let sized = row.is(attr::W_GPR) || row.specs().iter().any(|spec| spec.width == Width::Y);
+    sized && row.select.mask & sel::W == 0
+}
 
 /// The forms of a row. Opmask, broadcast, operand and address size choose none, as in the manual's tables; each condition
 /// is an instruction of its own there.
@@ -49,6 +57,7 @@ pub fn forms(row: &Row) -> Vec<Form> {
     let apx = row.space == Space::Evex && row.map == Map::M4;
     let sized = row.specs().iter().any(|spec| matches!(spec.width, Width::V | Width::Z));
     let shorts = if apx && sized && row.select.mask & sel::P66 == 0 { &BOTH[..] } else { &[false] };
+    let wides = if by_w(row) { &BOTH[..] } else { &[false] };
     let nfs = if row.is(attr::NF) && row.select.mask & sel::NF == 0 { &BOTH[..] } else { &[false] };
     let conditions = if row.is(attr::CONDITION) || row.is(attr::SCC) { 0..16 } else { 0..1 };
     let mut out = Vec::new();
@@ -57,18 +66,11 @@ pub fn forms(row: &Row) -> Vec<Form> {
         let rounds = !memory && row.rounding != Rounding::None && selects(sel::B).is_none();
         let plain = lengths.iter().map(|&length| (length, false));
         for (length, rounding) in plain.chain(rounds.then_some((if any_length { 2 } else { 0 }, true))) {
-            for &short in shorts {
-                for &nf in nfs {
-                    out.extend(conditions.clone().map(|condition| Form {
-                        memory,
-                        length,
-                        rounding,
-                        short,
-                        nf,
-                        condition,
-                    }));
-                }
-            }
+            let plain = Form { memory, length, rounding, short: false, wide: false, nf: false, condition: 0 };
+            let all = shorts.iter().map(|&short| Form { short, ..plain });
+            let all = all.flat_map(|form| wides.iter().map(move |&wide| Form { wide, ..form }));
+            let all = all.flat_map(|form| nfs.iter().map(move |&nf| Form { nf, ..form }));
+            out.extend(all.flat_map(|form| conditions.clone().map(move |condition| Form { condition, ..form })));
         }
     }
     out
@@ -111,20 +113,21 @@ fn decodes(row: &'static Row, form: &Form, profiles: &[Profile]) -> bool {
     let digit = |bits: u32, shift: u32, otherwise: &[u8]| {
         if mask & bits != 0 { vec![(value >> shift & 7) as u8] } else { otherwise.to_vec() }
     };
+    let ws = if by_w(row) { vec![form.wide] } else { free(sel::W) };
     let p66s = if row.space == Space::Evex && mask & sel::P66 == 0 { vec![form.short] } else { free(sel::P66) };
     let reps = if mask & sel::REP != 0 { vec![(value >> sel::REP_SHIFT & 3) as u8] } else { vec![0, 1] };
-    let (regs, rms) = (digit(sel::REG, sel::REG_SHIFT, &[0, 1, 2, 3, 4, 5, 6, 7]), digit(sel::RM, sel::RM_SHIFT, &[0, 1, 4]));
+    let (regs, rms) =
+        (digit(sel::REG, sel::REG_SHIFT, &[0, 1, 2, 3, 4, 5, 6, 7]), digit(sel::RM, sel::RM_SHIFT, &[0, 1, 4]));
     let mut all = vec![Fields::default()];
     let mut each = |set: &dyn Fn(Fields) -> Vec<Fields>| all = all.iter().flat_map(|&fields| set(fields)).collect();
-    each(&|f| free(sel::W).into_iter().map(|w| Fields { w, ..f }).collect());
+    each(&|f| ws.iter().map(|&w| Fields { w, ..f }).collect());
     each(&|f| p66s.iter().map(|&p66| Fields { p66, ..f }).collect());
     each(&|f| BOTH.iter().map(|&p67| Fields { p67, ..f }).collect());
     each(&|f| reps.iter().map(|&rep| Fields { rep, ..f }).collect());
     each(&|f| regs.iter().map(|&reg| Fields { reg, ..f }).collect());
     each(&|f| rms.iter().map(|&rm| Fields { rm, ..f }).collect());
-    let is = |bytes: &[u8], mode, profile| {
-        decode(bytes, mode, profile).is_ok_and(|insn| core::ptr::eq(insn.row(), row))
-    };
+    let is =
+        |bytes: &[u8], mode, profile| decode(bytes, mode, profile).is_ok_and(|insn| core::ptr::eq(insn.row(), row));
     all.into_iter().any(|fields| {
         let bytes = bytes(row, form, fields);
         MODES.iter().any(|&mode| profiles.iter().any(|profile| is(&bytes, mode, profile)))

@@ -1,6 +1,7 @@
 //! The tables as text: between markers in `README.md` and `docs/coverage.md`, and for a terminal.
 
 use crate::count::{Count, Counts, features_of, map_of};
+use crate::list::matched::Matched;
 use encore86::isa::Feature;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -50,6 +51,20 @@ fn by_feature(counts: &Counts, quote: &str) -> Table {
     table
 }
 
+/// The same with the forms of a list, beside those of the rows.
+fn by_feature_and_list(counts: &Counts, list: &Matched) -> Table {
+    let listed = counts.by(features_of).into_keys().map(|features| {
+        let forms = list.by_feature.get(&features).copied().unwrap_or(0);
+        forms.to_string()
+    });
+    let column = ["listed".to_owned()].into_iter().chain(listed);
+    let mut table = by_feature(counts, "");
+    for (row, cell) in table.iter_mut().zip(column) {
+        row.insert(3, cell);
+    }
+    table
+}
+
 fn why_not(count: &Count) -> String {
     let reasons = count.why_not.iter().map(|(reason, forms)| match count.why_not.len() {
         1 if *forms == count.forms => reason.clone(),
@@ -90,9 +105,25 @@ fn plain(table: &Table) -> String {
     out
 }
 
-/// The tables for a terminal.
-pub fn terminal(counts: &Counts) -> String {
-    format!("{}\n{}", plain(&by_map(counts)), plain(&by_feature(counts, "")))
+/// The tables for a terminal, and what became of a list of forms.
+pub fn terminal(counts: &Counts, list: Option<&Matched>) -> String {
+    let features = list.map_or_else(|| by_feature(counts, ""), |list| by_feature_and_list(counts, list));
+    let mut out = format!("{}\n{}", plain(&by_map(counts)), plain(&features));
+    if let Some(list) = list {
+        out.push('\n');
+        for (category, form, what) in &list.failures {
+            writeln!(out, "{} {}: {category}: {what}", form.id, form.iform).expect("a string takes all");
+        }
+        let Matched { forms, encodings, rows, .. } = list;
+        let lines = counts.all().lines;
+        writeln!(
+            out,
+            "{} of {forms} listed forms decode ({encodings} encodings tried), to {rows} of {lines} lines",
+            list.decoded()
+        )
+        .expect("a string takes all");
+    }
+    out
 }
 
 /// The table for the README.

@@ -21,7 +21,8 @@ use encode::{Encoding, encodings};
 use encore86::isa::row::attr;
 use encore86::isa::{Row, tables};
 use encore86::{Insn, Mode, Profile};
-use encore86_coverage::list::{DECODING, decoded, differences, encode, file, find, hex, names, profiles};
+use encore86_coverage::list::matched::Matched;
+use encore86_coverage::list::{DECODING, decoded, differences, encode, file, hex, names, profiles};
 use facts::Siblings;
 use file::Form;
 use profiles::Profiles;
@@ -42,18 +43,15 @@ fn forms() -> Option<Vec<Form>> {
 #[test]
 fn every_form_decodes_under_its_name() {
     let Some(forms) = forms() else { return };
-    let differences = Differences::of(|category| DECODING.contains(&category));
-    let (mut profiles, mut tried) = (Profiles::default(), 0);
+    let differences = Matched::differences();
+    let matched = Matched::new(&forms, &differences);
     let mut report = Report::default();
-    for form in &forms {
-        let found = find(form, &differences, &mut profiles);
-        tried += found.tried;
-        if let Some((category, what)) = found.failure {
-            report.add(category, form, what);
-        }
+    for (category, form, what) in &matched.failures {
+        report.add(category, form, what.clone());
     }
-    println!("{} of {} forms decode, {tried} encodings tried\n", forms.len() - report.total(), forms.len());
+    println!("{} of {} forms decode, {} encodings tried\n", matched.decoded(), matched.forms, matched.encodings);
     report.finish(&differences);
+    assert_eq!(matched.decoded(), forms.len(), "forms that decode to a row");
 }
 
 #[test]

@@ -687,7 +687,6 @@ impl Encoder<'_> {
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::D) => 4,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::Z) => osize.min(4),
                 (Loc::Imm | Loc::ImmSigned, Width::V) => osize,
-                (Loc::Imm, Width::D) => 4,
                 (Loc::Imm, Width::Q) => 8,
                 (Loc::FarPointer, _) => osize + 2,
                 (Loc::Moffs, _) => {

@@ -124,5 +124,8 @@ pub fn read(path: &Path) -> Result<Vec<Form>, String> {
 /// # Errors
 /// That it names none.
 pub fn named() -> Result<PathBuf, String> {
-    std::env::var_os(VARIABLE).map(PathBuf::from).ok_or_else(|| format!("{VARIABLE} is not set"))
+    std::env::var_os(VARIABLE)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{VARIABLE} is not set"))
 }

@@ -6,6 +6,7 @@
 pub mod differences;
 pub mod encode;
 pub mod file;
+pub mod matched;
 pub mod names;
 pub mod profiles;
 
