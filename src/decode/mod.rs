@@ -542,7 +542,12 @@ impl Sizes {
         while rule < size_rule::COUNT {
             let mut i = 0;
             while i < 4 {
-                let plain = operand[if rule as u8 & size_rule::NO_66 != 0 { i & 2 } else { i }];
+                let prefixes = match rule as u8 {
+                    rule if rule & size_rule::NONE != 0 => 0,
+                    rule if rule & size_rule::NO_66 != 0 => i & 2,
+                    _ => i,
+                };
+                let plain = operand[prefixes];
                 let wide = rule as u8 & size_rule::F64 != 0 || rule as u8 & size_rule::D64 != 0 && plain == 4;
                 by_rule[rule][i] = if long && wide { 8 } else { plain };
                 i += 1;
@@ -639,7 +644,7 @@ fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
 
 #[inline(always)]
 fn operand_size(sizes: &Sizes, p: &Prefixes, row: &Row, profile: &Profile) -> u8 {
-    let size = sizes.operand[row.plan.size_rule as usize & 7][size_index(p.bits) & 3];
+    let size = sizes.operand[row.plan.size_rule as usize & (size_rule::COUNT - 1)][size_index(p.bits) & 3];
     if row.is(attr::F64) && p.bits & prefix::P66 != 0 && profile.vendor() == Vendor::Amd {
         // AMD lets 66 make a near branch 16 bits wide, Intel ignores it.
         return sizes.operand[0][size_index(p.bits) & 3];
@@ -688,6 +693,9 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
         && (insn.vvvv() == 4 || insn.rm() == 4 || row.operands[0].uses.writes() && insn.vvvv() == insn.rm())
     {
         return invalid("the registers of PUSH2 and POP2 are none of RSP, and POP2's differ");
+    }
+    if row.is(attr::W1_BUT_AMD) && !insn.has(prefix::W) {
+        return invalid("VEX.W must be set");
     }
     if row.is(attr::SCC) {
         // The low bits of EVEX are the condition, vvvv holds flags as they are.
@@ -759,7 +767,7 @@ fn check_vector(insn: &mut Insn, profile: &Profile, long: bool) -> Result<(), De
 
 /// Takes away bits that AMD's processors (Zen 4) ignore and Intel's refuse: EVEX.b of a register form whose memory form
 /// broadcasts, EVEX.z of what cannot be masked and has neither opmask operands nor a destination in memory, VEX's fourth bit
-/// of an opmask register.
+/// of an opmask register. VEX.W where only 1 is an instruction becomes 1.
 fn ignore_bits(insn: &mut Insn, register: bool) {
     let row = insn.row;
     if row.space == Space::Evex {
@@ -772,6 +780,9 @@ fn ignore_bits(insn: &mut Insn, register: bool) {
             insn.set_prefixes(insn.prefixes() & !prefix::Z);
         }
     } else {
+        if row.is(attr::W1_BUT_AMD) {
+            insn.set_prefixes(insn.prefixes() | prefix::W);
+        }
         for spec in row.specs() {
             match spec.loc {
                 Loc::MaskReg => insn.set_reg(insn.reg() & 7),

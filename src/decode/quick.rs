@@ -204,13 +204,18 @@ struct Quick {
     entries: [Entry; ENTRIES],
 }
 
-const ENTRIES: usize = 4_352;
+const ENTRIES: usize = 3_520;
 
-/// Which row the general way selects, whatever the profile; features are another matter.
+/// Which row the general way selects by the word, for every vendor; features are another matter.
 const fn find(candidates: &'static [Row], word: u32) -> Option<usize> {
     let mut i = 0;
     while i < candidates.len() {
-        if word & candidates[i].select.mask == candidates[i].select.value {
+        let select = candidates[i].select;
+        let (intel, amd) = (word & select.mask == select.value, (word | sel::AMD) & select.mask == select.value);
+        if intel != amd {
+            return None;
+        }
+        if intel {
             return Some(i);
         }
         i += 1;
@@ -229,15 +234,18 @@ const fn word(select: u8, modrm: u8, prefixed: usize) -> u32 {
 /// Which bits of a choice the rows of an opcode look at; [`choice::NONE`] if they look at more.
 const fn relevant(line: tables::Line) -> u8 {
     let candidates = line.all();
-    let mut mask = if line.has_modrm() { choice::REGISTER } else { 0 } | choice::W;
+    let mut mask = if line.has_modrm() { choice::REGISTER } else { 0 };
     let mut i = 0;
     while i < candidates.len() {
         let asked = candidates[i].select.mask;
-        if asked & (sel::RM | sel::OPREG_NONZERO | sel::AMD | sel::ASIZE | sel::REX2) != 0 {
+        if asked & (sel::RM | sel::OPREG_NONZERO) != 0 {
             return choice::NONE;
         }
         if asked & sel::REG != 0 {
             mask |= choice::REG;
+        }
+        if asked & (sel::W | sel::OSIZE) != 0 || candidates[i].plan.size_rule != size_rule::NONE {
+            mask |= choice::W;
         }
         i += 1;
     }
@@ -259,20 +267,22 @@ impl Quick {
             if mask != choice::NONE {
                 let (keeps, modrm) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
                 quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, modrm };
-                let (mut any, mut same) = (false, prefixed > 1);
+                let (mut any, mut same) = (false, prefixed > 0);
                 let mut select = 0;
                 while select <= mask {
                     let register = select & choice::REGISTER != 0 || !line.has_modrm();
                     let modrm = (select & choice::REG) << 1 | if register { 0xc0 } else { 0 };
                     let candidates = line.candidates(modrm);
-                    let plain = find(candidates, word(select, modrm, 0));
+                    let found = find(candidates, word(select, modrm, prefixed));
                     same = same
-                        && match (find(candidates, word(select, modrm, prefixed)), plain) {
-                            (Some(i), Some(j)) => i == j,
+                        && match (found, find(candidates, word(select, modrm, 0))) {
+                            (Some(i), Some(j)) => {
+                                i == j && (prefixed > 1 || candidates[i].plan.size_rule == size_rule::NONE)
+                            }
                             (i, j) => i.is_none() && j.is_none(),
                         };
                     if select & !mask == 0
-                        && let Some(i) = find(candidates, word(select, modrm, prefixed))
+                        && let Some(i) = found
                         && let Some(entry) = Entry::new(&candidates[i], select, prefixed)
                     {
                         quick.entries[at + select as usize] = entry;
@@ -281,7 +291,7 @@ impl Quick {
                     select += 1;
                 }
                 if same {
-                    // F3 and F2 mean nothing here. The place goes to the next opcode, which may not fill all of it.
+                    // The prefix means nothing here. The place goes to the next opcode, which may not fill all of it.
                     quick.opcodes[code] = quick.opcodes[code & 511];
                     while select > 0 {
                         select -= 1;

@@ -1,6 +1,6 @@
 //! What the decoder asks of a row, worked out when the table is built: each operand as data that needs no branch.
 
-use super::row::{Loc, Map, Row, Space, Spec, Width, attr, sel};
+use super::row::{Exec, Loc, Map, Row, Space, Spec, Width, attr, sel};
 
 /// What an operand is, once registers are known.
 ///
@@ -209,7 +209,9 @@ pub(crate) mod size_rule {
     pub(crate) const F64: u8 = 2;
     /// 66 is part of the opcode.
     pub(crate) const NO_66: u8 = 4;
-    pub(crate) const COUNT: usize = 8;
+    /// Nothing depends on it: it is the mode's, whatever the prefixes.
+    pub(crate) const NONE: u8 = 8;
+    pub(crate) const COUNT: usize = 16;
 }
 
 /// An immediate or branch displacement.
@@ -254,6 +256,20 @@ impl Plan {
         immediate: Immediate::NONE,
     };
 
+    /// Does the operand size matter to the row?
+    const fn sized(&self, row: &Row) -> bool {
+        use Width::*;
+        let mut i = 0;
+        while i < row.operands.len() {
+            if matches!(row.operands[i].width, V | Z | Y | Stack | Far | FarZ | Pair | Env | X87State) {
+                return true;
+            }
+            i += 1;
+        }
+        let replayed = matches!(row.exec, Exec::Replay(_));
+        self.size_rule & (size_rule::D64 | size_rule::F64) != 0 || !replayed && row.operands[0].width as u8 != B as u8
+    }
+
     const fn of(row: &Row) -> Plan {
         let mut plan = Plan::NONE;
         let mut i = 0;
@@ -287,6 +303,9 @@ impl Plan {
         }
         if row.select.mask & sel::P66 != 0 {
             plan.size_rule |= size_rule::NO_66;
+        }
+        if !plan.sized(row) {
+            plan.size_rule = size_rule::NONE;
         }
         plan
     }

@@ -1015,6 +1015,8 @@ pub mod attr {
     pub const DISTINCT: u64 = 1 << 31;
     /// There is only a 512-bit form, also where L'L is rounding control.
     pub const ONLY_512: u64 = 1 << 32;
+    /// VEX.W must be set; AMD's processors (Zen 4) ignore it.
+    pub const W1_BUT_AMD: u64 = 1 << 33;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1050,6 +1052,7 @@ pub mod attr {
             SIBMEM,
             DISTINCT,
             ONLY_512,
+            W1_BUT_AMD,
             NO_RIP,
             LATE_MODRM,
         ];

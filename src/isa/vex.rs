@@ -302,8 +302,8 @@ pub(super) static M0F3A: &[Row] = rows![
     crypto::VEX_M0F3A, f16c::VEX_M0F3A, fma4::VEX_M0F3A,
     super::bits::VEX_M0F3A, float::M0F3A,
     [
-        vex("vpermq", P0F3A, P66, 0x00, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),
-        vex("vpermpd", P0F3A, P66, 0x01, &[W(Vqq), R(Wqq), R(Ib)]).l1().w1().cpuid(Avx2),
+        vex("vpermq", P0F3A, P66, 0x00, &[W(Vqq), R(Wqq), R(Ib)]).l1().attr(attr::W1_BUT_AMD).cpuid(Avx2),
+        vex("vpermpd", P0F3A, P66, 0x01, &[W(Vqq), R(Wqq), R(Ib)]).l1().attr(attr::W1_BUT_AMD).cpuid(Avx2),
         vex("vpblendd", P0F3A, P66, 0x02, &[W(Vx), R(Hx), R(Wx), R(Ib)]).w0().cpuid(Avx2),
         vex("vpermilps", P0F3A, P66, 0x04, &[W(Vx), R(Wx), R(Ib)]).w0(),
         vex("vpermilpd", P0F3A, P66, 0x05, &[W(Vx), R(Wx), R(Ib)]).w0(),
