@@ -1,4 +1,4 @@
-//! The price of one step, hot, by instruction; what a first time costs; decode alone; and what single-stepping costs.
+//! The price of one step, hot, by instruction; what a first time costs; and what single-stepping costs.
 //!
 //! The bus is the simplest that a monitor could have: an array behind `read` and `write`, reached by callbacks for every
 //! access. Times are for one instruction, from raw bytes.
@@ -10,8 +10,6 @@ use encore86::{Cpu, Engine, Outcome, Profile, Stop};
 use std::hint::black_box;
 use std::ptr::NonNull;
 
-#[path = "step/decode.rs"]
-mod decode;
 #[path = "step/single_step.rs"]
 mod single_step;
 
@@ -257,6 +255,6 @@ fn first_time(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50);
-    targets = hot, round_robin, first_time, decode::decode, single_step::single_step
+    targets = hot, round_robin, first_time, single_step::single_step
 }
 criterion_main!(benches);

@@ -1,28 +1,48 @@
-//! Decode alone, on real code: the text of this very executable, beside two other decoders.
+//! Decode alone, on real code, beside two other decoders: the text of rustc's own driver library, a program of 100 MB, or of
+//! this executable where there is none.
 //!
 //! Each decoder gets the same list of places and, at each of them, raw bytes of unknown extent, as a monitor does at an
 //! exit: nothing is carried from one instruction to the next but a value to write into.
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use encore86::{Mode, Profile, Vendor};
 use iced_x86::{Decoder as Iced, DecoderOptions, Instruction};
 use object::{Object, ObjectSection};
 use std::error::Error;
 use std::fmt::Write;
 use std::hint::black_box;
+use std::path::PathBuf;
+use std::process::Command;
 use yaxpeax_arch::{Decoder, LengthedInstruction, U8Reader};
 use yaxpeax_x86::long_mode as yaxpeax;
 
 /// The longest instruction.
 const LIMIT: usize = 15;
-/// So many instructions are timed at most; all are looked at.
-const MOST: usize = 200_000;
+/// So many instructions are timed at most.
+const MOST: usize = 400_000;
+/// They are taken in runs of so many bytes, evenly spread over the text.
+const RUN: usize = 16 << 10;
 
-/// The code section of this executable and its address.
+/// rustc's driver library, which holds the compiler.
+fn driver() -> Option<PathBuf> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let sysroot = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?.stdout;
+    let lib = PathBuf::from(String::from_utf8(sysroot).ok()?.trim()).join("lib");
+    let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap_or("").to_string();
+    let entries = std::fs::read_dir(lib).ok()?;
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| name(path).starts_with("librustc_driver"))
+}
+
+/// A code section and its address.
 fn text() -> Result<(Vec<u8>, u64), Box<dyn Error>> {
-    let file = std::fs::read(std::env::current_exe()?)?;
+    let path = match driver() {
+        Some(path) => path,
+        None => std::env::current_exe()?,
+    };
+    println!("decode: the text of {}", path.display());
+    let file = std::fs::read(path)?;
     let elf = object::File::parse(&*file)?;
-    let section = elf.section_by_name(".text").ok_or("the executable has no .text")?;
+    let section = elf.section_by_name(".text").ok_or("the program has no .text")?;
     Ok((section.data()?.to_vec(), section.address()))
 }
 
@@ -40,43 +60,53 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Where the first [`MOST`] instructions start that all three decoders know. iced-x86 says where one ends and the next begins; what the
-/// others make of each place is counted, and told.
+/// Where instructions start that all three decoders know. iced-x86 says where one ends and the next begins; what the others make
+/// of each place is counted, and told.
 fn sites(text: &[u8], address: u64, profile: &Profile, iced_options: u32) -> Vec<u32> {
     let (mut known, mut all, mut supported, mut wrong, mut strange) = (Vec::new(), 0, 0, 0, 0);
-    let mut iced = Iced::with_ip(64, text, address, iced_options);
     let mut insn = Instruction::default();
-    while iced.can_decode() {
-        let at = iced.position() as u32;
-        iced.decode_out(&mut insn);
-        if insn.is_invalid() {
-            println!("decode: the list ends at {:#x}, no instruction: {}", insn.ip(), hex(window(text, at)));
+    // Four bytes an instruction, roughly.
+    let runs = (MOST * 4).div_ceil(RUN).max(1);
+    let apart = (text.len() / runs).max(RUN);
+    for start in (0..text.len()).step_by(apart) {
+        let end = text.len().min(start + RUN);
+        let mut iced = Iced::with_ip(64, &text[..end], address, iced_options);
+        if iced.set_position(start).is_err() {
             break;
         }
-        all += 1;
-        let bytes = window(text, at);
-        let Ok(ours) = encore86::decode(bytes, Mode::Long64, profile) else { continue };
-        if ours.length() != insn.len() {
-            wrong += 1;
-            let (ours, theirs) = (ours.length(), insn.len());
-            println!("decode: WRONG LENGTH of {}: {ours}, by iced-x86 {theirs} ({:?})", hex(bytes), insn.code());
-            continue;
-        }
-        supported += 1;
-        let theirs = yaxpeax::InstDecoder::default().decode_slice(bytes);
-        if theirs.is_ok_and(|theirs| theirs.len().to_const() == insn.len() as u64) {
-            known.push(at);
-        } else {
-            strange += 1;
+        iced.set_ip(address + start as u64);
+        while iced.can_decode() {
+            let at = iced.position() as u32;
+            iced.decode_out(&mut insn);
+            if insn.is_invalid() {
+                // A run may begin within an instruction, and end so.
+                continue;
+            }
+            all += 1;
+            let bytes = window(text, at);
+            let Ok(ours) = encore86::decode(bytes, Mode::Long64, profile) else { continue };
+            if ours.length() != insn.len() {
+                wrong += 1;
+                let (ours, theirs) = (ours.length(), insn.len());
+                println!("decode: WRONG LENGTH of {}: {ours}, by iced-x86 {theirs} ({:?})", hex(bytes), insn.code());
+                continue;
+            }
+            supported += 1;
+            let theirs = yaxpeax::InstDecoder::default().decode_slice(bytes);
+            if theirs.is_ok_and(|theirs| theirs.len().to_const() == insn.len() as u64) {
+                known.push(at);
+            } else {
+                strange += 1;
+            }
         }
     }
-    println!("decode: {supported} of {all} instructions supported, {wrong} of a wrong length");
     known.truncate(MOST);
-    println!("decode: the first {} timed, without {strange} that yaxpeax-x86 sees otherwise", known.len());
+    println!("decode: {supported} of {all} instructions decode, {wrong} of a wrong length");
+    println!("decode: {} timed, without {strange} that yaxpeax-x86 sees otherwise", known.len());
     known
 }
 
-pub fn decode(c: &mut Criterion) {
+fn decode(c: &mut Criterion) {
     let (text, address) = match text() {
         Ok(text) => text,
         Err(why) => return println!("SKIPPED decode: {why}"),
@@ -128,3 +158,10 @@ pub fn decode(c: &mut Criterion) {
     });
     group.finish();
 }
+
+criterion_group! {
+    name = decoders;
+    config = Criterion::default();
+    targets = decode
+}
+criterion_main!(decoders);
