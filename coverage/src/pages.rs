@@ -23,6 +23,9 @@ fn feature_names(features: &[Feature], quote: &str) -> String {
 
 const HEAD: [&str; 5] = ["lines", "forms", "decoded", "emulated", "checked"];
 
+/// What the pages have in place of these.
+const LONG_HEAD: [(&str, &str); 2] = [("lines", "lines of the manual"), ("checked", "checked on a processor")];
+
 fn cells(first: impl Into<String>, count: &Count, last: impl ToString) -> Vec<String> {
     let Count { lines, forms, decoded, emulated, checked, .. } = count;
     let numbers = [lines, forms, decoded, emulated, checked].map(ToString::to_string);
@@ -81,6 +84,12 @@ fn numeric(table: &Table, column: usize) -> bool {
 fn markdown(table: &Table) -> String {
     let mut out = String::new();
     for (at, row) in table.iter().enumerate() {
+        let mut row = row.clone();
+        if at == 0 {
+            for (short, long) in LONG_HEAD {
+                row.iter_mut().filter(|cell| *cell == short).for_each(|cell| long.clone_into(cell));
+            }
+        }
         writeln!(out, "| {} |", row.join(" | ")).expect("a string takes all");
         if at == 0 {
             let rules = (0..row.len()).map(|column| if numeric(table, column) { "---:" } else { "---" });
