@@ -45,6 +45,9 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
+/// #UD where no row covers the bytes.
+const NO_ROW: DecodeError = DecodeError::Invalid("no instruction of this mode has these bytes");
+
 const LIMIT: usize = 15;
 
 /// A reader over the bytes, which are followed by zeros without end. Where there are enough they are not copied: a load
@@ -355,7 +358,7 @@ fn take_opcode(
         0x0f => match cur.u8() {
             0x38 => Ok((Space::Legacy, Map::M0f38, cur.u8())),
             0x3a => Ok((Space::Legacy, Map::M0f3a, cur.u8())),
-            0x0f => Ok((Space::Legacy, Map::M0f0f, suffix(cur, mode, p))),
+            0x0f => Ok((Space::Legacy, Map::M0f0f, suffix(cur, mode, p)?)),
             op => Ok((Space::Legacy, Map::M0f, op)),
         },
         0xc4 | 0xc5 | 0x62 if escape => {
@@ -417,7 +420,7 @@ fn take_rex2(cur: &mut Cursor<'_>, profile: &Profile, p: &mut Prefixes) -> Resul
 
 /// The opcode of 3DNow!, behind ModRM, SIB and displacement.
 #[cold]
-fn suffix(cur: &Cursor<'_>, mode: Mode, p: &Prefixes) -> u8 {
+fn suffix(cur: &mut Cursor<'_>, mode: Mode, p: &Prefixes) -> Result<u8, DecodeError> {
     let modrm = cur.peek();
     let (form, rm) = (modrm >> 6, modrm & 7);
     let size = SIZES[mode as usize].address[usize::from(p.bits & prefix::P67 != 0)];
@@ -429,7 +432,13 @@ fn suffix(cur: &Cursor<'_>, mode: Mode, p: &Prefixes) -> u8 {
         (0, _) if rm == 5 || rm == 4 && at(1) & 7 == 5 => 4 + usize::from(rm == 4),
         (_, _) => [0, 1, 4][form as usize] + usize::from(rm == 4),
     };
-    at(1 + operand)
+    let opcode = at(1 + operand);
+    if tables::line(Space::Legacy, Map::M0f0f, opcode).all().is_empty() {
+        // All of it is looked at before that is known.
+        cur.at += 2 + operand;
+        return Err(NO_ROW);
+    }
+    Ok(opcode)
 }
 
 fn take_vector_prefix(
@@ -638,7 +647,7 @@ fn elsewhere(candidates: &[Row], word: u32) -> DecodeError {
     } else if differs_by(sel::MODE64) {
         DecodeError::Invalid("the instruction is not there in this mode")
     } else {
-        DecodeError::Invalid("no instruction of this mode has these bytes")
+        NO_ROW
     }
 }
 

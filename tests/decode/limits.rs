@@ -50,6 +50,44 @@ fn table() {
     assert!(wrong.is_empty(), "{} of {lines} lines:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Of each encoding space: every byte too few, as many prefixes as there is room for, and one more.
+#[test]
+fn every_space_ends_where_it_should() {
+    let profile = Profile::all().with_vendor(encore86::Vendor::Amd);
+    let mut lines = 0;
+    for (number, line) in include_str!("spaces.txt").lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let [name, prefix, bytes, text] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("line {}: four columns are needed", number + 1);
+        };
+        let hex = |text: &str| u8::from_str_radix(text, 16).unwrap();
+        let (mode, prefix) = (mode(name), hex(prefix));
+        let bytes: Vec<u8> = bytes.split_whitespace().map(hex).collect();
+        let of_length = |length: usize| [vec![prefix; length - bytes.len()], bytes.clone()].concat();
+        let at = |what: &str| format!("line {}: {line}: {what}", number + 1);
+        for length in bytes.len()..=15 {
+            let all = of_length(length);
+            let insn = decode(&all, mode, &profile).unwrap_or_else(|error| panic!("{}", at(&error.to_string())));
+            assert_eq!(insn.length(), length, "{}", at("length"));
+            if length == bytes.len() {
+                assert_eq!(insn.to_string(), text, "{}", at("text"));
+            }
+            for cut in 0..length {
+                let less = decode(&all[..cut], mode, &profile);
+                assert_eq!(less.err(), Some(DecodeError::Truncated), "{}", at(&format!("{cut} of {length} bytes")));
+            }
+        }
+        for given in 15..=17 {
+            let more = decode(&of_length(16.max(bytes.len() + 1))[..given.min(16)], mode, &profile);
+            assert_eq!(more.err(), Some(DecodeError::TooLong), "{}", at("one prefix more"));
+        }
+        lines += 1;
+    }
+    assert!(lines > 40, "{lines} lines were read");
+}
+
 /// Branch targets wrap at the operand size, not at 64 bits.
 #[test]
 fn branch_targets_wrap() {

@@ -8,6 +8,7 @@ mod iced;
 mod limits;
 mod llvm;
 mod noise;
+mod overlap;
 mod rules;
 mod second;
 mod yaxpeax;
