@@ -183,7 +183,7 @@ impl Entry {
                 _ if named => return None,
                 _ => entry.slot = slot,
             }
-            names |= (name as u32) << (3 * i as u32 & 7);
+            names |= (name as u32) << ((3 * i as u32) & 7);
             i += 1;
         }
         entry.sizes = osize as u32 | 8 << 8 | (memory as u32) << 16 | names << 24;
@@ -381,7 +381,7 @@ static REX: [u64; 256] = {
     let mut rex = 0;
     while rex < 16 {
         let (w, r, x, b) = (rex as u64 >> 3 & 1, rex as u64 >> 2 & 1, rex as u64 >> 1 & 1, rex as u64 & 1);
-        let bits = prefix::REX as u64 | w * prefix::W as u64;
+        let bits = prefix::REX as u64 | (w * prefix::W as u64);
         words[0x40 + rex] = (b << 3) << part::RM
             | (r << 3) << part::REG
             | (x << 3) << part::INDEX
@@ -490,7 +490,7 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     // Each register number to the places of both operands.
     const BOTH: u64 = 0x100_0000_0100;
     let names = &NAMES[entry.sizes as usize >> 24 & 63];
-    let slots = entry.slots | u64::from(m as u8) * BOTH & names.0 | u64::from((m >> 8) as u8) * BOTH & names.1;
+    let slots = entry.slots | ((u64::from(m as u8) * BOTH) & names.0) | ((u64::from((m >> 8) as u8) * BOTH) & names.1);
     insn.operands[..8].copy_from_slice(&slots.to_le_bytes());
     let mut at = at + usize::from(opcode.len);
     let mut address = (NO_REG as u64) << (8 * place::INDEX) | 16 << (8 * place::VL);
