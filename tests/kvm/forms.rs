@@ -131,8 +131,8 @@ fn start(form: &Form, variant: u8) -> (Cpu, Vec<u8>) {
 
 /// Does it have an operand in memory that is not the stack?
 fn in_memory(form: &Form) -> bool {
-    let in_memory = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringSrc, SlotKind::StringDst];
-    form.insn.slots().iter().any(|slot| in_memory.contains(&slot.kind))
+    const MEMORY: [SlotKind; 4] = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringSrc, SlotKind::StringDst];
+    form.insn.slots().iter().any(|slot| MEMORY.contains(&slot.kind))
 }
 
 /// Why a form is left out, if it is.
