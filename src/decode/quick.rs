@@ -6,7 +6,7 @@
 //! and a mispredicted one costs as much as everything else. Whatever is not covered goes the general way,
 //! which gives the same result; a test compares them.
 
-use super::insn::{Insn, NO_REG, RIP, Slot, at as place, prefix};
+use super::insn::{Insn, NO_REG, RIP, Slot, SlotKind, at as place, prefix};
 use super::{GATES, LIMIT, SIZES};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
@@ -158,7 +158,7 @@ impl Entry {
         let mut entry = Entry { row, gate: GATES[row.gate as usize & 31], ..Entry::NONE };
         let memory = if in_memory { plan.memory } else { NO_REG };
         let mut names = 0;
-        entry.flags = flag::VALID | if plan.bytes { flag::BYTES } else { 0 };
+        entry.flags = flag::VALID;
         if row.features[0] as u8 | row.features[1] as u8 != Feature::Base as u8 {
             let baseline = is_baseline(row.features[0]) && is_baseline(row.features[1]);
             entry.flags |= if baseline { flag::BASELINE } else { flag::FEATURE };
@@ -176,6 +176,9 @@ impl Entry {
                 field::REG => name::REG,
                 _ => return None,
             };
+            if named && kind.0 == SlotKind::Gpr.0 && size == 1 {
+                entry.flags |= flag::BYTES;
+            }
             let name = name | if named && place.mask() == 7 { name::THREE } else { 0 };
             match i {
                 0 => entry.slots |= slot as u64,
