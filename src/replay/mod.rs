@@ -12,6 +12,7 @@ mod rewrite;
 mod run;
 mod x87;
 
+pub use rewrite::{Rewritten, rewritten};
 pub(crate) use x87::{exact_real, real_stored};
 
 use crate::access::{Halt, Mem};
