@@ -1116,6 +1116,11 @@ impl Row {
         self.attrs & bit != 0
     }
 
+    /// Is XMM0 written without being named?
+    pub(crate) fn writes_xmm0(&self) -> bool {
+        self.operands.iter().any(|s| s.loc == Loc::FixedVec && s.uses.writes())
+    }
+
     /// The operands that the row has.
     pub fn specs(&self) -> &[Spec] {
         let n = self.operands.iter().position(|s| s.loc == Loc::Nothing).unwrap_or(self.operands.len());

@@ -197,6 +197,8 @@ fn vector_components(reg: u8, legacy: bool) -> u64 {
 pub(crate) fn components(insn: &Insn) -> u32 {
     let slot = insn.slot(0);
     (match slot.kind {
+        // PCMPESTRM and PCMPISTRM write XMM0 alone.
+        SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => vector_components(0, !insn.is_vex()),
         _ if !insn.uses(0).writes() => 0,
         SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
         SlotKind::Mask => component::OPMASK,
