@@ -1018,6 +1018,9 @@ pub mod attr {
     /// VEX.W must be set; AMD's processors (Zen 4) ignore it.
     pub const W1_BUT_AMD: u64 = 1 << 33;
 
+    /// Products, then sums, whose exceptions are reported one stage after the other (DPPS).
+    pub const STAGED: u64 = 1 << 34;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1053,6 +1056,7 @@ pub mod attr {
             DISTINCT,
             ONLY_512,
             W1_BUT_AMD,
+            STAGED,
             NO_RIP,
             LATE_MODRM,
         ];

@@ -2,7 +2,7 @@
 //!
 //! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
 //! and writes guest memory around the call, `mmx` keeps the x87 state beneath MMX registers, `gather` does the sequences that
-//! need no stub, `x87` the stack.
+//! need no stub, `staged` dot products under unmasked exceptions, `x87` the stack.
 
 mod float;
 mod gather;
@@ -10,6 +10,7 @@ mod mmx;
 mod recipe;
 mod rewrite;
 mod run;
+mod staged;
 mod x87;
 
 pub use rewrite::{Rewritten, rewritten};
@@ -91,6 +92,11 @@ impl Replayer {
         if let Some(name) = host_lacks(insn, profile) {
             return Err(Unsupported::HostLacks(name));
         }
+        self.make(insn)
+    }
+
+    /// The stub of an instruction that the host is known to have.
+    fn make(&mut self, insn: &Insn) -> Result<StubRef, Unsupported> {
         let (host, verify) = (self.host, &self.verify);
         let Some(stubs) = &mut self.stubs else {
             return Err(Unsupported::Stubs("the host denied executable memory"));
