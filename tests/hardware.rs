@@ -30,7 +30,7 @@ use compare::{Side, Verdict};
 use encode::Encoding;
 use encore86::isa::row::{Exec, Row, Shape, Space, attr, sel};
 use encore86::isa::{Feature, FeatureSet, tables};
-use encore86::{Cpu, DecodeError, Engine, Outcome, Profile, decode};
+use encore86::{Cpu, Engine, Outcome, Profile, decode};
 use encore86_oracle::{Ended, Mode, Oracle, Random, Setup, Skips, State};
 use machine::{Habits, Memory};
 use sites::Sites;
