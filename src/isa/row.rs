@@ -1021,6 +1021,10 @@ pub mod attr {
     /// Products, then sums, whose exceptions are reported one stage after the other (DPPS).
     pub const STAGED: u64 = 1 << 34;
 
+    /// What an unmasked overflow or underflow reports is not known: replayed only while they are masked, and complex numbers,
+    /// which are rounded more than once, while all exceptions are.
+    pub const MASKED_EXTREMES: u64 = 1 << 35;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1057,6 +1061,7 @@ pub mod attr {
             ONLY_512,
             W1_BUT_AMD,
             STAGED,
+            MASKED_EXTREMES,
             NO_RIP,
             LATE_MODRM,
         ];

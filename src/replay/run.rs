@@ -8,7 +8,7 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, SlotKind};
-use crate::event::Event;
+use crate::event::{Event, Unsupported};
 use crate::integer::{self, next_rip};
 use crate::isa::Feature;
 use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
@@ -234,8 +234,13 @@ impl Replayer {
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let quiet = insn.static_rounding().is_some() || insn.row.is(attr::QUIET);
         let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
-        if unmasked != 0 && insn.row.is(attr::STAGED) {
-            return self.execute_staged(cpu, insn, vmm, stub, dirty);
+        if unmasked != 0 && insn.row.is(attr::STAGED | attr::MASKED_EXTREMES) {
+            if insn.row.is(attr::STAGED) {
+                return self.execute_staged(cpu, insn, vmm, stub, dirty);
+            }
+            if unmasked & (OE | UE) != 0 || insn.row.is(attr::DISTINCT) {
+                return Err(Unsupported::Instruction(insn.row.mnemonic).into());
+            }
         }
         let (exit, tiny) = if unmasked & UE == 0 || insn.row.is(attr::NO_UNDERFLOW) {
             // FTZ acts only while underflow is masked.
