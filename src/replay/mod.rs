@@ -133,6 +133,19 @@ impl Replayer {
     }
 }
 
+/// The code of the stub that runs `insn` on a host with AVX-512 or without, whatever this host has. `None` where the
+/// engine executes it without a stub.
+///
+/// # Errors
+/// [`Unsupported::Stubs`] where the engine would refuse the stub.
+pub fn code(insn: &Insn, avx512: bool) -> Result<Option<Vec<u8>>, Unsupported> {
+    let recipe = match rewritten(insn)? {
+        Some(rewritten) => recipe::recipe(insn, &rewritten, recipe::Host::new(avx512)).map(Some)?,
+        None => x87::recipe_of(insn)?,
+    };
+    Ok(recipe.map(|recipe| encore86_stubs::code(&recipe)).transpose()?)
+}
+
 /// A feature that the instruction needs and the host lacks.
 fn host_lacks(insn: &Insn, profile: &Profile) -> Option<&'static str> {
     let row: &Row = insn.row;

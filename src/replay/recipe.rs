@@ -20,6 +20,10 @@ impl Host {
         Host { avx512f: host.has(crate::isa::Feature::Avx512f), avx512bw: host.has(crate::isa::Feature::Avx512bw) }
     }
 
+    pub(super) fn new(avx512: bool) -> Host {
+        Host { avx512f: avx512, avx512bw: avx512 }
+    }
+
     fn mask(self) -> MoveKind {
         if self.avx512bw { MoveKind::K64 } else { MoveKind::K16 }
     }
