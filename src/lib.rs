@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod decode;
 mod engine;
 mod event;
+pub mod foresight;
 pub mod host;
 mod integer;
 pub mod introspect;

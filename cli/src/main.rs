@@ -1,9 +1,10 @@
-//! The command `encore86`: boots guests on the engine, runs single instructions, decodes.
+//! The command `encore86`: boots guests on the engine, runs single instructions, decodes, counts its coverage.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod boot;
+mod coverage;
 mod decode;
 mod exec;
 mod fields;
@@ -26,6 +27,8 @@ enum Command {
     Exec(exec::Args),
     /// Decode instructions: hex strings in, JSON Lines out.
     Decode(decode::Args),
+    /// Count what the instruction table covers, by opcode map and by CPUID feature.
+    Coverage(coverage::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,5 +36,6 @@ fn main() -> ExitCode {
         Command::Boot(args) => boot::main(&args),
         Command::Exec(args) => exec::main(&args),
         Command::Decode(args) => decode::main(&args),
+        Command::Coverage(args) => coverage::main(&args),
     }
 }

@@ -111,6 +111,23 @@ pub(crate) fn unchecked(cpu: &Cpu, seg: Seg, offset: u64) -> u64 {
     cpu.seg(seg).base.wrapping_add(offset) & 0xffff_ffff
 }
 
+/// The linear address that `len` bytes at `offset` in `seg` are asked for at, granted or not.
+pub(crate) fn asked(cpu: &Cpu, seg: Seg, offset: u64, len: u64, intent: Intent) -> u64 {
+    linear(cpu, seg, offset, len, intent).unwrap_or_else(|_| unchecked(cpu, seg, offset))
+}
+
+/// The linear address of the descriptor that `selector` names; `None` for a null selector.
+pub(crate) fn descriptor(cpu: &Cpu, selector: u16) -> Option<u64> {
+    const LOCAL: u16 = 4;
+    if selector & !3 == 0 {
+        return None;
+    }
+    let s = cpu.system();
+    let table = if selector & LOCAL == 0 { s.gdtr.base } else { s.ldtr.base };
+    let at = table.wrapping_add(u64::from(selector & !7));
+    Some(if s.efer & efer::LMA != 0 { at } else { at & 0xffff_ffff })
+}
+
 /// Is the address canonical for the linear-address width in force?
 #[inline]
 pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {

@@ -119,13 +119,20 @@ pub mod component {
     pub const X87: u64 = 1 << 0;
     pub const SSE: u64 = 1 << 1;
     pub const AVX: u64 = 1 << 2;
+    pub const BNDREGS: u64 = 1 << 3;
+    pub const BNDCSR: u64 = 1 << 4;
     pub const OPMASK: u64 = 1 << 5;
     pub const ZMM_HI256: u64 = 1 << 6;
     pub const HI16_ZMM: u64 = 1 << 7;
     pub const PKRU: u64 = 1 << 9;
+    pub const PASID: u64 = 1 << 10;
+    pub const CET_U: u64 = 1 << 11;
+    pub const CET_S: u64 = 1 << 12;
+    pub const UINTR: u64 = 1 << 14;
     pub const TILECFG: u64 = 1 << 17;
     pub const TILEDATA: u64 = 1 << 18;
     pub const APX: u64 = 1 << 19;
+    pub const LWP: u64 = 1 << 62;
     /// What AVX-512 needs in XCR0.
     pub const AVX512: u64 = SSE | AVX | OPMASK | ZMM_HI256 | HI16_ZMM;
 }

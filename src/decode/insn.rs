@@ -265,9 +265,10 @@ impl Insn {
         core::array::from_fn(|i| self.slot(i))
     }
 
-    /// How operand `i` is used. A merging opmask makes the destination an input too.
+    /// How operand `i` of the row is used. A merging opmask makes the destination an input too.
     pub fn uses(&self, i: usize) -> Use {
-        let uses = self.row.operands[i].uses;
+        let Some(spec) = self.row.operands.get(i) else { return Use::None };
+        let uses = spec.uses;
         match self.slot(i).kind {
             _ if i != 0 || !self.merges() || uses != Use::Write => uses,
             // Elements that the opmask leaves out are not stored; of an opmask register they become 0.

@@ -229,7 +229,7 @@ impl Insn {
 
     /// Is operand `i` left out of the text?
     pub fn implicit(&self, i: usize) -> bool {
-        self.row.operands[i].implicit
+        self.row.operands.get(i).is_some_and(|spec| spec.implicit)
     }
 
     /// Is it an instruction of APX that there is without EVEX too? Its text says so, for an assembler would choose the other.

@@ -1,7 +1,7 @@
 //! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
 
 use super::cache::Entry;
-use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at};
+use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at, uses_state};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::Cpu;
@@ -9,7 +9,6 @@ use crate::event::{Outcome, Retired, Stop};
 use crate::integer;
 use crate::introspect::{Filter, Protect, Verdict, filter::Findings};
 use crate::isa::Exec;
-use crate::isa::row::Gate;
 use crate::replay::need_state;
 use core::ops::Range;
 
@@ -101,7 +100,7 @@ impl Works {
         filter: &mut dyn Filter,
     ) -> Result<Verdict, Halt> {
         let insn = entry.insn;
-        let state = matches!(insn.row.gate, Gate::X87 | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512);
+        let state = uses_state(insn.row.gate);
         if (state || matches!(insn.row.exec, Exec::Replay(_))) && cpu.word().bits & insn.gate == 0 {
             need_state(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
         }

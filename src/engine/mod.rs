@@ -343,7 +343,7 @@ fn cold(
     if insn.row.gate == Gate::Port {
         system::port_allowed(cpu, insn)?;
     }
-    if matches!(insn.row.gate, Gate::X87 | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512) {
+    if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
     match insn.row.exec {
@@ -356,6 +356,11 @@ fn cold(
         }
     }
     Ok(retired)
+}
+
+/// Does what stands behind this gate look at vector or x87 state? WAIT looks for a pending exception.
+fn uses_state(gate: Gate) -> bool {
+    matches!(gate, Gate::X87 | Gate::Wait | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512)
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.

@@ -3,7 +3,7 @@
 use super::SplitLock;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
-use crate::alu::{mask, sign_extend};
+use crate::alu::mask;
 use crate::atomic;
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::Cpu;
@@ -111,7 +111,7 @@ fn run_effects<V: Vmm + ?Sized>(
     }
     let size = insn.slot(at).size;
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
-    let offset = offset(op, cpu, insn);
+    let offset = integer::operand_offset(op, cpu, insn);
     if size == 16 && !address::unchecked(cpu, insn.seg, offset).is_multiple_of(16) {
         // It comes before all else that may be wrong with the address.
         return Err(Event::gp0("CMPXCHG16B on a misaligned address").into());
@@ -131,19 +131,6 @@ fn run_effects<V: Vmm + ?Sized>(
         return Ok(());
     }
     modify(op, cpu, insn, mem, linear, split)
-}
-
-/// The effective address; a bit offset in a register reaches beyond the operand that ModRM names.
-#[inline]
-fn offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
-    let offset = address::effective(cpu, insn);
-    if matches!(op, IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc) && insn.slot(1).kind == SlotKind::Gpr {
-        let size = insn.slot(0).size;
-        let bit = sign_extend(read_slot(cpu, insn, insn.slot(1)), size) as i64;
-        let units = bit >> (size.trailing_zeros() + 3);
-        return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize());
-    }
-    offset
 }
 
 /// Values of the first three operands; operand `at` is in memory and has `value`.

@@ -9,13 +9,15 @@ mod string;
 mod value;
 
 pub(crate) use sequence::sequence;
-pub(crate) use string::{BLOCK, Progress, string};
+pub(crate) use string::{BLOCK, Progress, element_size, string, uses_destination, uses_source};
 pub(crate) use value::{Effects, execute, plain};
 
+use crate::address;
 use crate::alu;
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::Event;
+use crate::isa::row::IntOp;
 
 /// The value of a register or immediate operand, zero-extended from its width.
 #[inline(always)]
@@ -42,6 +44,19 @@ pub(crate) fn write_slot(cpu: &mut Cpu, slot: Slot, value: u64) {
         (_, 4) => *register = value & 0xffff_ffff,
         _ => *register = value,
     }
+}
+
+/// The effective address; a bit offset in a register reaches beyond the operand that ModRM names.
+#[inline]
+pub(crate) fn operand_offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
+    let offset = address::effective(cpu, insn);
+    if matches!(op, IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc) && insn.slot(1).kind == SlotKind::Gpr {
+        let size = insn.slot(0).size;
+        let bit = alu::sign_extend(read_slot(cpu, insn, insn.slot(1)), size) as i64;
+        let units = bit >> (size.trailing_zeros() + 3);
+        return address::truncate(offset.wrapping_add((units * i64::from(size)) as u64), insn.asize());
+    }
+    offset
 }
 
 /// RIP behind the instruction, wrapped to the code segment's width.

@@ -89,16 +89,19 @@ pub(crate) fn string<V: Vmm + ?Sized>(
     }
 }
 
-fn element_size(insn: &Insn) -> u16 {
+/// Bytes of an element.
+pub(crate) fn element_size(insn: &Insn) -> u16 {
     let string = insn.all_slots().into_iter().find(|s| matches!(s.kind, SlotKind::StringSrc | SlotKind::StringDst));
     string.map_or(1, |s| s.size)
 }
 
-fn uses_source(op: StrOp) -> bool {
+/// Does it read at rSI?
+pub(crate) fn uses_source(op: StrOp) -> bool {
     matches!(op, StrOp::Movs | StrOp::Lods | StrOp::Cmps | StrOp::Outs)
 }
 
-fn uses_destination(op: StrOp) -> bool {
+/// Does it read or write at rDI?
+pub(crate) fn uses_destination(op: StrOp) -> bool {
     !matches!(op, StrOp::Lods | StrOp::Outs)
 }
 

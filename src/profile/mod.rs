@@ -262,6 +262,11 @@ impl Profile {
         given.or_else(|| XsaveArea::of(component, supported, self.vendor))
     }
 
+    /// The area of a supervisor component (of IA32_XSS), which has a place in the compacted format alone.
+    pub(crate) fn supervisor_area(&self, component: u32) -> Option<XsaveArea> {
+        XsaveArea::supervisor(&self.leaf(0xd, component))
+    }
+
     /// Bits of a physical address (MAXPHYADDR): bits 7:0 of CPUID.80000008H:EAX.
     pub fn physical_bits(&self) -> u8 {
         self.leaf(0x8000_0008, 0).eax as u8

@@ -12,7 +12,7 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
 use crate::cpu::{Cpu, Zmm};
-use crate::decode::Insn;
+use crate::decode::{Insn, SlotKind};
 use crate::event::Stop;
 use crate::integer;
 use crate::isa::row::Space;
@@ -36,9 +36,9 @@ impl Vsib {
         Vsib { count, width, indices: *vector(cpu, insn.index()), index_width }
     }
 
-    /// The linear address of element `i`.
+    /// The offset of element `i` in its segment.
     #[inline]
-    fn address(&self, cpu: &Cpu, insn: &Insn, i: usize, intent: Intent) -> Result<u64, Halt> {
+    fn offset(&self, cpu: &Cpu, insn: &Insn, i: usize) -> u64 {
         let at = i * self.index_width;
         let index = if self.index_width == 4 {
             let mut b = [0; 4];
@@ -51,8 +51,23 @@ impl Vsib {
         };
         let base = if insn.base() < 32 { cpu.gpr[insn.base() as usize] } else { 0 };
         let offset = base.wrapping_add(insn.disp as u64).wrapping_add((index as u64) << insn.scale());
-        let offset = address::truncate(offset, insn.asize());
-        Ok(address::linear(cpu, insn.segment(), offset, self.width as u64, intent)?)
+        address::truncate(offset, insn.asize())
+    }
+
+    /// The linear address of element `i`.
+    #[inline]
+    fn address(&self, cpu: &Cpu, insn: &Insn, i: usize, intent: Intent) -> Result<u64, Halt> {
+        Ok(address::linear(cpu, insn.segment(), self.offset(cpu, insn, i), self.width as u64, intent)?)
+    }
+
+    /// Elements that the opmask, or the signs of VEX.vvvv, choose.
+    #[inline]
+    fn chosen(&self, cpu: &Cpu, insn: &Insn) -> u64 {
+        if insn.row.space == Space::Vex {
+            sign_bits(&vector(cpu, insn.vvvv()).0, self.width, self.count)
+        } else {
+            cpu.vector.k[insn.aaa() as usize & 7] & low_bits(self.count)
+        }
     }
 }
 
@@ -64,11 +79,7 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     let vsib = Vsib::of(cpu, insn);
     let vex = insn.row.space == Space::Vex;
     let mut dst = *vector(cpu, insn.reg());
-    let mut bits = if vex {
-        sign_bits(&vector(cpu, insn.vvvv()).0, vsib.width, vsib.count)
-    } else {
-        cpu.vector.k[insn.aaa() as usize & 7] & low_bits(vsib.count)
-    };
+    let mut bits = vsib.chosen(cpu, insn);
     let wanted = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
     let (mut result, mut failed) = (Ok(()), None);
@@ -185,8 +196,7 @@ fn low_bits(count: usize) -> u64 {
 pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
     let vsib = Vsib::of(cpu, insn);
     let src = *vector(cpu, insn.reg());
-    let k = insn.aaa() as usize & 7;
-    let mut bits = cpu.vector.k[k] & low_bits(vsib.count);
+    let mut bits = vsib.chosen(cpu, insn);
     let access = mem.access(AccessKind::Write, vsib.width as u16);
     let mut result = Ok(());
     for i in 0..vsib.count {
@@ -226,10 +236,8 @@ pub(super) fn byte_mask_mmx<V: Vmm + ?Sized>(
     vendor: Vendor,
 ) -> Result<(), Halt> {
     mmx::wait(cpu)?;
-    let [data, mask] = [insn.slot(0), insn.slot(1)].map(|slot| cpu.x87.regs[slot.reg as usize & 7]);
-    let mut signs = [0; 64];
-    signs[..8].copy_from_slice(&mask[..8]);
-    let result = store_bytes(cpu, insn, mem, &data[..8], sign_bits(&signs, 1, 8));
+    let data = cpu.x87.regs[insn.slot(0).reg as usize & 7];
+    let result = store_bytes(cpu, insn, mem, &data[..8], mmx_signs(cpu, insn));
     let changed = match result {
         Ok(()) => true,
         Err(Halt::Stop(Stop::Fault(_))) => vendor == Vendor::Amd,
@@ -239,6 +247,42 @@ pub(super) fn byte_mask_mmx<V: Vmm + ?Sized>(
         mmx::enter(cpu);
     }
     result
+}
+
+/// The offset of the `i`-th half of what begins at `offset`.
+fn half(insn: &Insn, offset: u64, i: u64) -> u64 {
+    address::truncate(offset.wrapping_add(8 * i), insn.asize())
+}
+
+/// Calls `each` with the address and width of each element that a gather or scatter (or its prefetch) accesses.
+pub(super) fn elements(cpu: &Cpu, insn: &Insn, intent: Intent, each: &mut dyn FnMut(u64, u16)) {
+    let vsib = Vsib::of(cpu, insn);
+    let bits = vsib.chosen(cpu, insn);
+    for i in (0..vsib.count).filter(|i| bits >> i & 1 != 0) {
+        let offset = vsib.offset(cpu, insn, i);
+        each(address::asked(cpu, insn.segment(), offset, vsib.width as u64, intent), vsib.width as u16);
+    }
+}
+
+/// Calls `each` with the address of each byte that MASKMOVDQU or MASKMOVQ stores.
+pub(super) fn masked_bytes(cpu: &Cpu, insn: &Insn, each: &mut dyn FnMut(u64, u16)) {
+    let (bits, count) = if insn.slot(0).kind == SlotKind::Mmx {
+        (mmx_signs(cpu, insn), 8)
+    } else {
+        (sign_bits(&vector(cpu, insn.rm()).0, 1, 16), 16)
+    };
+    let offset = string_offset(cpu, insn, RDI);
+    for i in (0..count).filter(|i| bits >> i & 1 != 0) {
+        let at = address::asked(cpu, insn.segment(), half(insn, offset, i / 8), 8, Intent::Write);
+        each(address::advance(cpu, at, i % 8), 1);
+    }
+}
+
+/// The sign bits of MASKMOVQ's mask.
+fn mmx_signs(cpu: &Cpu, insn: &Insn) -> u64 {
+    let mut signs = [0; 64];
+    signs[..8].copy_from_slice(&cpu.x87.regs[insn.slot(1).reg as usize & 7][..8]);
+    sign_bits(&signs, 1, 8)
 }
 
 /// Stores those of 8 or 16 bytes whose bit is set.
@@ -254,8 +298,7 @@ fn store_bytes<V: Vmm + ?Sized>(
     // In halves, each of which may wrap to the segment's beginning.
     let mut halves = [0; 2];
     for (i, at) in (0..).zip(&mut halves).take(data.len() / 8) {
-        let offset = address::truncate(offset.wrapping_add(8 * i), insn.asize());
-        *at = address::linear(cpu, insn.segment(), offset, 8, Intent::Write)?;
+        *at = address::linear(cpu, insn.segment(), half(insn, offset, i), 8, Intent::Write)?;
         if i == 0 {
             integer::aligned(cpu, *at, 8)?;
         }

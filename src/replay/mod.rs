@@ -14,6 +14,7 @@ mod staged;
 mod x87;
 
 pub use rewrite::{Rewritten, rewritten};
+pub(crate) use run::reach;
 pub(crate) use x87::{exact_real, real_stored};
 
 use crate::access::{Halt, Mem};
@@ -204,7 +205,7 @@ pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -
 
 /// The components that writing a vector register changes. VEX and EVEX clear the rest of it.
 #[inline]
-fn vector_components(reg: u8, legacy: bool) -> u64 {
+pub(crate) fn vector_components(reg: u8, legacy: bool) -> u64 {
     match (reg, legacy) {
         (16.., _) => component::HI16_ZMM,
         (_, true) => component::SSE,

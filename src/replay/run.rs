@@ -11,7 +11,7 @@ use crate::decode::{Insn, NO_REG, SlotKind};
 use crate::event::{Event, Unsupported};
 use crate::integer::{self, next_rip};
 use crate::isa::Feature;
-use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, attr};
+use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, Use, attr};
 use crate::profile::{Profile, Vendor};
 use encore86_stubs::{Exit, StubRef};
 
@@ -88,7 +88,7 @@ impl Replayer {
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
         let uses = insn.row.operands[insn.mem() as usize].uses;
-        if insn.aaa() != 0 && (insn.row.class != Class::NoSuppress || uses.writes()) {
+        if by_elements(insn, uses) {
             let stub = self.stub(insn, held, profile)?;
             return self.masked(Shape::Plain, cpu, insn, mem, profile, stub);
         }
@@ -102,7 +102,7 @@ impl Replayer {
         let stub = self.stub(insn, held, profile)?;
         let size = size.min(64) as usize;
         if uses.reads() {
-            let size = if insn.row.is(attr::LOW_HALF) && size == 16 { 8 } else { size };
+            let size = read_length(insn, size);
             let access = mem.access(AccessKind::Read, size as u16);
             mem.read_last(linear, &mut self.scratch.1.0[..size], &access)?;
         }
@@ -133,11 +133,8 @@ impl Replayer {
     ) -> Result<(), Halt> {
         let at = insn.mem() as usize;
         let uses = insn.row.operands[at].uses;
-        let active = active_elements(shape, cpu, insn);
-        let packed = matches!(shape, Shape::Compress | Shape::Expand);
-        let halves =
-            insn.slot(at).size == 64 && uses.writes() && profile.vendor() == Vendor::Amd && insn.mode != Mode::Long64;
-        let places = Places { active, packed, broadcast: broadcast(insn).is_some(), halves };
+        let places = Places::of(shape, cpu, insn, uses, profile);
+        let active = places.active;
         let (intent, kind) =
             if uses.writes() { (Intent::Write, AccessKind::Write) } else { (Intent::Read, AccessKind::Read) };
         let access = mem.access(kind, active.width as u16);
@@ -261,7 +258,7 @@ impl Replayer {
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        cpu.dirty |= u64::from(dirty) | component::SSE;
+        cpu.dirty |= u64::from(dirty) | if quiet { 0 } else { component::SSE };
         Ok(())
     }
 
@@ -322,6 +319,45 @@ impl Replayer {
         } else {
             Event::xm("an unmasked SIMD floating-point exception").into()
         })
+    }
+}
+
+/// Is a plain operand accessed by its active elements? Forms without fault suppression read all of it.
+#[inline(always)]
+fn by_elements(insn: &Insn, uses: Use) -> bool {
+    insn.aaa() != 0 && (insn.row.class != Class::NoSuppress || uses.writes())
+}
+
+/// Bytes that are read of an operand of `size`.
+#[inline(always)]
+fn read_length(insn: &Insn, size: usize) -> usize {
+    if insn.row.is(attr::LOW_HALF) && size == 16 { 8 } else { size }
+}
+
+/// Calls `each` with the address and length of what an instruction accesses of its operand in memory, ascending.
+pub(crate) fn reach(shape: Shape, cpu: &Cpu, insn: &Insn, profile: &Profile, each: &mut dyn FnMut(u64, u16)) {
+    let Some((slot, uses)) = insn.memory() else {
+        if shape == Shape::ByteMask {
+            gather::masked_bytes(cpu, insn, each);
+        }
+        return;
+    };
+    let intent = if uses.writes() { Intent::Write } else { Intent::Read };
+    let whole = match shape {
+        Shape::Gather | Shape::Scatter => return gather::elements(cpu, insn, intent, each),
+        Shape::ByteMask => return,
+        Shape::Plain | Shape::Mmx => !by_elements(insn, uses),
+        Shape::Compress | Shape::Expand | Shape::SignMask => false,
+    };
+    if whole {
+        let size = if uses.reads() { read_length(insn, slot.size.into()) as u16 } else { slot.size };
+        let at = address::asked(cpu, insn.seg, address::effective(cpu, insn), slot.size.into(), intent);
+        return each(at, size);
+    }
+    let places = Places::of(shape, cpu, insn, uses, profile);
+    let width = places.active.width as u16;
+    for place in places.iter() {
+        each(address::asked(cpu, insn.seg, element_offset(cpu, insn, places, place), width.into(), intent), width);
     }
 }
 
@@ -415,18 +451,24 @@ fn refused_store<V: Vmm + ?Sized>(
 /// Those under an opmask lie side by side as in one operand, and are aligned each to its width (both as AMD's Zen 4 has it).
 /// The upper half of a store of 64 bytes, which those processors make by itself, wraps as a whole.
 fn element_address(cpu: &Cpu, insn: &Insn, places: Places, place: usize, intent: Intent) -> Result<u64, Event> {
+    let (offset, width) = (element_offset(cpu, insn, places, place), places.active.width);
+    let linear = address::linear(cpu, insn.seg, offset, width as u64, intent)?;
+    if insn.row.exec != Exec::Replay(Shape::SignMask) {
+        integer::aligned(cpu, linear, width as u16)?;
+    }
+    Ok(linear)
+}
+
+/// The offset in the segment of the element at `place`.
+fn element_offset(cpu: &Cpu, insn: &Insn, places: Places, place: usize) -> u64 {
     const HALF: usize = 32;
-    let (offset, width) = (address::effective(cpu, insn), places.active.width);
+    let offset = address::effective(cpu, insn);
     // Only where all of it lies beyond the end.
     let wraps =
         places.halves && place >= HALF && address::truncate(offset.wrapping_add(HALF as u64), insn.asize()) == 0;
     let offset = if wraps { (place - HALF) as u64 } else { offset.wrapping_add(place as u64) };
-    if insn.row.exec == Exec::Replay(Shape::SignMask) {
-        return address::linear(cpu, insn.seg, address::truncate(offset, insn.asize()), width as u64, intent);
-    }
-    let linear = address::linear(cpu, insn.seg, offset, width as u64, intent)?;
-    integer::aligned(cpu, linear, width as u16)?;
-    Ok(linear)
+    let own = insn.row.exec == Exec::Replay(Shape::SignMask);
+    if own { address::truncate(offset, insn.asize()) } else { offset }
 }
 
 /// Byte offsets of the active elements in the local and the guest's operand.
@@ -440,6 +482,16 @@ struct Places {
 }
 
 impl Places {
+    fn of(shape: Shape, cpu: &Cpu, insn: &Insn, uses: Use, profile: &Profile) -> Places {
+        let size = insn.slot(insn.mem() as usize).size;
+        Places {
+            active: active_elements(shape, cpu, insn),
+            packed: matches!(shape, Shape::Compress | Shape::Expand),
+            halves: size == 64 && uses.writes() && profile.vendor() == Vendor::Amd && insn.mode != Mode::Long64,
+            broadcast: broadcast(insn).is_some(),
+        }
+    }
+
     fn are_several(self) -> bool {
         !self.broadcast && self.active.bits.count_ones() > 1
     }

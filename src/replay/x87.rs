@@ -289,7 +289,9 @@ pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profi
 #[inline]
 fn retire(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
     pointers(op, cpu, insn, profile);
-    cpu.dirty |= component::X87;
+    if !matches!(op, X87Op::Wait | X87Op::StoreControl | X87Op::StoreStatus) {
+        cpu.dirty |= component::X87;
+    }
     cpu.rip = next_rip(cpu, insn);
 }
 

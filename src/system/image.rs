@@ -12,7 +12,7 @@ use crate::integer;
 use crate::profile::{Profile, Vendor};
 
 /// Bytes that the processor transfers: up to XMM7, or XMM15 in 64-bit mode. What lies behind in the 512 bytes stays.
-fn length(insn: &Insn) -> usize {
+pub(crate) fn length(insn: &Insn) -> usize {
     if insn.mode() == Mode::Long64 { 416 } else { 288 }
 }
 

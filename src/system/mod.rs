@@ -1,6 +1,6 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
-mod image;
+pub(crate) mod image;
 mod platform;
 
 use crate::access::{Halt, Mem};
@@ -106,8 +106,17 @@ fn operand(cpu: &Cpu, insn: &Insn, len: u64, intent: Intent) -> Result<u64, Even
 }
 
 /// The port in operand `i`: an immediate byte or DX.
-fn port(cpu: &Cpu, insn: &Insn, i: usize) -> u16 {
+pub(crate) fn port(cpu: &Cpu, insn: &Insn, i: usize) -> u16 {
     if insn.slot(i).kind == SlotKind::Imm { insn.imm as u16 } else { cpu.gpr[RDX] as u16 }
+}
+
+/// Does the TSS's permission bitmap decide about ports?
+pub(crate) fn asks_port_bitmap(cpu: &Cpu) -> bool {
+    match cpu.mode() {
+        Mode::Real16 => false,
+        Mode::V86 => true,
+        _ => cpu.word().bits & obstacle::IOPL_LOW != 0,
+    }
 }
 
 /// Port instructions below the I/O privilege level need the TSS's permission bitmap.
@@ -115,12 +124,7 @@ fn port(cpu: &Cpu, insn: &Insn, i: usize) -> u16 {
 /// # Errors
 /// `Unsupported` while that bitmap is not walked.
 pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn) -> Result<(), Halt> {
-    let checked = match cpu.mode() {
-        Mode::Real16 => false,
-        Mode::V86 => true,
-        _ => cpu.word().bits & obstacle::IOPL_LOW != 0,
-    };
-    if checked {
+    if asks_port_bitmap(cpu) {
         return Err(Unsupported::Instruction(insn.row().mnemonic).into());
     }
     Ok(())
@@ -182,8 +186,9 @@ pub(crate) fn mxcsr_mask(profile: &Profile) -> u32 {
 fn vzero(cpu: &mut Cpu, insn: &Insn) {
     let registers = if insn.mode() == Mode::Long64 { 16 } else { 8 };
     let keep = if insn.ll == 0 { 16 } else { 0 };
+    let low = if insn.ll == 0 { 0 } else { component::SSE };
     for zmm in &mut cpu.vector.zmm[..registers] {
         zmm.0[keep..].fill(0);
     }
-    cpu.dirty |= component::SSE | component::AVX | component::ZMM_HI256;
+    cpu.dirty |= low | component::AVX | component::ZMM_HI256;
 }

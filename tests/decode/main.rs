@@ -1,4 +1,4 @@
-//! The decoder: its limits as a table, other decoders' opinions, bytes that mean nothing.
+//! The decoder: its limits as a table, and other decoders' opinions.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -7,7 +7,6 @@ mod encoder;
 mod iced;
 mod limits;
 mod llvm;
-mod noise;
 mod overlap;
 mod rules;
 mod second;

@@ -5,11 +5,8 @@ use encore86::cpu::segment::Segment;
 use encore86::host::HostRam;
 use encore86::introspect::{Preview, Verdict};
 use encore86::paging::{Limits, Paging};
-use encore86::{
-    Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Profile, Stop, Unsupported, Vendor, Vmm, decode,
-};
+use encore86::{Access, Bus, Cpu, Engine, Event, Mode, Outcome, Platform, Stop, Unsupported, Vendor, Vmm};
 use std::ptr::NonNull;
-use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 
 /// Random numbers from a seed (splitmix64).
@@ -21,6 +18,10 @@ impl Random {
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.next().is_multiple_of(n)
     }
 
     pub fn fill(&mut self, bytes: &mut [u8]) {
@@ -74,19 +75,6 @@ impl Choices<'_> {
 
 const MODES: [Mode; 7] =
     [Mode::Real16, Mode::V86, Mode::Prot16, Mode::Prot32, Mode::Compat16, Mode::Compat32, Mode::Long64];
-
-/// Decodes `data` in the mode that its first byte names; what decodes has a length and a text.
-pub fn decode_does_not_panic(data: &[u8]) {
-    let Some((&first, bytes)) = data.split_first() else { return };
-    static PROFILES: LazyLock<[Profile; 2]> = LazyLock::new(|| [Profile::host(), Profile::all()]);
-    let profile = &PROFILES[usize::from(first >> 7)];
-    for n in 0..=bytes.len().min(16) {
-        if let Ok(insn) = decode(&bytes[..n], MODES[usize::from(first) % 7], profile) {
-            assert!((1..=15).contains(&insn.length()) && insn.length() <= n);
-            assert!(!insn.to_string().is_empty());
-        }
-    }
-}
 
 /// A monitor that answers anything.
 struct Hostile<'a> {

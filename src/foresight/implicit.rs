@@ -1,0 +1,397 @@
+//! Accesses that no operand shows: stack, descriptors, ports, lines.
+//!
+//! The rows do not tell them, so that they are told here by the instruction's name.
+
+use super::{Foreseen, Kind, Look, Role};
+use crate::address::{self, Intent, asked, effective, stack_offset, stack_width, truncate};
+use crate::cpu::Mode;
+use crate::cpu::registers::gpr::{RAX, RBP, RBX, RCX, RDI, RSI, RSP};
+use crate::cpu::registers::{cr4, efer, rflags};
+use crate::cpu::segment::Seg;
+use crate::decode::SlotKind;
+use crate::integer::read_slot;
+use crate::isa::row::{Exec, Gate, Loc, Width, X87Op};
+use crate::profile::Vendor;
+use crate::system;
+
+/// Offset in the TSS of the word that says where its port bitmap lies.
+const BITMAP_OFFSET: u64 = 0x66;
+/// Bytes that CLZERO and MOVDIR64B write.
+const LINE: u32 = 64;
+/// The byte of a descriptor that holds its type with the accessed and busy bits.
+const TYPE: u64 = 5;
+const IE: u16 = 1;
+const OE: u16 = 8;
+const UE: u16 = 16;
+
+impl Look<'_> {
+    /// Accesses of the instructions whose work is not one operand alone; of all others, that operand.
+    pub(super) fn by_name(&mut self) {
+        let (cpu, insn) = (self.cpu, self.insn);
+        let size = insn.osize();
+        let protected = !cpu.mode().is_real_or_v86();
+        match insn.row.mnemonic {
+            "push" | "pushp" => {
+                self.operand();
+                self.push_stack(size);
+            }
+            "push2" | "push2p" => self.stack(-16, 16, Kind::Write),
+            "pop2" | "pop2p" => self.stack(0, 16, Kind::Read),
+            "pushf" | "pushfd" | "pushfq" => self.stack(-i64::from(size), size, Kind::Write),
+            "popf" | "popfd" | "popfq" => self.stack(0, size, Kind::Read),
+            "pusha" | "pushad" => (1..=8).for_each(|i| self.stack(-i * i64::from(size), size, Kind::Write)),
+            "popa" | "popad" => {
+                // The entry of rSP is passed over.
+                (0..8).filter(|&i| i != 3).for_each(|i| self.stack(i * i64::from(size), size, Kind::Read));
+            }
+            "pop" | "popp" => {
+                self.stack(0, size, Kind::Read);
+                if insn.memory().is_some() {
+                    self.operand_at(self.effective_after_pop());
+                }
+                if protected && insn.slot(0).kind == SlotKind::Segment {
+                    self.more();
+                }
+            }
+            "enter" => self.enter(),
+            "leave" => {
+                let frame = truncate(cpu.gpr[RBP], stack_width(cpu));
+                self.stack_at(frame, size, Kind::Read);
+            }
+            "call" if self.is_far() => self.far_call(),
+            "jmp" if self.is_far() => {
+                self.operand();
+                if protected {
+                    self.far_descriptor();
+                }
+            }
+            "call" => {
+                self.operand();
+                self.stack(-i64::from(size), size, Kind::Write);
+                self.shadow(-i64::from(shadow_width(cpu.mode())), Kind::Write);
+            }
+            "ret" => {
+                self.stack(0, size, Kind::Read);
+                self.shadow(0, Kind::Read);
+            }
+            "retf" => {
+                self.entries(2);
+                if protected {
+                    self.more();
+                }
+            }
+            "iret" | "iretd" | "iretq" => self.interrupt_return(),
+            "uiret" => {
+                (0..3).for_each(|i| self.stack(i * 8, 8, Kind::Read));
+            }
+            "xlatb" => {
+                let offset = truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize());
+                self.at(insn.segment(), offset, 1, Kind::Read);
+            }
+            "in" => {
+                self.port_bitmap();
+                self.push(system::port(cpu, insn, 1).into(), insn.slot(0).size.into(), Kind::In, Role::Port);
+            }
+            "out" => {
+                self.port_bitmap();
+                self.push(system::port(cpu, insn, 0).into(), insn.slot(1).size.into(), Kind::Out, Role::Port);
+            }
+            "mov" | "lds" | "les" | "lfs" | "lgs" | "lss" | "lkgs" | "lar" | "lsl" | "verr" | "verw" | "lldt"
+            | "ltr" => {
+                self.selector();
+            }
+            "movdir64b" | "enqcmd" | "enqcmds" => {
+                self.operand();
+                let to = truncate(cpu.gpr[insn.slot(0).reg as usize & 31], insn.asize());
+                self.at(Seg::Es, to, LINE, Kind::Write);
+            }
+            "clzero" => {
+                let offset = truncate(cpu.gpr[RAX], insn.asize()) & !u64::from(LINE - 1);
+                self.at(insn.segment(), offset, LINE, Kind::Write);
+            }
+            "monitor" | "monitorx" => {
+                self.at(insn.segment(), truncate(cpu.gpr[RAX], insn.asize()), 1, Kind::Address);
+            }
+            "umonitor" => {
+                let offset = truncate(cpu.gpr[insn.slot(0).reg as usize & 31], insn.asize());
+                self.at(insn.segment(), offset, 1, Kind::Address);
+            }
+            "prefetch" | "prefetchw" | "prefetchwt1" | "prefetchnta" | "prefetcht0" | "prefetcht1" | "prefetcht2"
+            | "prefetchit0" | "prefetchit1" | "prefetchrst2" | "clflush" | "clflushopt" | "clwb" | "cldemote" => {
+                if insn.memory().is_some() {
+                    self.at(insn.segment(), effective(cpu, insn), 1, Kind::Address);
+                }
+            }
+            "fxsave" | "fxsave64" => {
+                self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Write)
+            }
+            "fxrstor" | "fxrstor64" => {
+                self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Read)
+            }
+            "xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64" => {
+                self.save_area();
+            }
+            "xrstor" | "xrstor64" | "xrstors" | "xrstors64" => self.restore_area(),
+            "incsspd" | "incsspq" => {
+                // The first and the last entry that it passes over are read.
+                let entry = insn.slot(0).size;
+                let count = (read_slot(cpu, insn, insn.slot(0)) & 0xff).max(1) as i64;
+                let ssp = cpu.system().ssp;
+                for i in [0, count - 1] {
+                    self.push(
+                        ssp.wrapping_add((i * i64::from(entry)) as u64),
+                        entry.into(),
+                        Kind::Read,
+                        Role::ShadowStack,
+                    );
+                }
+            }
+            "rdmsrlist" => self.register_lists(Kind::Write),
+            "wrmsrlist" => self.register_lists(Kind::Read),
+            // What they deliver or return from lies where an MSR or the IDT says.
+            "syscall" | "sysenter" if cpu.system().cr4 & cr4::FRED != 0 => self.more(),
+            "int" | "int1" | "int3" | "into" | "erets" | "eretu" | "rsm" | "senduipi" => self.more(),
+            // Tokens on the shadow stacks of MSRs.
+            "setssbsy" | "saveprevssp" => self.more(),
+            // A table in memory says where.
+            "bndldx" | "bndstx" => self.more(),
+            // The tile's configuration says how many rows of what length.
+            "tileloadd" | "tileloaddt1" | "tileloaddrs" | "tileloaddrst1" | "tilestored" => self.more(),
+            // Control structures of the processor, by physical addresses or in its own memory.
+            "vmptrld" | "vmptrst" | "vmclear" | "vmxon" | "vmread" | "vmwrite" | "lwpins" | "lwpval" => {
+                self.operand();
+                self.more();
+            }
+            "vmlaunch" | "vmresume" | "vmcall" | "vmmcall" | "vmfunc" | "vmrun" | "vmload" | "vmsave" | "skinit"
+            | "getsec" | "encls" | "enclu" | "enclv" | "pconfig" | "pbndkb" | "seamcall" | "seamops" | "seamret"
+            | "tdcall" | "pvalidate" | "psmash" | "rmpadjust" | "rmpupdate" | "llwpcb" | "slwpcb" => self.more(),
+            // Lengths and places are in control words in memory (PadLock).
+            "montmul" | "xsha1" | "xsha256" | "xstore" | "xcryptecb" | "xcryptcbc" | "xcryptctr" | "xcryptcfb"
+            | "xcryptofb" => self.more(),
+            "cfcmov" | "ccmp" | "ctest" => {
+                self.operand();
+                // Faults of an access that the condition leaves out are suppressed.
+                self.all_conditional();
+            }
+            _ => match insn.row.gate {
+                Gate::X87 => self.x87(),
+                Gate::Avx | Gate::Avx512 | Gate::TileAvx512 => self.other_vector(),
+                _ => self.operand(),
+            },
+        }
+    }
+
+    fn at(&mut self, seg: Seg, offset: u64, len: u32, kind: Kind) {
+        let at = asked(self.cpu, seg, offset, len.into(), super::intent(kind));
+        self.push(at, len, kind, Role::Operand);
+    }
+
+    /// An entry of the stack, `delta` bytes from rSP.
+    fn stack(&mut self, delta: i64, size: u8, kind: Kind) {
+        self.stack_at(stack_offset(self.cpu, delta), size, kind);
+    }
+
+    fn stack_at(&mut self, offset: u64, size: u8, kind: Kind) {
+        let at = asked(self.cpu, Seg::Ss, offset, size.into(), super::intent(kind));
+        self.push(at, size.into(), kind, Role::Stack);
+    }
+
+    /// The first entries of the stack are read.
+    fn entries(&mut self, count: i64) {
+        let size = self.insn.osize();
+        (0..count).for_each(|i| self.stack(i * i64::from(size), size, Kind::Read));
+    }
+
+    fn push_stack(&mut self, size: u8) {
+        let by = -i64::from(size);
+        // Intel's processors store a selector in the lower half of its doubleword and leave the other (SDM volume 2, PUSH).
+        let half = self.insn.slot(0).kind == SlotKind::Segment && size == 4 && self.profile.vendor() == Vendor::Intel;
+        self.stack(by, if half { 2 } else { size }, Kind::Write);
+    }
+
+    /// The address of POP's operand counts rSP after the pop.
+    fn effective_after_pop(&self) -> u64 {
+        let (cpu, insn) = (self.cpu, self.insn);
+        let offset = effective(cpu, insn);
+        if insn.base() != RSP as u8 {
+            return offset;
+        }
+        let after = address::replace(cpu.gpr[RSP], stack_offset(cpu, insn.osize().into()), stack_width(cpu));
+        truncate(offset.wrapping_add(after.wrapping_sub(cpu.gpr[RSP])), insn.asize())
+    }
+
+    fn enter(&mut self) {
+        let (cpu, size) = (self.cpu, self.insn.osize());
+        let by = i64::from(size);
+        let level = i64::from((self.insn.immediate() >> 16) as u8 & 31);
+        self.stack(-by, size, Kind::Write);
+        for i in 1..level {
+            let frame = truncate(cpu.gpr[RBP].wrapping_sub((i * by) as u64), stack_width(cpu));
+            self.stack_at(frame, size, Kind::Read);
+            self.stack(-by * (i + 1), size, Kind::Write);
+        }
+        if level > 0 {
+            self.stack(-by * (level + 1), size, Kind::Write);
+        }
+    }
+
+    /// An entry of the shadow stack of a near call or return: whether it is in use, MSRs say.
+    fn shadow(&mut self, delta: i64, kind: Kind) {
+        let s = self.cpu.system();
+        if s.cr4 & cr4::CET != 0 {
+            let at = s.ssp.wrapping_add(delta as u64);
+            self.push_conditional(at, shadow_width(self.cpu.mode()), kind, Role::ShadowStack);
+        }
+    }
+
+    fn is_far(&self) -> bool {
+        let spec = &self.insn.row.operands[0];
+        spec.loc == Loc::FarPointer || matches!(spec.width, Width::Far | Width::FarZ)
+    }
+
+    fn far_call(&mut self) {
+        self.operand();
+        if !self.cpu.mode().is_real_or_v86() {
+            // What kind of call it is, the descriptor says.
+            return self.far_descriptor();
+        }
+        let size = self.insn.osize();
+        self.stack(-i64::from(size), size, Kind::Write);
+        self.stack(-2 * i64::from(size), size, Kind::Write);
+    }
+
+    /// The descriptor of a far pointer in the instruction, and what it leads to.
+    fn far_descriptor(&mut self) {
+        if self.insn.row.operands[0].loc == Loc::FarPointer {
+            self.descriptor((self.insn.immediate() >> 32) as u16, 8);
+        }
+        self.more();
+    }
+
+    fn interrupt_return(&mut self) {
+        let cpu = self.cpu;
+        let long = cpu.system().efer & efer::LMA != 0;
+        if !long && !cpu.mode().is_real_or_v86() && cpu.rflags() & rflags::NT != 0 {
+            // To the task that the TSS links to.
+            return self.more();
+        }
+        self.entries(if cpu.mode() == Mode::Long64 { 5 } else { 3 });
+        if !cpu.mode().is_real_or_v86() {
+            self.more();
+        }
+    }
+
+    /// What loads or looks at a segment register's descriptor.
+    fn selector(&mut self) {
+        let (cpu, insn) = (self.cpu, self.insn);
+        self.operand();
+        let loads = match insn.row.mnemonic {
+            "mov" => insn.slot(0).kind == SlotKind::Segment,
+            _ => true,
+        };
+        if !loads || cpu.mode().is_real_or_v86() {
+            return;
+        }
+        if matches!(insn.row.mnemonic, "lds" | "les" | "lfs" | "lgs" | "lss") {
+            return self.more();
+        }
+        let source = insn.slot(if matches!(insn.row.mnemonic, "mov" | "lar" | "lsl") { 1 } else { 0 });
+        if source.kind != SlotKind::Gpr {
+            // The selector is in memory.
+            return self.more();
+        }
+        let selector = read_slot(cpu, insn, source) as u16;
+        let long = cpu.system().efer & efer::LMA != 0;
+        match insn.row.mnemonic {
+            "lldt" | "ltr" => self.descriptor(selector, if long { 16 } else { 8 }),
+            _ => self.descriptor(selector, 8),
+        }
+        // The accessed bit, or a task's busy bit.
+        if let ("mov" | "ltr" | "lkgs", Some(at)) = (insn.row.mnemonic, address::descriptor(cpu, selector)) {
+            self.push_conditional(at.wrapping_add(TYPE), 1, Kind::Write, Role::Table);
+        }
+    }
+
+    fn descriptor(&mut self, selector: u16, len: u32) {
+        if let Some(at) = address::descriptor(self.cpu, selector) {
+            self.push(at, len, Kind::Read, Role::Table);
+        }
+    }
+
+    /// Where the TSS decides about ports, it is asked where its bitmap lies.
+    pub(super) fn port_bitmap(&mut self) {
+        if system::asks_port_bitmap(self.cpu) {
+            let at = self.cpu.system().tr.base.wrapping_add(BITMAP_OFFSET);
+            self.push(at, 2, Kind::Read, Role::Table);
+            self.more();
+        }
+    }
+
+    /// RDMSRLIST and WRMSRLIST: a bit of RCX chooses a register's number at RSI and its value at RDI. Neighbours are listed
+    /// as one.
+    fn register_lists(&mut self, values: Kind) {
+        let mut bits = self.cpu.gpr[RCX];
+        while bits != 0 {
+            let first = bits.trailing_zeros();
+            let count = (!(bits >> first)).trailing_zeros().min(64 - first);
+            let offset = u64::from(first) * 8;
+            self.at(Seg::Ds, self.cpu.gpr[RSI].wrapping_add(offset), count * 8, Kind::Read);
+            self.at(Seg::Ds, self.cpu.gpr[RDI].wrapping_add(offset), count * 8, values);
+            bits = bits.checked_shr(first + count).map_or(0, |_| bits & (u64::MAX << (first + count)));
+        }
+        // An MSR that is refused ends it.
+        self.all_conditional();
+    }
+
+    pub(super) fn all_conditional(&mut self) {
+        let count = self.found.count;
+        self.found.list[..count].iter_mut().for_each(|access| access.conditional = true);
+    }
+
+    /// The operand of an x87 instruction. One of 80 bits is taken as 8 bytes and 2, which may wrap to the beginning of the
+    /// segment; an unmasked exception keeps a number from being stored.
+    fn x87(&mut self) {
+        let (cpu, insn) = (self.cpu, self.insn);
+        let Some((slot, uses)) = insn.memory() else { return };
+        let (first, seg) = (effective(cpu, insn), insn.segment());
+        let Some(kind) = super::kind_of(uses) else { return };
+        if slot.size == 10 {
+            let rest = truncate(first.wrapping_add(8), insn.asize());
+            let (at, rest) =
+                (asked(cpu, seg, first, 8, super::intent(kind)), asked(cpu, seg, rest, 2, super::intent(kind)));
+            if rest == address::advance(cpu, at, 8) {
+                self.push(at, 10, kind, Role::Operand);
+            } else {
+                self.push(at, 8, kind, Role::Operand);
+                self.push(rest, 2, kind, Role::Operand);
+            }
+        } else {
+            self.operand();
+        }
+        let stores = X87Op::Store as u8..=X87Op::StorePop as u8;
+        let number = match insn.row.exec {
+            Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) => true,
+            Exec::X87(op) => stores.contains(&(op as u8)),
+            _ => insn.row.mnemonic == "fbstp",
+        };
+        if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
+            self.all_conditional();
+        }
+    }
+
+    /// An access that may not be made.
+    pub(super) fn maybe(&mut self, at: u64, len: u32, kind: Kind) {
+        self.found.push(Foreseen { conditional: true, ..Foreseen::new(at, len, kind, Role::Operand) });
+    }
+
+    /// The linear address of byte `by` of the operand.
+    pub(super) fn operand_byte(&self, by: u64, intent: Intent) -> u64 {
+        let at = asked(self.cpu, self.insn.segment(), effective(self.cpu, self.insn), 1, intent);
+        address::advance(self.cpu, at, by)
+    }
+}
+
+/// Bytes of an entry of the shadow stack.
+fn shadow_width(mode: Mode) -> u32 {
+    if mode == Mode::Long64 { 8 } else { 4 }
+}
