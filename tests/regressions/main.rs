@@ -24,6 +24,7 @@ mod vmovdqa64;
 mod vmovdqu32;
 mod vmovups;
 mod vpexpandd;
+mod vpermq;
 mod vpgatherdd;
 mod vpslld;
 mod vpsrlq;
