@@ -19,7 +19,7 @@ mod integer;
 pub mod introspect;
 pub mod isa;
 pub mod profile;
-mod replay;
+pub mod replay;
 mod system;
 
 pub use address::paging;

@@ -5,6 +5,7 @@
 //! everything is compared (`compare`). `ENCORE86_CASES` multiplies the cases, `ENCORE86_SEED` repeats a run,
 //! `ENCORE86_HOST=bochs` says that the host is Bochs, whose known faults are then counted apart (`bochs`).
 //! `ENCORE86_FORM` picks the rows whose form contains the text, `ENCORE86_FEATURE` those with a feature whose name does.
+//! `ENCORE86_LONG=10 … long_run` compares ten million cases in rounds (`long`).
 //! `ENCORE86_CHECKED=1` writes the list of the rows that were compared, `hardware/checked.tsv`, for the tables of coverage.
 
 #[path = "hardware/bochs.rs"]
@@ -17,6 +18,8 @@ mod compare;
 mod encode;
 #[path = "hardware/excluded.rs"]
 mod excluded;
+#[path = "hardware/long.rs"]
+mod long;
 #[path = "hardware/machine.rs"]
 mod machine;
 #[path = "support/newer.rs"]
@@ -202,29 +205,52 @@ impl Bench {
 
 /// The command that runs a row's cases again.
 fn again(seed: u64, row: &Row, mode: Mode) -> String {
+    let (long, cases) = (std::env::var("ENCORE86_LONG"), std::env::var("ENCORE86_CASES"));
+    let (how, test) = match (long, cases) {
+        // One round.
+        (Ok(_), _) => ("ENCORE86_LONG=0 ".into(), "long_run"),
+        (_, Ok(cases)) => (format!("ENCORE86_CASES={cases} "), name(mode)),
+        _ => (String::new(), name(mode)),
+    };
+    let form = row.form();
     format!(
-        "ENCORE86_SEED={seed:#x} ENCORE86_FORM='{}' cargo test --release --test hardware {} -- --nocapture",
-        row.form(),
-        name(mode)
+        "{how}ENCORE86_SEED={seed:#x} ENCORE86_FORM='{form}' cargo test --release --test hardware {test} -- --nocapture"
     )
 }
 
-/// Compares every row in a mode, `cases` states an encoding.
-fn compare_mode(mode: Mode, cases: f64) {
-    let suite = ["hardware long64", "hardware compat32", "hardware compat16"][mode as usize];
-    let seed = Random::from_env(suite, 0x86).seed();
-    let wanted = std::env::var("ENCORE86_FORM").unwrap_or_default();
-    let feature = std::env::var("ENCORE86_FEATURE").unwrap_or_default();
-    let picked = |row: &Row| {
-        row.form().to_string().contains(&wanted) && row.features.into_iter().any(|f| f.name().contains(&feature))
-    };
-    let cases = (cases * scale()).ceil() as u64;
-    let mut skips = Skips::new(suite);
-    let mut tally = Tally::default();
-    let mut bench = Bench::new(mode);
-    let started = std::time::Instant::now();
+/// Which rows are wanted.
+struct Picked {
+    form: String,
+    feature: String,
+}
+
+impl Picked {
+    fn from_env() -> Picked {
+        let read = |name| std::env::var(name).unwrap_or_default();
+        Picked { form: read("ENCORE86_FORM"), feature: read("ENCORE86_FEATURE") }
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        let feature = |f: Feature| f.name().contains(&self.feature);
+        row.form().to_string().contains(&self.form) && row.features.into_iter().any(feature)
+    }
+
+    fn is_all(&self) -> bool {
+        self.form.is_empty() && self.feature.is_empty()
+    }
+}
+
+/// Compares the rows of a mode, `cases` states an encoding; `after` each row hears how many cases there were.
+fn compare_rows(
+    bench: &mut Bench,
+    seed: u64,
+    cases: u64,
+    picked: &Picked,
+    (skips, tally): (&mut Skips, &mut Tally),
+    after: &dyn Fn(u64),
+) {
     for (number, row) in tables::rows().enumerate() {
-        if !encode::in_mode(row, mode, bench.profile.vendor()) || !picked(row) {
+        if !encode::in_mode(row, bench.mode, bench.profile.vendor()) || !picked.has(row) {
             continue;
         }
         if let Some(reason) = excluded::reason(row) {
@@ -241,13 +267,27 @@ fn compare_mode(mode: Mode, cases: f64) {
             tally.checked.leave_out(row, &format!("the processor lacks {}", lacking.name()));
             continue;
         }
-        let (mut random, before) = (Random::new(seed_of(seed, number, mode)), tally.cases);
-        compare_row(row, seed, cases, &mut bench, &mut random, &mut tally);
+        let before = tally.cases;
+        compare_row((number, row), seed, cases, bench, tally);
         match tally.cases - before {
             0 => tally.checked.leave_out(row, "another row has these bytes on this processor"),
             cases => tally.checked.add(row, cases),
         }
+        after(tally.cases);
     }
+}
+
+/// Compares every row in a mode, `cases` states an encoding.
+fn compare_mode(mode: Mode, cases: f64) {
+    let suite = ["hardware long64", "hardware compat32", "hardware compat16"][mode as usize];
+    let seed = Random::from_env(suite, 0x86).seed();
+    let picked = Picked::from_env();
+    let cases = (cases * scale()).ceil() as u64;
+    let mut skips = Skips::new(suite);
+    let mut tally = Tally::default();
+    let mut bench = Bench::new(mode);
+    let started = std::time::Instant::now();
+    compare_rows(&mut bench, seed, cases, &picked, (&mut skips, &mut tally), &|_| ());
     skips.ran(tally.cases);
     for (form, (flags, count)) in &tally.undefined {
         say(&format!("{suite}: undefined flags {flags:#x} came out otherwise {count} times: {form}"));
@@ -261,7 +301,7 @@ fn compare_mode(mode: Mode, cases: f64) {
         started.elapsed().as_secs_f64()
     ));
     assert_eq!(*mismatches, 0, "{suite}: the engine and the host differ, see above");
-    if !wanted.is_empty() || !feature.is_empty() {
+    if !picked.is_all() {
         return;
     }
     assert!(*cases > 0, "nothing was compared");
@@ -325,10 +365,11 @@ fn kinds(encoding: &Encoding, state: &State, host: &Side) -> impl Iterator<Item 
     kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind)
 }
 
-fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, random: &mut Random, tally: &mut Tally) {
+fn compare_row((number, row): (usize, &'static Row), seed: u64, cases: u64, bench: &mut Bench, tally: &mut Tally) {
     let mode = bench.mode;
     let (vendor, features) = (bench.profile.vendor(), *bench.profile.features());
     let mut made = 0;
+    let random = &mut Random::new(seed_of(seed, number, mode));
     for wish in encode::wishes(row, mode) {
         let Some(encoding) =
             (0..8).find_map(|_| encode::encode(row, mode, &wish, &bench.sites, random, vendor, &features))
@@ -398,6 +439,22 @@ fn compare_row(row: &'static Row, seed: u64, cases: u64, bench: &mut Bench, rand
     if made > 0 {
         tally.forms += 1;
     }
+}
+
+/// As many millions of cases as `ENCORE86_LONG` says.
+#[test]
+fn long_run() {
+    let suite = "hardware long run";
+    let mut skips = Skips::new(suite);
+    let Ok(millions) = std::env::var("ENCORE86_LONG") else {
+        return skips.skip("all modes", "ENCORE86_LONG is not set to millions of cases", 1);
+    };
+    let millions: f64 = millions.parse().unwrap_or_else(|error| panic!("ENCORE86_LONG={millions}: {error}"));
+    let seed = Random::from_env(suite, 0x10_0000).seed();
+    let tally = long::run(suite, (millions * 1e6) as u64, seed, &mut skips);
+    skips.ran(tally.cases);
+    assert_eq!(tally.mismatches, 0, "{suite}: the engine and the host differ, see above");
+    assert!(tally.cases > 0, "nothing was compared");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use Map::{M0f, M0f0f};
 /// The hidden operand is the opcode.
 const fn now(name: &'static str, opcode: u8, first: Spec) -> Row {
     let r = legacy(name, M0f0f, opcode, &[first, R(Qq), N(Ib.hidden())]);
-    r.no_rex2().gate(Gate::Mmx).class(Class::Free).cpuid(ThreeDNow)
+    r.no_rex2().gate(Gate::Mmx).class(Class::Free).cpuid(ThreeDNow).shape(Shape::Mmx)
 }
 
 /// Both operands are sources.

@@ -1018,6 +1018,13 @@ pub mod attr {
     /// VEX.W must be set; AMD's processors (Zen 4) ignore it.
     pub const W1_BUT_AMD: u64 = 1 << 33;
 
+    /// Products, then sums, whose exceptions are reported one stage after the other (DPPS).
+    pub const STAGED: u64 = 1 << 34;
+
+    /// What an unmasked overflow or underflow reports is not known: replayed only while they are masked, and complex numbers,
+    /// which are rounded more than once, while all exceptions are.
+    pub const MASKED_EXTREMES: u64 = 1 << 35;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1053,6 +1060,8 @@ pub mod attr {
             DISTINCT,
             ONLY_512,
             W1_BUT_AMD,
+            STAGED,
+            MASKED_EXTREMES,
             NO_RIP,
             LATE_MODRM,
         ];
@@ -1114,6 +1123,11 @@ impl Row {
     #[inline]
     pub const fn is(&self, bit: u64) -> bool {
         self.attrs & bit != 0
+    }
+
+    /// Is XMM0 written without being named?
+    pub(crate) fn writes_xmm0(&self) -> bool {
+        self.operands.iter().any(|s| s.loc == Loc::FixedVec && s.uses.writes())
     }
 
     /// The operands that the row has.

@@ -42,7 +42,7 @@ pub(super) const LENGTHS: Spec = Spec::fixed(Loc::GprSet, Width::Y, 0b101).hidde
 
 /// A comparison of strings.
 const fn text(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
-    sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED).exec(Exec::Missing)
+    sse(name, P0F3A, P66, opcode, operands).cpuid(Sse42).free().flags(MATCHED)
 }
 
 pub(in crate::isa) const COMPARED: FlagEffect =
@@ -110,10 +110,10 @@ pub(super) static M0F: &[Row] = rows![
         sse("comisd", P0F, P66, 0x2f, &[R(Vq), R(Wq)]).free().fp().flags(COMPARED),
         sse("movmskps", P0F, NP, 0x50, &[W(Gd), R(Udq)]).cpuid(Sse),
         sse("movmskpd", P0F, P66, 0x50, &[W(Gd), R(Udq)]),
-        sse("rsqrtps", P0F, NP, 0x52, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
-        sse("rsqrtss", P0F, F3, 0x52, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
-        sse("rcpps", P0F, NP, 0x53, &[W(Vdq), R(Wdq)]).cpuid(Sse).exec(Exec::Missing),
-        sse("rcpss", P0F, F3, 0x53, &[RW(Vd), R(Wd)]).cpuid(Sse).free().exec(Exec::Missing),
+        sse("rsqrtps", P0F, NP, 0x52, &[W(Vdq), R(Wdq)]).cpuid(Sse),
+        sse("rsqrtss", P0F, F3, 0x52, &[RW(Vd), R(Wd)]).cpuid(Sse).free(),
+        sse("rcpps", P0F, NP, 0x53, &[W(Vdq), R(Wdq)]).cpuid(Sse),
+        sse("rcpss", P0F, F3, 0x53, &[RW(Vd), R(Wd)]).cpuid(Sse).free(),
         sse("andps", P0F, NP, 0x54, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
         sse("andpd", P0F, P66, 0x54, &[RW(Vdq), R(Wdq)]),
         sse("andnps", P0F, NP, 0x55, &[RW(Vdq), R(Wdq)]).cpuid(Sse),
@@ -226,13 +226,13 @@ pub(super) static M0F3A: &[Row] = rows![
     super::mmx::M0F3A,
     super::system::M0F3A,
     [
-        sse("roundps", P0F3A, P66, 0x08, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
-        sse("roundpd", P0F3A, P66, 0x09, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
-        sse("roundss", P0F3A, P66, 0x0a, &[RW(Vd), R(Wd), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
-        sse("roundsd", P0F3A, P66, 0x0b, &[RW(Vq), R(Wq), R(Ib)]).cpuid(Sse41).free().fp().exec(Exec::Missing),
-        sse("blendps", P0F3A, P66, 0x0c, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
-        sse("blendpd", P0F3A, P66, 0x0d, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
-        sse("pblendw", P0F3A, P66, 0x0e, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("roundps", P0F3A, P66, 0x08, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp(),
+        sse("roundpd", P0F3A, P66, 0x09, &[W(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp(),
+        sse("roundss", P0F3A, P66, 0x0a, &[RW(Vd), R(Wd), R(Ib)]).cpuid(Sse41).free().fp(),
+        sse("roundsd", P0F3A, P66, 0x0b, &[RW(Vq), R(Wq), R(Ib)]).cpuid(Sse41).free().fp(),
+        sse("blendps", P0F3A, P66, 0x0c, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41),
+        sse("blendpd", P0F3A, P66, 0x0d, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41),
+        sse("pblendw", P0F3A, P66, 0x0e, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41),
         sse("palignr", P0F3A, P66, 0x0f, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Ssse3),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Mb), R(Vdq), R(Ib)]).cpuid(Sse41).free(),
         sse("pextrb", P0F3A, P66, 0x14, &[W(Rd), R(Vdq), R(Ib)]).cpuid(Sse41),
@@ -247,9 +247,9 @@ pub(super) static M0F3A: &[Row] = rows![
         sse("insertps", P0F3A, P66, 0x21, &[RW(Vdq), R(Udq), R(Ib)]).cpuid(Sse41),
         sse("pinsrq", P0F3A, P66, 0x22, &[RW(Vdq), R(Eq), R(Ib)]).w1().only64().cpuid(Sse41).free(),
         sse("pinsrd", P0F3A, P66, 0x22, &[RW(Vdq), R(Ed), R(Ib)]).cpuid(Sse41).free(),
-        sse("dpps", P0F3A, P66, 0x40, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
-        sse("dppd", P0F3A, P66, 0x41, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().exec(Exec::Missing),
-        sse("mpsadbw", P0F3A, P66, 0x42, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).exec(Exec::Missing),
+        sse("dpps", P0F3A, P66, 0x40, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().attr(attr::STAGED),
+        sse("dppd", P0F3A, P66, 0x41, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41).fp().attr(attr::STAGED),
+        sse("mpsadbw", P0F3A, P66, 0x42, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Sse41),
         sse("pclmulqdq", P0F3A, P66, 0x44, &[RW(Vdq), R(Wdq), R(Ib)]).cpuid(Pclmulqdq),
         text("pcmpestrm", 0x60, &[R(Vdq), R(Wdq), R(Ib), R(LENGTHS), W(XMM0.hidden())]),
         text("pcmpestri", 0x61, &[R(Vdq), R(Wdq), R(Ib), R(LENGTHS), W(rCXy.hidden())]),

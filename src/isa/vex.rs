@@ -292,9 +292,9 @@ pub(super) static M0F38: &[Row] = rows![
 
 const STRINGS: FlagEffect = FlagEffect::of(0, flag::ARITH, 0).clears(flag::AF | flag::PF);
 
-/// A comparison of strings. A row has no place for the second of two lengths, which is in rDX.
+/// A comparison of strings.
 const fn string(name: &'static str, opcode: u8, ops: &[Spec]) -> Row {
-    vex(name, P0F3A, P66, opcode, ops).l0().free().flags(STRINGS).exec(Exec::Missing)
+    vex(name, P0F3A, P66, opcode, ops).l0().free().flags(STRINGS)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point

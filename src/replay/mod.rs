@@ -2,7 +2,7 @@
 //!
 //! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
 //! and writes guest memory around the call, `mmx` keeps the x87 state beneath MMX registers, `gather` does the sequences that
-//! need no stub, `x87` the stack.
+//! need no stub, `staged` dot products under unmasked exceptions, `x87` the stack.
 
 mod float;
 mod gather;
@@ -10,8 +10,10 @@ mod mmx;
 mod recipe;
 mod rewrite;
 mod run;
+mod staged;
 mod x87;
 
+pub use rewrite::{Rewritten, rewritten};
 pub(crate) use run::reach;
 pub(crate) use x87::{exact_real, real_stored};
 
@@ -91,6 +93,11 @@ impl Replayer {
         if let Some(name) = host_lacks(insn, profile) {
             return Err(Unsupported::HostLacks(name));
         }
+        self.make(insn)
+    }
+
+    /// The stub of an instruction that the host is known to have.
+    fn make(&mut self, insn: &Insn) -> Result<StubRef, Unsupported> {
         let (host, verify) = (self.host, &self.verify);
         let Some(stubs) = &mut self.stubs else {
             return Err(Unsupported::Stubs("the host denied executable memory"));
@@ -125,6 +132,19 @@ impl Replayer {
         vmm.host_fpu_end();
         exit.map_err(stub_error)
     }
+}
+
+/// The code of the stub that runs `insn` on a host with AVX-512 or without, whatever this host has. `None` where the
+/// engine executes it without a stub.
+///
+/// # Errors
+/// [`Unsupported::Stubs`] where the engine would refuse the stub.
+pub fn code(insn: &Insn, avx512: bool) -> Result<Option<Vec<u8>>, Unsupported> {
+    let recipe = match rewritten(insn)? {
+        Some(rewritten) => recipe::recipe(insn, &rewritten, recipe::Host::new(avx512)).map(Some)?,
+        None => x87::recipe_of(insn)?,
+    };
+    Ok(recipe.map(|recipe| encore86_stubs::code(&recipe)).transpose()?)
 }
 
 /// A feature that the instruction needs and the host lacks.
@@ -197,6 +217,8 @@ pub(crate) fn vector_components(reg: u8, legacy: bool) -> u64 {
 pub(crate) fn components(insn: &Insn) -> u32 {
     let slot = insn.slot(0);
     (match slot.kind {
+        // PCMPESTRM and PCMPISTRM write XMM0 alone.
+        SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => vector_components(0, !insn.is_vex()),
         _ if !insn.uses(0).writes() => 0,
         SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
         SlotKind::Mask => component::OPMASK,

@@ -3,7 +3,7 @@
 use super::rewrite::{Rewritten, stand_in};
 use crate::cpu::{Cpu, Vector, X87, Zmm};
 use crate::decode::{Insn, SlotKind};
-use crate::isa::row::attr;
+use crate::isa::row::{Loc, attr};
 use core::mem::offset_of;
 use encore86_stubs::{Body, Move, MoveKind, Recipe, StubError};
 
@@ -18,6 +18,10 @@ impl Host {
     pub(super) fn detect() -> Host {
         let host = crate::profile::Profile::host();
         Host { avx512f: host.has(crate::isa::Feature::Avx512f), avx512bw: host.has(crate::isa::Feature::Avx512bw) }
+    }
+
+    pub(super) fn new(avx512: bool) -> Host {
+        Host { avx512f: avx512, avx512bw: avx512 }
     }
 
     fn mask(self) -> MoveKind {
@@ -87,8 +91,15 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
                     recipe.stores.push(m)?;
                 }
             }
+            // Lengths of strings: the host's register is the guest's.
+            SlotKind::GprSet => {
+                for reg in (0..8).filter(|reg| slot.reg >> reg & 1 != 0) {
+                    recipe.loads.push(Move::new(MoveKind::Gpr64, reg, gpr_at(reg)))?;
+                }
+            }
             SlotKind::Gpr => {
-                if let Some(host_reg) = stand_in(insn, i) {
+                let fixed = (insn.row.operands[i].loc == Loc::FixedGpr).then_some(slot.reg);
+                if let Some(host_reg) = stand_in(insn, i).or(fixed) {
                     let m = Move::new(MoveKind::Gpr64, host_reg, gpr_at(slot.reg));
                     if uses.reads() {
                         recipe.loads.push(m)?;

@@ -7,7 +7,7 @@
 use crate::cpu::Mode;
 use crate::decode::{Insn, NO_REG, SlotKind, decode, prefix};
 use crate::event::Unsupported;
-use crate::isa::row::{Loc, Map, Space, attr, sel};
+use crate::isa::row::{Exec, Loc, Map, Shape, Space, attr, sel};
 use crate::profile::Profile;
 use encore86_stubs::Key;
 
@@ -16,9 +16,9 @@ pub(super) const REG_STAND_IN: u8 = 0;
 pub(super) const RM_STAND_IN: u8 = 1;
 pub(super) const VVVV_STAND_IN: u8 = 2;
 
-/// A rewritten instruction.
+/// An instruction as it is replayed: 64-bit code whose memory operand is `[rsi]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rewritten {
+pub struct Rewritten {
     bytes: [u8; 16],
     len: u8,
     /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none.
@@ -37,8 +37,14 @@ impl Rewritten {
         }
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    /// The instruction's bytes.
+    pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
+    }
+
+    /// The guest's general-purpose registers that RAX, RCX and RDX stand for.
+    pub fn guests(&self) -> [Option<u8>; 3] {
+        self.guests.map(|guest| (guest != NO_REG).then_some(guest))
     }
 
     /// The stub cache's key: the bytes, and behind them (a rewritten instruction has 8 at most) the length and the guest's
@@ -64,6 +70,22 @@ pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
     }
 }
 
+/// What the host runs for `insn`, whether or not it has the instruction. `None` where the engine executes it in another way.
+///
+/// # Errors
+/// [`Unsupported::Stubs`] if the rewritten bytes do not decode to the same row: the engine does not run them either.
+pub fn rewritten(insn: &Insn) -> Result<Option<Rewritten>, Unsupported> {
+    match insn.row.exec {
+        Exec::Replay(Shape::Gather | Shape::Scatter | Shape::ByteMask) => Ok(None),
+        Exec::Replay(_) => {
+            let rewritten = rewrite(insn);
+            verify(insn, &rewritten, &Profile::all())?;
+            Ok(Some(rewritten))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Encodes `insn` for 64-bit mode with local operands.
 pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let mut out = Rewritten::new();
@@ -79,8 +101,7 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     }
     let memory = insn.mem() != NO_REG;
     let modrm = if memory { (reg & 7) << 3 | 6 } else { 0xc0 | (reg & 7) << 3 | rm & 7 };
-    // VEX.W means nothing on a general-purpose register outside 64-bit mode.
-    let wide = insn.has(prefix::W) && !(insn.row.is(attr::W_GPR) && insn.mode != Mode::Long64);
+    let wide = insn.has(prefix::W) && !ignores_w(insn) || insn.row.is(attr::W1_BUT_AMD);
     let ext = Extensions { r: reg, b: if memory { 0 } else { rm }, vvvv, wide };
     match insn.row.space {
         Space::Legacy => legacy_opcode(insn, &ext, &mut out),
@@ -95,6 +116,14 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
         out.push(immediate(insn, i));
     }
     out
+}
+
+/// Outside 64-bit mode W means nothing on a general-purpose register; here it would be wider.
+fn ignores_w(insn: &Insn) -> bool {
+    let gpr = |loc| matches!(loc, Loc::GprReg | Loc::GprRm | Loc::GprOrMem | Loc::GprVvvv);
+    let row = insn.row;
+    insn.mode != Mode::Long64
+        && (row.is(attr::W_GPR) || row.select.mask & sel::W == 0 && row.specs().iter().any(|s| gpr(s.loc)))
 }
 
 /// Bits beyond ModRM's three a field.

@@ -8,7 +8,7 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, SlotKind};
-use crate::event::Event;
+use crate::event::{Event, Unsupported};
 use crate::integer::{self, next_rip};
 use crate::isa::Feature;
 use crate::isa::row::{Class, Exec, Masking, Shape, Space, Tuple, Use, attr};
@@ -18,12 +18,12 @@ use encore86_stubs::{Exit, StubRef};
 /// Exception flags that are found before the computation: IE, DE, ZE.
 const PRE_COMPUTATION: u32 = 7;
 const OE: u32 = 1 << 3;
-const UE: u32 = 1 << 4;
+pub(super) const UE: u32 = 1 << 4;
 const PE: u32 = 1 << 5;
-const FTZ: u32 = 1 << 15;
+pub(super) const FTZ: u32 = 1 << 15;
 /// DAZ, rounding control, FTZ.
-const CONTROL: u32 = 0xe040;
-const ALL_MASKED: u32 = 0x1f80;
+pub(super) const CONTROL: u32 = 0xe040;
+pub(super) const ALL_MASKED: u32 = 0x1f80;
 
 /// The elements of a memory operand that an opmask or a vector of signs leaves.
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +231,14 @@ impl Replayer {
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let quiet = insn.static_rounding().is_some() || insn.row.is(attr::QUIET);
         let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
+        if unmasked != 0 && insn.row.is(attr::STAGED | attr::MASKED_EXTREMES) {
+            if insn.row.is(attr::STAGED) {
+                return self.execute_staged(cpu, insn, vmm, stub, dirty);
+            }
+            if unmasked & (OE | UE) != 0 || insn.row.is(attr::DISTINCT) {
+                return Err(Unsupported::Instruction(insn.row.mnemonic).into());
+            }
+        }
         let (exit, tiny) = if unmasked & UE == 0 || insn.row.is(attr::NO_UNDERFLOW) {
             // FTZ acts only while underflow is masked.
             let control = if unmasked & UE == 0 { CONTROL } else { CONTROL & !FTZ };

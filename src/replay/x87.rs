@@ -15,7 +15,7 @@ use crate::cpu::{Cpu, X87};
 use crate::decode::{Insn, NO_REG};
 use crate::event::{Event, Unsupported};
 use crate::integer::next_rip;
-use crate::isa::row::{X87Op, attr};
+use crate::isa::row::{Exec, X87Op, attr};
 use crate::profile::{Profile, Vendor};
 use encore86_stubs::{Body, Key, Recipe, StubRef, X87 as Stack};
 
@@ -94,8 +94,8 @@ impl Replayer {
         vmm: &mut dyn Vmm,
         profile: &Profile,
         held: &mut Option<StubRef>,
-        stack: Stack,
     ) -> Result<u16, Halt> {
+        let Some(op) = op(insn) else { return Err(Unsupported::Instruction(insn.row.mnemonic).into()) };
         if let Some(feature) = insn.row.features.into_iter().find(|&f| profile.host_lacks(f)) {
             return Err(Unsupported::HostLacks(feature.name()).into());
         }
@@ -106,14 +106,11 @@ impl Replayer {
                 let Some(stubs) = &mut self.stubs else {
                     return Err(Unsupported::Stubs("the host denied executable memory").into());
                 };
-                let modrm = if insn.mem() == NO_REG { insn.modrm() } else { insn.modrm() & 0x38 | 6 };
-                let body = [insn.opcode(), modrm];
+                let body = body(insn);
                 let mut key = [0; 16];
                 key[..2].copy_from_slice(&body);
                 key[15] = 2;
-                stubs.get(Key(u128::from_le_bytes(key)), || -> Result<Recipe, Unsupported> {
-                    Ok(Recipe { x87: Some(stack), ..Recipe::new(Body::new(&body)?) })
-                })?
+                stubs.get(Key(u128::from_le_bytes(key)), || recipe(&body, op))?
             }
         };
         *held = Some(stub);
@@ -147,7 +144,7 @@ impl Replayer {
         buf: [u8; 10],
     ) -> Result<(), Halt> {
         self.scratch.1.0[..10].copy_from_slice(&buf);
-        let status = self.run(cpu, insn, vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
+        let status = self.run(cpu, insn, vmm, profile, held)?;
         let value = self.result();
         push(&mut cpu.x87, value, status & (IE | DE), profile.vendor());
         Ok(())
@@ -186,7 +183,7 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        self.run(cpu, insn, mem.vmm, profile, held, Stack { pushes: 0, pops: 1 })?;
+        self.run(cpu, insn, mem.vmm, profile, held)?;
         let value = self.result();
         push(&mut cpu.x87, value, 0, profile.vendor());
         Ok(())
@@ -211,8 +208,7 @@ impl Replayer {
         let size = usize::from(insn.slot(0).size);
         let value = cpu.x87.st(0);
         self.scratch.0.st[0][..10].copy_from_slice(&value.unwrap_or(INDEFINITE));
-        let stack = Stack { pushes: 1, pops: u8::from(!pops) };
-        let status = self.run(cpu, insn, mem.vmm, profile, held, stack)?;
+        let status = self.run(cpu, insn, mem.vmm, profile, held)?;
         // Storing the default NaN is what a masked stack underflow stores.
         let raised = if value.is_none() { IE | SF } else { status & 0x3f };
         let unmasked = raised & !cpu.x87.fcw & 0x3f;
@@ -235,6 +231,40 @@ impl Replayer {
         }
         cpu.x87.update_summary();
         Ok(())
+    }
+}
+
+/// What the host runs for `insn`: its opcode, with the local operand.
+fn body(insn: &Insn) -> [u8; 2] {
+    let modrm = if insn.mem() == NO_REG { insn.modrm() } else { insn.modrm() & 0x38 | 6 };
+    [insn.opcode(), modrm]
+}
+
+fn op(insn: &Insn) -> Option<X87Op> {
+    match insn.row.exec {
+        Exec::X87(op) => Some(op),
+        _ => None,
+    }
+}
+
+/// The stub around `body`: a value comes from the stack, or goes there.
+fn recipe(body: &[u8], op: X87Op) -> Result<Recipe, Unsupported> {
+    let (pushes, pops) = match op {
+        X87Op::Store | X87Op::StoreReal => (1, 1),
+        X87Op::StorePop | X87Op::StoreRealPop => (1, 0),
+        _ => (0, 1),
+    };
+    Ok(Recipe { x87: Some(Stack { pushes, pops }), ..Recipe::new(Body::new(body)?) })
+}
+
+/// The recipe of `insn`, if it runs on the host.
+pub(super) fn recipe_of(insn: &Insn) -> Result<Option<Recipe>, Unsupported> {
+    use X87Op::{Const, Load, LoadReal, Store, StorePop, StoreReal, StoreRealPop};
+    match op(insn) {
+        Some(op @ (Load | LoadReal | Const | Store | StoreReal | StorePop | StoreRealPop)) => {
+            recipe(&body(insn), op).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

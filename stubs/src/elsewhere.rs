@@ -21,6 +21,14 @@ impl DualMap {
     }
 }
 
+/// Assembles nothing.
+///
+/// # Errors
+/// Always [`StubError::BadRecipe`].
+pub fn code(_recipe: &Recipe) -> Result<Vec<u8>, StubError> {
+    Err(StubError::BadRecipe("this host runs no stubs"))
+}
+
 /// Names an installed stub. There are none on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StubRef(StubCache);

@@ -37,6 +37,7 @@ mod host {
     pub(crate) mod encode;
     pub(crate) mod sink;
     pub(crate) mod thread;
+    pub use assemble::code;
     pub use cache::{StubCache, StubRef};
     pub use dual_map::DualMap;
 }
@@ -46,6 +47,6 @@ mod host {
 mod host;
 
 pub use error::{MapError, StubError};
-pub use host::{DualMap, StubCache, StubRef};
+pub use host::{DualMap, StubCache, StubRef, code};
 pub use memory::CodeMemory;
 pub use recipe::{Body, Exit, Key, Move, MoveKind, Moves, Recipe, Scratch, X87};

@@ -3,7 +3,7 @@
 use crate::encode::{Address, Encoding};
 use crate::machine::{Habits, Memory};
 use crate::sites::Sites;
-use encore86::isa::row::{Exec, IntOp, Loc, SeqOp, Shape, StrOp, SysOp, Width, X87Op, attr};
+use encore86::isa::row::{Exec, IntOp, Loc, Map, SeqOp, Shape, Space, StrOp, SysOp, Width, X87Op, attr};
 use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
 use encore86_oracle::{Features, Mode, Oracle, Random, State};
@@ -55,6 +55,20 @@ fn low(bytes: usize) -> u64 {
 fn sign_extend(value: u64, bytes: usize) -> i64 {
     let shift = 64 - 8 * bytes as u32;
     (value << shift) as i64 >> shift
+}
+
+/// PCMPESTRI and its like.
+fn compares_strings(e: &Encoding) -> bool {
+    e.row.map == Map::M0f3a && e.row.space != Space::Evex && (0x60..=0x63).contains(&e.row.opcode)
+}
+
+/// Strings in which letters recur, each byte or each word of the same few, and some end early.
+fn few_letters(text: &mut [u8], random: &mut Random) {
+    let mask = random.pick(&[0x0103u16, 0x0307, 0x0003, 0x8001]).to_le_bytes();
+    let zeros = !random.one_in(4);
+    for (byte, mask) in text.iter_mut().zip(mask.iter().take(2).cycle()) {
+        *byte = *byte & mask | u8::from(!zeros);
+    }
 }
 
 /// Makes the state of a case, and puts operands into both memories.
@@ -205,6 +219,19 @@ impl Maker<'_> {
             Exec::System(SysOp::ReadBase) => {
                 let (fs, gs) = (r.word(), r.word());
                 (state.fs_base, state.gs_base) = (fs >> 17, (gs as i64 >> 16) as u64);
+            }
+            Exec::Replay(Shape::Plain) if compares_strings(e) => {
+                for register in [RAX, RDX] {
+                    if !r.one_in(4) {
+                        state.gpr[register] = r.below(40).wrapping_sub(20);
+                    }
+                }
+                if e.mode != Mode::Long64 {
+                    state.gpr = state.gpr.map(|value| value & 0xffff_ffff);
+                }
+                if r.one_in(2) {
+                    [e.reg, e.rm].iter().for_each(|&v| few_letters(&mut state.zmm[v as usize & 31], r));
+                }
             }
             Exec::Replay(Shape::ByteMask) => {
                 let len = width(e, e.row.operands[0].width);
@@ -408,6 +435,11 @@ impl Maker<'_> {
             Exec::System(SysOp::Fxrstor) => self.fx_image(),
             Exec::X87(X87Op::LoadControl) => (self.random.word() as u16 | 0x40).to_le_bytes().to_vec(),
             Exec::X87(_) if size == 10 => self.random.extended().to_vec(),
+            _ if compares_strings(e) && self.random.one_in(2) => {
+                let mut content = self.content(size);
+                few_letters(&mut content, self.random);
+                content
+            }
             _ => self.content(size),
         }
     }

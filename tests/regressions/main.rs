@@ -23,6 +23,7 @@ mod vmovd;
 mod vmovdqa64;
 mod vmovdqu32;
 mod vmovups;
+mod vpermq;
 mod vpexpandd;
 mod vpgatherdd;
 mod vpslld;

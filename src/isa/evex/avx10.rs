@@ -71,7 +71,7 @@ pub(super) const M0F38: [Row; 20] = [
     // It rounds to nearest, flushes denormals and raises nothing.
     v2("vdpphps", P0F38, NP, 0x52, &[RW(Vx), R(Hx), R(Wx)]).w0().tuple(Full, 4).bcst().kz(),
     // Halves overflow and underflow.
-    aux1("vcvt2ps2phx", P0F38, P66, 0x67, TWO_SOURCES).w0().tuple(Full, 4).bcst().kz().nf().er().fp().exec(Exec::Missing),
+    aux1("vcvt2ps2phx", P0F38, P66, 0x67, TWO_SOURCES).w0().tuple(Full, 4).bcst().kz().nf().er().fp().attr(attr::MASKED_EXTREMES),
     bytes("vcvtbiasph2bf8", P0F38, NP, 0x74, BIASED), bytes("vcvtph2bf8", P0F38, F3, 0x74, NARROW), bytes("vcvt2ph2bf8", P0F38, F2, 0x74, TWO_SOURCES),
     dot("vpdpwuud", NP, 0xd2), dot("vpdpwusd", P66, 0xd2), dot("vpdpwsud", F3, 0xd2),
     dot("vpdpwuuds", NP, 0xd3), dot("vpdpwusds", P66, 0xd3), dot("vpdpwsuds", F3, 0xd3),

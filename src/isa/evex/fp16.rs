@@ -1,6 +1,7 @@
 //! AVX512-FP16: arithmetic and conversions of half-precision numbers, maps 5 and 6.
 //!
-//! Halves obey no DAZ and no FTZ, so that FTZ does not show a tiny result. What can overflow or underflow is not replayed.
+//! Halves obey no DAZ and no FTZ, so that FTZ does not show a tiny result: what can overflow or underflow is replayed only
+//! while these exceptions are masked.
 
 use super::*;
 
@@ -27,7 +28,7 @@ const fn sh(name: &'static str, map: Map, pp: Pp, opcode: u8, ops: &[Spec]) -> R
 
 /// Overflow and underflow are possible.
 const fn extreme(row: Row) -> Row {
-    row.fp().exec(Exec::Missing)
+    row.fp().attr(attr::MASKED_EXTREMES)
 }
 
 /// PH and SH lines of one opcode with two sources.

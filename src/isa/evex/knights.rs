@@ -5,9 +5,9 @@ use super::*;
 
 const ONE_SOURCE: &[Spec] = &[W(Vx), R(Wx)];
 
-/// An approximation. How it overflows and underflows, no other processor shows.
+/// An approximation. How it reports overflow and underflow, no other processor shows.
 const fn er(name: &'static str, opcode: u8, ops: &[Spec]) -> Row {
-    evex(name, P0F38, P66, opcode, ops).cpuid(Avx512er).kz().sae().fp().exec(Exec::Missing)
+    evex(name, P0F38, P66, opcode, ops).cpuid(Avx512er).kz().sae().fp().attr(attr::MASKED_EXTREMES)
 }
 
 const fn er_ps(name: &'static str, opcode: u8) -> Row {

@@ -73,7 +73,6 @@ pub(super) const M0F3A: &[Row] = &[
     scalar("vroundsd", P0F3A, P66, 0x0b, DOUBLE_IMM).fp(),
     vex("vblendps", P0F3A, P66, 0x0c, TWO_IMM),
     vex("vblendpd", P0F3A, P66, 0x0d, TWO_IMM),
-    // Products and sums are rounded one by one: under unmasked overflow and underflow, a single run does not show enough.
-    vex("vdpps", P0F3A, P66, 0x40, TWO_IMM).fp().exec(Exec::Missing),
-    vex("vdppd", P0F3A, P66, 0x41, &[W(Vdq), R(Hdq), R(Wdq), R(Ib)]).l0().fp().exec(Exec::Missing),
+    vex("vdpps", P0F3A, P66, 0x40, TWO_IMM).fp().attr(attr::STAGED),
+    vex("vdppd", P0F3A, P66, 0x41, &[W(Vdq), R(Hdq), R(Wdq), R(Ib)]).l0().fp().attr(attr::STAGED),
 ];

@@ -70,6 +70,19 @@ pub(crate) fn stub(mut place: Sink<'_>, recipe: &Recipe) -> Result<usize, StubEr
     Ok(lines)
 }
 
+/// The code that a cache would install for `recipe`, without what fills its last line.
+///
+/// # Errors
+/// [`StubError::BadRecipe`] or [`StubError::TooLong`].
+pub fn code(recipe: &Recipe) -> Result<Vec<u8>, StubError> {
+    let mut place = vec![0; MAX_STUB];
+    // SAFETY: the sink gets all of `place` and is dropped before it is used again.
+    let lines = stub(unsafe { Sink::new(place.as_mut_ptr(), MAX_STUB) }, recipe)?;
+    place.truncate(lines * LINE);
+    while place.pop_if(|last| *last == INT3).is_some() {}
+    Ok(place)
+}
+
 /// A recipe with what follows from it.
 struct Frame<'a> {
     recipe: &'a Recipe,

@@ -39,6 +39,10 @@ fn table() {
         64 | 0f ae 13 | @21000=801f0100 | #GP(0)
         64 | 0f ae 1b | mxcsr=1fbf | @21000=bf1f0000 W4@21000
         64 | 0f ae 03 | rbx=21008 | #GP(0) | FXSAVE
+        64 | 66 0f 3a 63 0b 00 | rbx=21008 xmm1=6c6f @21008=68656c6c6f0000000000000000000000 | rcx=2 f=CZS R16@21008 | which of 'hello' is in 'lo'
+        64 | 66 0f 3a 60 0b 44 | rax=2 rdx=5 xmm1=616d @21000=68656c6c6f0000000000000000000000 | xmm0=ffffffff000000000000000000000000 f=COZS | 'hell' lies between 'a' and 'm'
+        64 | 66 0f 3a 40 0b f1 | xmm1=0000803f0000004000004040 @21000=0000803f000080400000004000000000 | xmm1=00007041000000000000000000000000 | 1 + 8 + 6 = 15
+        64 | 66 0f 3a 40 0b f1 | xmm1=ffff7f7f mxcsr=1b80 @21000=00000040 | #XM mxcsr=1b88 | the product is exact, and nothing is summed
         p32 | 66 0f fe 0b | xmm1=01 @21000=01000000000000000000000000000000 | xmm1=02
         real | 66 0f fe 0f | xmm1=01 @21000=01000000000000000000000000000000 | xmm1=02
         ",
