@@ -1,8 +1,9 @@
-//! The command `encore86`: boots guests on the engine, runs single instructions, decodes.
+//! The command `encore86`: boots guests on the engine, runs single instructions and whole programs, decodes.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod accesses;
 mod boot;
 mod decode;
 mod exec;
@@ -10,6 +11,8 @@ mod fields;
 mod lines;
 mod model;
 mod number;
+mod options;
+mod trace;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -26,6 +29,8 @@ enum Command {
     Exec(exec::Args),
     /// Decode instructions: hex strings in, JSON Lines out.
     Decode(decode::Args),
+    /// Run a static Linux program, every instruction on the engine
+    Trace(trace::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,5 +38,6 @@ fn main() -> ExitCode {
         Command::Boot(args) => boot::main(&args),
         Command::Exec(args) => exec::main(&args),
         Command::Decode(args) => decode::main(&args),
+        Command::Trace(args) => trace::main(&args),
     }
 }
