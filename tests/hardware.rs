@@ -5,6 +5,7 @@
 //! everything is compared (`compare`). `ENCORE86_CASES` multiplies the cases, `ENCORE86_SEED` repeats a run,
 //! `ENCORE86_HOST=bochs` says that the host is Bochs, whose known faults are then counted apart (`bochs`).
 //! `ENCORE86_FORM` picks the rows whose form contains the text, `ENCORE86_FEATURE` those with a feature whose name does.
+//! `ENCORE86_CHECKED=1` writes the list of the rows that were compared, `hardware/checked.tsv`, for the tables of coverage.
 
 #[path = "hardware/bochs.rs"]
 mod bochs;
@@ -30,12 +31,14 @@ use compare::{Side, Verdict};
 use encode::Encoding;
 use encore86::isa::row::{Exec, Row, Shape, Space, attr, sel};
 use encore86::isa::{Feature, FeatureSet, tables};
-use encore86::{Cpu, DecodeError, Engine, Outcome, Profile, decode};
+use encore86::{Cpu, Engine, Outcome, Profile, decode};
+use encore86_coverage::checked;
 use encore86_oracle::{Ended, Mode, Oracle, Random, Setup, Skips, State};
 use machine::{Habits, Memory};
 use sites::Sites;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 /// Prints past the test harness, which swallows what a passing test prints.
 fn say(text: &str) {
@@ -104,7 +107,7 @@ fn check_decoding(encoding: &Encoding, profile: &Profile) -> Result<(), String> 
 
 /// Is it an instruction that iced-x86 does not know, or knows otherwise?
 fn unknown_to_iced(encoding: &Encoding, profile: &Profile) -> bool {
-    if encoding.row.select.value & sel::REX2 != 0 {
+    if encoding.row.select.value & sel::REX2 != 0 || encoding.row.is(attr::W1_BUT_AMD) && !encoding.wide {
         return true;
     }
     match encoding.row.mnemonic {
@@ -124,6 +127,7 @@ struct Tally {
     encodings: u64,
     cases: u64,
     faults: u64,
+    checked: checked::List,
     mismatches: u64,
     /// Flags that rows leave undefined and that came out otherwise than the host's.
     undefined: BTreeMap<String, (u64, u64)>,
@@ -225,15 +229,24 @@ fn compare_mode(mode: Mode, cases: f64) {
         }
         if let Some(reason) = excluded::reason(row) {
             skips.skip(row.mnemonic, reason, 1);
+            // The tables know by themselves what is decoded only.
+            if row.executed() {
+                tally.checked.leave_out(row, reason);
+            }
             continue;
         }
         let features = bench.profile.features();
         if let Some(lacking) = row.features.into_iter().find(|&f| !features.has(f)) {
             skips.skip(&format!("rows that need {}", lacking.name()), "the host lacks it", 1);
+            tally.checked.leave_out(row, &format!("the processor lacks {}", lacking.name()));
             continue;
         }
-        let mut random = Random::new(seed_of(seed, number, mode));
+        let (mut random, before) = (Random::new(seed_of(seed, number, mode)), tally.cases);
         compare_row(row, seed, cases, &mut bench, &mut random, &mut tally);
+        match tally.cases - before {
+            0 => tally.checked.leave_out(row, "another row has these bytes on this processor"),
+            cases => tally.checked.add(row, cases),
+        }
     }
     skips.ran(tally.cases);
     for (form, (flags, count)) in &tally.undefined {
@@ -252,6 +265,7 @@ fn compare_mode(mode: Mode, cases: f64) {
         return;
     }
     assert!(*cases > 0, "nothing was compared");
+    write_checked(&tally.checked);
     if bench.profile.has(Feature::Avx512vl) {
         // Without 64-bit mode there are eight registers, and 16-bit addresses have no vector index.
         let wanted = [(HIGH_INDEX, mode == Mode::Long64), (LATER_ELEMENT, true), (EVEX, true)];
@@ -261,6 +275,40 @@ fn compare_mode(mode: Mode, cases: f64) {
             assert!(count > 0, "{suite}: no case of {kind}");
         }
     }
+}
+
+/// Writes which rows were compared, in all modes that are done; the last one's list is whole.
+fn write_checked(list: &checked::List) {
+    static ALL: Mutex<Option<checked::List>> = Mutex::new(None);
+    if std::env::var_os(checked::VARIABLE).is_none() {
+        return;
+    }
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_with(|| {
+        let vendor = Profile::host().vendor();
+        let mut all = checked::List { processor: processor(), ..checked::List::default() };
+        let modes = [Mode::Long64, Mode::Compat32, Mode::Compat16];
+        for row in tables::rows().filter(|row| row.executed()) {
+            if !modes.iter().any(|&mode| encode::in_mode(row, mode, vendor)) {
+                all.leave_out(row, "another maker's processors have it");
+            }
+        }
+        all
+    });
+    all.merge(list);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(checked::FILE);
+    std::fs::write(&path, all.text()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// The processor's name, family, model and stepping.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(": "));
+        value.unwrap_or("unknown").to_owned()
+    };
+    let [name, family, model, stepping] = ["model name", "cpu family", "model", "stepping"].map(field);
+    format!("{name}, family {family}, model {model}, stepping {stepping}")
 }
 
 const EVEX: &str = "EVEX";

@@ -1,10 +1,12 @@
-//! The command `encore86`: boots guests on the engine, runs single instructions and whole programs, decodes.
+//! The command `encore86`: boots guests on the engine, runs single instructions and whole programs, decodes, counts its
+//! coverage.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod accesses;
 mod boot;
+mod coverage;
 mod decode;
 mod exec;
 mod fields;
@@ -31,6 +33,8 @@ enum Command {
     Decode(decode::Args),
     /// Run a static Linux program, every instruction on the engine
     Trace(trace::Args),
+    /// Count what the instruction table covers, by opcode map and by CPUID feature.
+    Coverage(coverage::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +43,6 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::main(&args),
         Command::Decode(args) => decode::main(&args),
         Command::Trace(args) => trace::main(&args),
+        Command::Coverage(args) => coverage::main(&args),
     }
 }

@@ -152,13 +152,14 @@ pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, Decod
 /// As for [`decode`]; `insn` is then of no use.
 #[inline]
 pub fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
-    if mode == Mode::Long64
-        && let Some(window) = bytes.first_chunk()
-        && quick::decode(window, profile, insn)
-    {
-        return Ok(());
+    // The window is all that is needed from there on: what is at hand in few registers is quick.
+    match bytes.first_chunk() {
+        Some(window) if mode == Mode::Long64 => match quick::decode(window, profile, insn) {
+            true => Ok(()),
+            false => general(window, Mode::Long64, profile, insn),
+        },
+        _ => general(bytes, mode, profile, insn),
     }
-    general(bytes, mode, profile, insn)
 }
 
 /// Any bytes, any mode.

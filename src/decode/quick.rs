@@ -61,7 +61,7 @@ struct Entry {
     /// 1 name: an index into [`NAMES`].
     sizes: u32,
     gate: u32,
-    /// An index into [`IMMEDIATES`].
+    /// An index into [`KEPT`].
     immediate: u8,
     /// Bits of [`flag`].
     flags: u8,
@@ -92,22 +92,20 @@ const fn is_baseline(feature: Feature) -> bool {
     feature as u8 == Feature::Base as u8
 }
 
-/// Immediates: how many bytes, and the bits that are kept when they have been sign-extended.
-static IMMEDIATES: [(u8, u64); 16] = {
-    let mut kinds = [(0, 0); 16];
+/// The bits of an immediate that are kept when it has been sign-extended, by its number of bytes and [`SIGNED`].
+static KEPT: [u64; 32] = {
+    let mut kept = [0; 32];
     let mut size = 1;
     while size <= 8 {
-        kinds[size] = (size as u8, u64::MAX >> (64 - 8 * size));
-        kinds[size | SIGNED as usize] = (size as u8, u64::MAX);
+        kept[size] = u64::MAX >> (64 - 8 * size);
+        kept[size | SIGNED as usize] = u64::MAX;
         size *= 2;
     }
-    // Eight bytes have no sign to extend.
-    kinds[8] = (8, u64::MAX);
-    kinds
+    kept
 };
 
-/// A mark on the number of bytes (1, 2 or 4) of an immediate that is sign-extended.
-const SIGNED: u8 = 8;
+/// A mark on the number of bytes of an immediate that is sign-extended.
+const SIGNED: u8 = 16;
 
 /// What names a register: nothing, ModRM.rm or ModRM.reg, four bits of it or three.
 mod name {
@@ -185,13 +183,13 @@ impl Entry {
                 _ if named => return None,
                 _ => entry.slot = slot,
             }
-            names |= (name as u32) << (3 * i as u32 & 7);
+            names |= (name as u32) << ((3 * i as u32) & 7);
             i += 1;
         }
         entry.sizes = osize as u32 | 8 << 8 | (memory as u32) << 16 | names << 24;
         if plan.immediate.present {
             let size = plan.immediate.width.bytes(osize as u16, 16, wide, true) as u8;
-            entry.immediate = size | if plan.immediate.signed && size < 8 { SIGNED } else { 0 };
+            entry.immediate = size | if plan.immediate.signed { SIGNED } else { 0 };
         }
         Some(entry)
     }
@@ -383,7 +381,7 @@ static REX: [u64; 256] = {
     let mut rex = 0;
     while rex < 16 {
         let (w, r, x, b) = (rex as u64 >> 3 & 1, rex as u64 >> 2 & 1, rex as u64 >> 1 & 1, rex as u64 & 1);
-        let bits = prefix::REX as u64 | w * prefix::W as u64;
+        let bits = prefix::REX as u64 | (w * prefix::W as u64);
         words[0x40 + rex] = (b << 3) << part::RM
             | (r << 3) << part::REG
             | (x << 3) << part::INDEX
@@ -435,15 +433,29 @@ fn opcode(
     let at = at + usize::from(has_rex);
     let low = low >> (u32::from(has_rex) * 8);
     if low as u8 == 0x0f {
-        finish::<true>(window, at, prefix, rex, low >> 8, profile, insn)
+        finish::<true, false>(window, at, prefix, rex, low >> 8, profile, insn)
     } else {
-        finish::<false>(window, at, prefix, rex, low, profile, insn)
+        finish::<false, false>(window, at, prefix, rex, low, profile, insn)
     }
+}
+
+/// [`finish`] for rows that need a feature of their own, or have byte registers.
+#[inline(never)]
+fn careful<const ESCAPE: bool>(
+    window: &[u8; LIMIT],
+    at: usize,
+    prefix: usize,
+    rex: u64,
+    low: u64,
+    profile: &Profile,
+    insn: &mut Insn,
+) -> bool {
+    finish::<ESCAPE, true>(window, at, prefix, rex, low, profile, insn)
 }
 
 /// From the opcode on, in one-byte opcodes or 0F: `low` begins with it, `at` bytes lie before it or its escape.
 #[inline(always)]
-fn finish<const ESCAPE: bool>(
+fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     window: &[u8; LIMIT],
     at: usize,
     prefix: usize,
@@ -458,14 +470,16 @@ fn finish<const ESCAPE: bool>(
     let mut m = MODRM[usize::from(modrm)] | rex;
     let select = (m >> part::CHOICE) as u8 & opcode.mask;
     let entry = &QUICK.entries[usize::from(opcode.first) + usize::from(select)];
-    let mut high = false;
-    let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
-    if entry.flags & !unasked != flag::VALID {
+    if CAREFUL {
         let lacks = !(profile.has(entry.row.features[0]) && profile.has(entry.row.features[1]));
         if entry.flags & flag::VALID == 0 || entry.flags & flag::FEATURES != 0 && lacks {
             return false;
         }
-        high = entry.flags & flag::BYTES != 0 && rex == 0;
+    } else {
+        let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
+        if entry.flags & !unasked != flag::VALID {
+            return careful::<ESCAPE>(window, at, prefix, rex, low, profile, insn);
+        }
     }
     // What is known is written at once, so that it takes up no register.
     insn.row = entry.row;
@@ -476,7 +490,7 @@ fn finish<const ESCAPE: bool>(
     // Each register number to the places of both operands.
     const BOTH: u64 = 0x100_0000_0100;
     let names = &NAMES[entry.sizes as usize >> 24 & 63];
-    let slots = entry.slots | u64::from(m as u8) * BOTH & names.0 | u64::from((m >> 8) as u8) * BOTH & names.1;
+    let slots = entry.slots | ((u64::from(m as u8) * BOTH) & names.0) | ((u64::from((m >> 8) as u8) * BOTH) & names.1);
     insn.operands[..8].copy_from_slice(&slots.to_le_bytes());
     let mut at = at + usize::from(opcode.len);
     let mut address = (NO_REG as u64) << (8 * place::INDEX) | 16 << (8 * place::VL);
@@ -497,8 +511,8 @@ fn finish<const ESCAPE: bool>(
     let rest = u64::from_le_bytes(*rest);
     let size = (m >> part::DISP) as u32 & 7;
     let disp = if size == 0 { 0 } else { extend(rest, size) as i64 };
-    let (immediate, kept) = IMMEDIATES[usize::from(entry.immediate & 15)];
-    let imm = extend(rest >> (8 * size), u32::from(immediate)) & kept;
+    let immediate = entry.immediate & 15;
+    let imm = extend(rest >> (8 * size), u32::from(immediate)) & KEPT[usize::from(entry.immediate & 31)];
     let len = at as u64 + u64::from(size) + u64::from(immediate);
 
     let encoding = m >> part::BITS
@@ -512,7 +526,7 @@ fn finish<const ESCAPE: bool>(
     (insn.imm, insn.disp) = (imm, disp);
     let base = (m >> part::BASE) as u8;
     insn.seg = if base & !1 == 4 { Seg::Ss } else { Seg::Ds };
-    if high {
+    if CAREFUL && entry.flags & flag::BYTES != 0 && rex == 0 {
         super::operands::high_bytes(insn);
     }
     true

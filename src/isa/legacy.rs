@@ -342,7 +342,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("prefetchw", M0f, 0x0d, &[N(Mb)]).digit(3).system(SysOp::Prefetch),
         legacy("prefetch", M0f, 0x0d, &[N(Mb)]).system(SysOp::Prefetch),
         legacy("nop", M0f, 0x0d, &[N(Ev)]).reg().amd().system(SysOp::Ud),
-        legacy("nop", M0f, 0x0d, &[N(Ev)]).does(Nop),
+        legacy("nop", M0f, 0x0d, &[N(Ev)]).reg().does(Nop),
         legacy("prefetchnta", M0f, 0x18, &[N(Mb)]).digit(0).system(SysOp::Prefetch),
         legacy("prefetcht0", M0f, 0x18, &[N(Mb)]).digit(1).system(SysOp::Prefetch),
         legacy("prefetcht1", M0f, 0x18, &[N(Mb)]).digit(2).system(SysOp::Prefetch),

@@ -18,7 +18,7 @@ const fn registers(set: u8) -> Spec {
 
 /// All eight are pushed; the image of SP is not popped.
 const ALL_READ: [Spec; 1] = [R(registers(0xff))];
-const ALL_WRITTEN: [Spec; 1] = [W(registers(0xff & !(1 << 4)))];
+const ALL_WRITTEN: [Spec; 1] = [W(registers(!(1 << 4)))];
 
 const fn old(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
     legacy(name, Primary, opcode, operands).not64()

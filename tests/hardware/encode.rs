@@ -270,6 +270,7 @@ impl Encoder<'_> {
         let mut d = Draft { opcode: row.opcode, lock: wish.lock, ll: wish.ll, rep: wish.rep, ..Draft::default() };
         d.p66 = if mask & sel::P66 != 0 { value & sel::P66 != 0 } else { wish.p66 };
         d.w = if mask & sel::W != 0 { value & sel::W != 0 } else { wish.w };
+        d.w |= row.is(attr::W1_BUT_AMD) && self.vendor != Vendor::Amd;
         if mask & sel::REP != 0 {
             d.rep = (value >> sel::REP_SHIFT & 3) as u8;
         }
@@ -687,7 +688,6 @@ impl Encoder<'_> {
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::D) => 4,
                 (Loc::Imm | Loc::ImmSigned | Loc::Rel, Width::Z) => osize.min(4),
                 (Loc::Imm | Loc::ImmSigned, Width::V) => osize,
-                (Loc::Imm, Width::D) => 4,
                 (Loc::Imm, Width::Q) => 8,
                 (Loc::FarPointer, _) => osize + 2,
                 (Loc::Moffs, _) => {

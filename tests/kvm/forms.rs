@@ -131,8 +131,8 @@ fn start(form: &Form, variant: u8) -> (Cpu, Vec<u8>) {
 
 /// Does it have an operand in memory that is not the stack?
 fn in_memory(form: &Form) -> bool {
-    use SlotKind::{Memory, StringDst, StringSrc, Vsib};
-    form.insn.slots().iter().any(|slot| matches!(slot.kind, Memory | Vsib | StringSrc | StringDst))
+    const MEMORY: [SlotKind; 4] = [SlotKind::Memory, SlotKind::Vsib, SlotKind::StringSrc, SlotKind::StringDst];
+    form.insn.slots().iter().any(|slot| MEMORY.contains(&slot.kind))
 }
 
 /// Why a form is left out, if it is.

@@ -1,6 +1,6 @@
 //! Mnemonics: the file's are XED's, the table's are the manual's.
 
-use crate::file::Form;
+use super::file::Form;
 
 /// Mnemonics that are written otherwise, with what the manual calls them.
 const NAMES: &[(&str, &[&str])] = &[

@@ -1,6 +1,6 @@
 //! The file of forms: one line a form, columns as its README describes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "ENCORE86_FORMS";
@@ -10,10 +10,13 @@ macro_rules! columns {
         /// One form. Columns are as the file has them.
         #[derive(Clone, Debug)]
         pub struct Form {
-            $( pub $name: &'static str, )*
+            $( #[doc = concat!("Column `", stringify!($name), "`.")] pub $name: &'static str, )*
             /// All operands, implicit ones behind.
             pub all: Vec<Operand>,
         }
+
+        /// Columns that a file must have.
+        const COLUMNS: &[&str] = &[$( stringify!($name) ),*];
 
         impl Form {
             fn new(header: &[&str], line: &'static str) -> Form {
@@ -40,11 +43,15 @@ columns! {
 /// An operand of a form: `name:role:rw:bits:type`, its name a class and a field or a fixed register.
 #[derive(Clone, Debug)]
 pub struct Operand {
+    /// What kind of operand it is, or which fixed register.
     pub class: &'static str,
+    /// The field that names it.
     pub field: &'static str,
     /// E explicit, I implicit but shown, S suppressed.
     pub role: &'static str,
+    /// How it is used.
     pub uses: &'static str,
+    /// How wide it is, by operand size.
     pub bits: &'static str,
 }
 
@@ -97,12 +104,28 @@ impl Form {
     }
 }
 
-/// The forms, or why there are none.
-pub fn read() -> Result<Vec<Form>, String> {
-    let path = PathBuf::from(std::env::var_os(VARIABLE).ok_or_else(|| format!("{VARIABLE} is not set"))?);
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+/// The forms of a file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Form>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let text: &'static str = text.leak();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or("").split('\t').collect();
+    if let Some(missing) = COLUMNS.iter().find(|column| !header.contains(column)) {
+        return Err(format!("{} has no column {missing}", path.display()));
+    }
     Ok(lines.map(|line| Form::new(&header, line)).collect())
+}
+
+/// The file that [`VARIABLE`] names.
+///
+/// # Errors
+/// That it names none.
+pub fn named() -> Result<PathBuf, String> {
+    std::env::var_os(VARIABLE)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{VARIABLE} is not set"))
 }

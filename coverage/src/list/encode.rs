@@ -3,15 +3,17 @@
 //! Registers differ by the field that names them, and none needs an extension: ModRM.reg 3, ModRM.rm 2, vvvv 1, an is4
 //! register 4, a vector index 5. Memory is base and 8-bit displacement.
 
-use crate::file::Form;
+use super::file::Form;
 use encore86::Mode;
 
 /// One encoding of a form, and what was chosen for it.
 #[derive(Clone, Debug)]
 pub struct Encoding {
+    /// The bytes.
     pub bytes: Vec<u8>,
     /// The same with REX2 in place of REX, where there can be one.
     pub rex2: Option<Vec<u8>>,
+    /// The mode in which they are that.
     pub mode: Mode,
     /// Operand size in bytes.
     pub osize: u8,
@@ -19,8 +21,11 @@ pub struct Encoding {
     pub asize: u8,
     /// EVEX.L'L.
     pub ll: u8,
+    /// The opmask register, 0 for none.
     pub opmask: u8,
+    /// EVEX.z.
     pub zeroing: bool,
+    /// EVEX.b, where it stands for a broadcast.
     pub broadcast: bool,
 }
 
@@ -30,10 +35,15 @@ impl Encoding {
     }
 }
 
+/// ModRM.reg.
 pub const REG: u8 = 3;
+/// ModRM.rm.
 pub const RM: u8 = 2;
+/// VEX.vvvv.
 pub const VVVV: u8 = 1;
+/// The register in an immediate.
 pub const IS4: u8 = 4;
+/// A vector index.
 pub const INDEX: u8 = 5;
 /// The 8-bit displacement.
 pub const DISP: u8 = 2;

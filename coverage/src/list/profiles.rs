@@ -1,6 +1,6 @@
 //! The processor that a form is decoded for.
 
-use crate::file::Form;
+use super::file::Form;
 use encore86::isa::Feature;
 use encore86::isa::FeatureSet;
 use encore86::{Profile, Vendor};

@@ -1,6 +1,6 @@
 //! Where the table differs from the file for a reason.
 
-use crate::file::Form;
+use super::file::Form;
 use std::cell::Cell;
 
 /// The file of differences; its head says how it is written.
