@@ -187,6 +187,7 @@ impl Kernel {
             libc::SYS_geteuid => Ok(process::geteuid().as_raw().into()),
             libc::SYS_getgid => Ok(process::getgid().as_raw().into()),
             libc::SYS_getegid => Ok(process::getegid().as_raw().into()),
+            libc::SYS_getgroups => groups(arena, a, b),
             libc::SYS_set_robust_list | libc::SYS_sched_yield => Ok(0),
             libc::SYS_prctl if a == libc::PR_SET_NAME as u64 => Ok(0),
             libc::SYS_prctl => Err(Errno::INVAL.into()),
@@ -239,7 +240,7 @@ impl Kernel {
             libc::SYS_clock_nanosleep if b == 0 => sleep(arena, c),
 
             libc::SYS_exit | libc::SYS_exit_group => Err(End::Exit(a as u8).into()),
-            // The C library does without.
+            // C libraries do without.
             libc::SYS_rseq => Err(Errno::NOSYS.into()),
             _ => self.refuse(number as u64),
         }
@@ -299,6 +300,19 @@ fn segment_base(code: u64, value: u64, cpu: &mut Cpu, arena: &mut Arena) -> Done
         GET_FS | GET_GS => store(arena, value, &cpu.seg(seg).base.to_le_bytes()),
         _ => Err(Errno::INVAL.into()),
     }
+}
+
+/// Supplementary groups: how many, and if there is room, which.
+fn groups(arena: &mut Arena, room: u64, at: u64) -> Done {
+    let groups = process::getgroups()?;
+    if room as i32 != 0 {
+        if usize::try_from(room as i32).map_or(true, |room| room < groups.len()) {
+            return Err(Errno::INVAL.into());
+        }
+        let bytes: Vec<u8> = groups.iter().flat_map(|group| group.as_raw().to_le_bytes()).collect();
+        store(arena, at, &bytes)?;
+    }
+    Ok(groups.len() as u64)
 }
 
 fn clock(number: u64) -> Result<time::ClockId, Errno> {
