@@ -1,8 +1,10 @@
-//! The command `encore86`: boots guests on the engine, runs single instructions, decodes, counts its coverage.
+//! The command `encore86`: boots guests on the engine, runs single instructions and whole programs, decodes, counts its
+//! coverage.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod accesses;
 mod boot;
 mod coverage;
 mod decode;
@@ -11,6 +13,8 @@ mod fields;
 mod lines;
 mod model;
 mod number;
+mod options;
+mod trace;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -27,6 +31,8 @@ enum Command {
     Exec(exec::Args),
     /// Decode instructions: hex strings in, JSON Lines out.
     Decode(decode::Args),
+    /// Run a static Linux program, every instruction on the engine
+    Trace(trace::Args),
     /// Count what the instruction table covers, by opcode map and by CPUID feature.
     Coverage(coverage::Args),
 }
@@ -36,6 +42,7 @@ fn main() -> ExitCode {
         Command::Boot(args) => boot::main(&args),
         Command::Exec(args) => exec::main(&args),
         Command::Decode(args) => decode::main(&args),
+        Command::Trace(args) => trace::main(&args),
         Command::Coverage(args) => coverage::main(&args),
     }
 }

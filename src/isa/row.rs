@@ -925,6 +925,8 @@ pub enum SysOp {
     ReadBase,
     /// WRFSBASE, WRGSBASE.
     WriteBase,
+    /// RDSSPD, RDSSPQ.
+    ReadShadowStack,
 }
 
 /// What executes a row.

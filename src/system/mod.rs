@@ -87,6 +87,7 @@ pub(crate) fn run(
         SysOp::Rdpid => platform::rdpid(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
+        SysOp::ReadShadowStack => platform::read_shadow_stack(cpu, insn, mem)?,
         SysOp::Prefetch => {
             // A hint: an address that cannot be reached is not touched and not reported.
             if let Ok(at) = operand(cpu, insn, 1, Intent::Read) {

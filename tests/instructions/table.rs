@@ -117,6 +117,10 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         "osfxsr" => put(&mut s.cr4, cr4::OSFXSR),
         "osxsave" => put(&mut s.cr4, cr4::OSXSAVE),
         "osxmmexcpt" => put(&mut s.cr4, cr4::OSXMMEXCPT),
+        "cet" => {
+            put(&mut s.cr4, cr4::CET);
+            s.ssp = 0x0001_0000_2000;
+        }
         "fsgsbase" => put(&mut s.cr4, cr4::FSGSBASE),
         "tsd" => put(&mut s.cr4, cr4::TSD),
         _ => {}

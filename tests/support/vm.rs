@@ -267,7 +267,13 @@ impl Platform for Vm {
 
     fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
         self.ask(Ask::Other, 3, 0)?;
-        if index == 0xc000_0103 { Ok(0xffff_0000_0000_0005) } else { Err(Stop::NotProvided("the register")) }
+        match index {
+            0xc000_0103 => Ok(0xffff_0000_0000_0005),
+            // CET: shadow stacks at CPL 3 alone.
+            0x6a0 => Ok(1),
+            0x6a2 => Ok(0),
+            _ => Err(Stop::NotProvided("the register")),
+        }
     }
 
     fn cache(&mut self, _: encore86::bus::CacheOp, linear: u64) -> Result<(), Stop> {

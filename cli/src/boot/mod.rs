@@ -25,6 +25,7 @@ use console::Console;
 use encore86::paging::{Limits, Paging};
 use encore86::{Engine, Profile};
 use error::Error;
+pub use error::Place;
 use machine::Machine;
 use run::{Board, End, Processor};
 use std::fmt;

@@ -54,6 +54,18 @@ fn segment_bases() {
 }
 
 #[test]
+fn shadow_stack_pointer() {
+    crate::table::run(
+        "
+        64 | f3 48 0f 1e c9 | cpl=3 rcx=77 | rcx=77 | rdsspq rcx; CR4.CET is clear
+        64 | f3 48 0f 1e c9 | +cet rcx=77 | rcx=77 | S_CET has no shadow stack
+        64 | f3 48 0f 1e c9 | +cet cpl=3 rcx=77 | rcx=100002000
+        64 | f3 0f 1e c9 | +cet cpl=3 rcx=ffffffffffffffff | rcx=2000 | rdsspd ecx
+        ",
+    );
+}
+
+#[test]
 fn cache_lines() {
     crate::table::run(
         "
