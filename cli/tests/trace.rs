@@ -112,7 +112,7 @@ fn main() {
                 ] {
                     let result: i64;
                     unsafe {
-                        std::arch::asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b,
+                        std::arch::asm!("syscall", inlateout("rax") number as i64 => result, in("rdi") a, in("rsi") b,
                             in("rdx") c, in("r10") 8, out("rcx") _, out("r11") _);
                     }
                     println!("{number} {at:x}: {result}");
@@ -131,24 +131,21 @@ fn programs() -> Option<&'static [PathBuf; 2]> {
     static BUILT: OnceLock<Option<[PathBuf; 2]>> = OnceLock::new();
     let build = || {
         let directory = directory("trace");
-        let source = directory.join("program.rs");
-        fs::write(&source, PROGRAM).unwrap();
         let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let compile = |model: &str| {
-            let path = directory.join(model);
+        let compile = |name: &str, text: &str, model: &str| {
+            let (source, path) = (directory.join(format!("{name}.rs")), directory.join(format!("{name}-{model}")));
+            fs::write(&source, text).unwrap();
             let model = format!("relocation-model={model}");
             let mut command = Command::new(&compiler);
             command.args(["--edition=2024", "-O", "-C", "target-feature=+crt-static", "-C", &model, "-o"]);
             let compiled = run(command.arg(&path).arg(&source), b"");
-            (compiled.status == 0).then_some(path).ok_or(compiled.errors)
+            if compiled.status == 0 { Ok(path) } else { Err(compiled.errors) }
         };
-        match (compile("static"), compile("pie")) {
-            (Ok(fixed), Ok(movable)) => Some([fixed, movable]),
-            (fixed, movable) => {
-                println!("SKIPPED: rustc builds no static programs here: {fixed:?} {movable:?}");
-                None
-            }
+        if let Err(why) = compile("nothing", "fn main() {}", "static") {
+            println!("SKIPPED: rustc builds no static programs here: {why}");
+            return None;
         }
+        Some(["static", "pie"].map(|model| compile("program", PROGRAM, model).unwrap_or_else(|why| panic!("{why}"))))
     };
     BUILT.get_or_init(build).as_ref()
 }
