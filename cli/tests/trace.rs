@@ -188,7 +188,7 @@ fn a_program_on_a_device_of_any_width_does_the_same() {
 #[test]
 fn programs_see_the_processor_of_the_profile() {
     let Some([program, _]) = programs() else { return };
-    for profile in ["x86-64-v2", "x86-64-v3", "host"] {
+    for profile in ["nehalem", "haswell", "piledriver", "zen3", "host"] {
         let options = ["--profile", profile, "--without", "avx512f,avx512vl,avx512bw"];
         let (run, summary) = traced(program, &options, &["words"], b"some words\n");
         assert_eq!(run.status, 7, "{profile}: {}\n{summary}", run.errors);
@@ -222,8 +222,8 @@ fn exceptions_and_signals_end_a_program_as_a_shell_sees_it() {
 #[test]
 fn no_pointer_leaves_the_arena() {
     let Some([program, _]) = programs() else { return };
-    // mmap_min_addr and what is mapped high differ; EFAULT and the like do not.
-    same(program, &[], &["pointers"], b"");
+    // Nothing reads the input: where it would go is no memory.
+    same(program, &[], &["pointers"], b"unread");
 }
 
 #[test]
@@ -294,8 +294,9 @@ fn damaged_executables_end_in_a_sentence_or_a_signal() {
         }
         fs::write(&damaged, bytes).unwrap();
         let (run, _) = traced(&damaged, &["--max-steps", "100000"], &["numbers"], b"");
-        assert!(run.status == 0 || run.status == 125 || run.status > 128, "{} {}", run.status, run.errors);
-        assert!(!run.errors.contains("panicked"), "{}", run.errors);
+        // What the damaged program does by itself is its own affair; the tracer neither panics nor hangs.
+        assert!(!run.errors.contains("cli/src") && run.status != 101, "{} {}", run.status, run.errors);
+        assert!(run.status != 125 || run.errors.contains("encore86 trace: "), "{}", run.errors);
         ends[usize::from(run.status == 125)] += 1;
     }
     assert!(ends[1] > 10, "{ends:?}");
