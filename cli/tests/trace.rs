@@ -112,7 +112,7 @@ fn main() {
                 ] {
                     let result: i64;
                     unsafe {
-                        std::arch::asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b,
+                        std::arch::asm!("syscall", inlateout("rax") number as i64 => result, in("rdi") a, in("rsi") b,
                             in("rdx") c, in("r10") 8, out("rcx") _, out("r11") _);
                     }
                     println!("{number} {at:x}: {result}");
@@ -131,24 +131,21 @@ fn programs() -> Option<&'static [PathBuf; 2]> {
     static BUILT: OnceLock<Option<[PathBuf; 2]>> = OnceLock::new();
     let build = || {
         let directory = directory("trace");
-        let source = directory.join("program.rs");
-        fs::write(&source, PROGRAM).unwrap();
         let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let compile = |model: &str| {
-            let path = directory.join(model);
+        let compile = |name: &str, text: &str, model: &str| {
+            let (source, path) = (directory.join(format!("{name}.rs")), directory.join(format!("{name}-{model}")));
+            fs::write(&source, text).unwrap();
             let model = format!("relocation-model={model}");
             let mut command = Command::new(&compiler);
             command.args(["--edition=2024", "-O", "-C", "target-feature=+crt-static", "-C", &model, "-o"]);
             let compiled = run(command.arg(&path).arg(&source), b"");
-            (compiled.status == 0).then_some(path).ok_or(compiled.errors)
+            if compiled.status == 0 { Ok(path) } else { Err(compiled.errors) }
         };
-        match (compile("static"), compile("pie")) {
-            (Ok(fixed), Ok(movable)) => Some([fixed, movable]),
-            (fixed, movable) => {
-                println!("SKIPPED: rustc builds no static programs here: {fixed:?} {movable:?}");
-                None
-            }
+        if let Err(why) = compile("nothing", "fn main() {}", "static") {
+            println!("SKIPPED: rustc builds no static programs here: {why}");
+            return None;
         }
+        Some(["static", "pie"].map(|model| compile("program", PROGRAM, model).unwrap_or_else(|why| panic!("{why}"))))
     };
     BUILT.get_or_init(build).as_ref()
 }
@@ -191,7 +188,7 @@ fn a_program_on_a_device_of_any_width_does_the_same() {
 #[test]
 fn programs_see_the_processor_of_the_profile() {
     let Some([program, _]) = programs() else { return };
-    for profile in ["x86-64-v2", "x86-64-v3", "host"] {
+    for profile in ["nehalem", "haswell", "piledriver", "zen3", "host"] {
         let options = ["--profile", profile, "--without", "avx512f,avx512vl,avx512bw"];
         let (run, summary) = traced(program, &options, &["words"], b"some words\n");
         assert_eq!(run.status, 7, "{profile}: {}\n{summary}", run.errors);
@@ -225,8 +222,8 @@ fn exceptions_and_signals_end_a_program_as_a_shell_sees_it() {
 #[test]
 fn no_pointer_leaves_the_arena() {
     let Some([program, _]) = programs() else { return };
-    // mmap_min_addr and what is mapped high differ; EFAULT and the like do not.
-    same(program, &[], &["pointers"], b"");
+    // Nothing reads the input: where it would go is no memory.
+    same(program, &[], &["pointers"], b"unread");
 }
 
 #[test]
@@ -297,8 +294,9 @@ fn damaged_executables_end_in_a_sentence_or_a_signal() {
         }
         fs::write(&damaged, bytes).unwrap();
         let (run, _) = traced(&damaged, &["--max-steps", "100000"], &["numbers"], b"");
-        assert!(run.status == 0 || run.status == 125 || run.status > 128, "{} {}", run.status, run.errors);
-        assert!(!run.errors.contains("panicked"), "{}", run.errors);
+        // What the damaged program does by itself is its own affair; the tracer neither panics nor hangs.
+        assert!(!run.errors.contains("cli/src") && run.status != 101, "{} {}", run.status, run.errors);
+        assert!(run.status != 125 || run.errors.contains("encore86 trace: "), "{}", run.errors);
         ends[usize::from(run.status == 125)] += 1;
     }
     assert!(ends[1] > 10, "{ends:?}");

@@ -20,9 +20,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 type Done = Result<String, Box<dyn Error>>;
+type Work = (&'static str, fn() -> Done);
 
 /// Subcommands.
-const WORK: [(&str, fn() -> Done); 7] = [
+const WORK: [Work; 7] = [
     ("sha", sha),
     ("aes-gcm", aes_gcm),
     ("utf8", utf8),
