@@ -233,7 +233,7 @@ impl Replayer {
         let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
         if unmasked != 0 && insn.row.is(attr::STAGED | attr::MASKED_EXTREMES) {
             if insn.row.is(attr::STAGED) {
-                return self.execute_staged(cpu, insn, vmm, stub, dirty);
+                return self.execute_staged(cpu, insn, vmm, dirty);
             }
             if unmasked & (OE | UE) != 0 || insn.row.is(attr::DISTINCT) {
                 return Err(Unsupported::Instruction(insn.row.mnemonic).into());

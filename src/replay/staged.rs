@@ -13,7 +13,6 @@ use crate::cpu::{Cpu, Mode, Zmm};
 use crate::decode::{Insn, NO_REG, decode};
 use crate::event::Unsupported;
 use crate::isa::row::Space;
-use encore86_stubs::StubRef;
 
 /// Bytes of a lane of 128 bits, in which the sums are.
 const LANE: usize = 16;
@@ -34,7 +33,6 @@ impl Replayer {
         cpu: &mut Cpu,
         insn: &Insn,
         vmm: &mut V,
-        stub: StubRef,
         dirty: u32,
     ) -> Result<(), Halt> {
         let mut trial = cpu.clone();
@@ -47,6 +45,8 @@ impl Replayer {
         let control = if mxcsr >> 7 & UE == 0 { CONTROL & !FTZ } else { CONTROL };
         self.scratch.0.mxcsr_run = mxcsr & control | ALL_MASKED;
         self.scratch.0.mxcsr_fatal = 0;
+        // The stages' stubs may have taken the place of the one that there was.
+        let stub = self.make(insn)?;
         let exit = self.call(stub, cpu, vmm)?;
         cpu.vector.mxcsr |= exit.mxcsr_flags();
         cpu.dirty |= u64::from(dirty);

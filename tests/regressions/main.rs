@@ -7,6 +7,7 @@ mod call;
 mod cmps;
 mod cmpxchg;
 mod cvttss2si;
+mod dpps;
 mod fld;
 mod fst;
 mod fxsave;
