@@ -145,19 +145,7 @@ fn bytes(row: &Row, form: &Form, f: Fields) -> Vec<u8> {
     };
     // Register 6, inverted.
     let vvvv = if row.is(attr::VVVV) { 0x9 } else { 0xf };
-    let number = match row.map {
-        Map::Primary => 0,
-        Map::M0f | Map::M0f0f => 1,
-        Map::M0f38 => 2,
-        Map::M0f3a => 3,
-        Map::M4 => 4,
-        Map::M5 => 5,
-        Map::M6 => 6,
-        Map::M7 => 7,
-        Map::M8 => 8,
-        Map::M9 => 9,
-        Map::M10 => 10,
-    };
+    let number = row.map.number();
     let opcode = row.opcode | if row.is(attr::CONDITION) { form.condition } else { 0 };
     // Of 90 only the register 0 is NOP, and not XCHG.
     let low = if row.is(attr::PLUS_R) { f.rm } else { 0 };
@@ -178,12 +166,11 @@ fn bytes(row: &Row, form: &Form, f: Fields) -> Vec<u8> {
             } else if f.w {
                 out.push(0x48);
             }
-            let escape: &[u8] = match number {
-                0 => &[],
-                1 if value & sel::REX2 != 0 => &[],
-                1 => &[0x0f],
-                2 => &[0x0f, 0x38],
-                _ => &[0x0f, 0x3a],
+            let escape: &[u8] = match row.map {
+                Map::M0f38 => &[0x0f, 0x38],
+                Map::M0f3a => &[0x0f, 0x3a],
+                Map::M0f | Map::M0f0f if value & sel::REX2 == 0 => &[0x0f],
+                _ => &[],
             };
             out.extend(escape);
         }

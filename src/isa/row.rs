@@ -343,6 +343,26 @@ pub enum Map {
     M0f0f,
 }
 
+impl Map {
+    /// Its number in VEX, EVEX and XOP; of maps that none of them has, one that is not used there.
+    pub const fn number(self) -> u8 {
+        match self {
+            Map::Primary => 0,
+            Map::M0f => 1,
+            Map::M0f38 => 2,
+            Map::M0f3a => 3,
+            Map::M4 => 4,
+            Map::M5 => 5,
+            Map::M6 => 6,
+            Map::M7 => 7,
+            Map::M8 => 8,
+            Map::M9 => 9,
+            Map::M10 => 10,
+            Map::M0f0f => 15,
+        }
+    }
+}
+
 /// What a row asks of the bits that select between rows of one opcode: `word & mask == value` on the
 /// decoder's selector word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -171,34 +171,17 @@ fn legacy_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
     }
 }
 
-fn map_number(map: Map) -> u8 {
-    match map {
-        Map::Primary => 0,
-        Map::M0f => 1,
-        Map::M0f38 => 2,
-        Map::M0f3a => 3,
-        Map::M4 => 4,
-        Map::M5 => 5,
-        Map::M6 => 6,
-        Map::M7 => 7,
-        Map::M8 => 8,
-        Map::M9 => 9,
-        Map::M10 => 10,
-        Map::M0f0f => 0x0f,
-    }
-}
-
 fn vex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
     out.push(if insn.row.space == Space::Xop { 0x8f } else { 0xc4 });
     // R, X and B are inverted; X stays clear, there is no index.
-    out.push((!ext.r & 8) << 4 | 0x40 | (!ext.b & 8) << 2 | map_number(insn.row.map));
+    out.push((!ext.r & 8) << 4 | 0x40 | (!ext.b & 8) << 2 | insn.row.map.number());
     out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | (insn.ll & 1) << 2 | pp(insn));
 }
 
 fn evex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
     out.push(0x62);
     let (r, x, b) = ((!ext.r & 8) << 4, (!ext.b & 16) << 2, (!ext.b & 8) << 2);
-    out.push(r | x | b | (!ext.r & 16) | map_number(insn.row.map));
+    out.push(r | x | b | (!ext.r & 16) | insn.row.map.number());
     out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | 4 | pp(insn));
     let z = u8::from(insn.has(prefix::Z)) << 7;
     let broadcast = u8::from(insn.has(prefix::B)) << 4;

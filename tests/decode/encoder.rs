@@ -378,7 +378,7 @@ impl Shape {
             Space::Legacy => apx |= self.legacy_prefixes(pick, &mut out, (r, x, b), apx || pick.rex2),
             Space::Evex => {
                 let vvvv = pick.vvvv | vsib_high;
-                let one = (!r & 8) << 4 | (!x & 8) << 3 | (!b & 8) << 2 | !r & 16 | b >> 1 & 8 | number(row.map);
+                let one = (!r & 8) << 4 | (!x & 8) << 3 | (!b & 8) << 2 | !r & 16 | b >> 1 & 8 | row.map.number();
                 let two = u8::from(pick.w) << 7 | (!vvvv & 15) << 3 | (!x4 & 16) >> 2 | self.pp(pick);
                 let high = if self.long { !vvvv & 16 } else { 16 };
                 let three = u8::from(pick.z) << 7 | pick.l << 5 | u8::from(pick.b) << 4 | high >> 1 | pick.aaa;
@@ -392,7 +392,7 @@ impl Shape {
                     out.extend(&[0xc5, bits & 0x80 | last]);
                 } else {
                     let first = if space == Space::Vex { 0xc4 } else { 0x8f };
-                    out.extend(&[first, bits | number(row.map), u8::from(pick.w) << 7 | last]);
+                    out.extend(&[first, bits | row.map.number(), u8::from(pick.w) << 7 | last]);
                 }
             }
         }
@@ -434,7 +434,7 @@ impl Shape {
             _ => {}
         }
         let low = u8::from(pick.w) << 3 | (r & 8) >> 1 | (x & 8) >> 2 | (b & 8) >> 3;
-        let map = number(self.row.map);
+        let map = self.row.map.number();
         let rex2 = rex2 && self.long && map < 2;
         if rex2 {
             out.extend(&[0xd5, map << 7 | (r & 16) << 2 | (x & 16) << 1 | b & 16 | low]);
@@ -522,24 +522,6 @@ impl Out {
 
     fn extend(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|&b| self.push(b));
-    }
-}
-
-/// The map's number in VEX, EVEX and XOP, which REX2's bit has too.
-fn number(map: Map) -> u8 {
-    match map {
-        Map::Primary => 0,
-        Map::M0f => 1,
-        Map::M0f38 => 2,
-        Map::M0f3a => 3,
-        Map::M4 => 4,
-        Map::M5 => 5,
-        Map::M6 => 6,
-        Map::M7 => 7,
-        Map::M8 => 8,
-        Map::M9 => 9,
-        Map::M10 => 10,
-        Map::M0f0f => 15,
     }
 }
 

@@ -716,20 +716,7 @@ impl Encoder<'_> {
         if let Some(seg) = d.seg {
             out.push(SEGMENT_PREFIX[seg]);
         }
-        let map = match self.row.map {
-            Map::Primary => 0,
-            Map::M0f => 1,
-            Map::M0f38 => 2,
-            Map::M0f3a => 3,
-            Map::M4 => 4,
-            Map::M5 => 5,
-            Map::M6 => 6,
-            Map::M7 => 7,
-            Map::M8 => 8,
-            Map::M9 => 9,
-            Map::M10 => 10,
-            Map::M0f0f => 0x0f,
-        };
+        let map = self.row.map.number();
         let pp = match (d.rep, d.p66) {
             (1, _) => 2,
             (2, _) => 3,

@@ -56,20 +56,7 @@ fn encode(row: &Row, mode: Mode, pick: Pick, opcode: u8, tail: [u8; 10]) -> Vec<
     if pick.lock {
         out.push(0xf0);
     }
-    let map = match row.map {
-        Map::Primary => 0,
-        Map::M0f => 1,
-        Map::M0f38 => 2,
-        Map::M0f3a => 3,
-        Map::M4 => 4,
-        Map::M5 => 5,
-        Map::M6 => 6,
-        Map::M7 => 7,
-        Map::M8 => 8,
-        Map::M9 => 9,
-        Map::M10 => 10,
-        Map::M0f0f => 0x0f,
-    };
+    let map = row.map.number();
     let pp = match (pick.rep, pick.p66) {
         (0, false) => 0,
         (0, true) => 1,
