@@ -412,61 +412,57 @@ pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -
     if rex & PREFIX != 0 {
         return prefixed(window, rex as usize & 3, low >> 8, profile, insn);
     }
-    opcode(window, 0, 0, rex, low, profile, insn)
+    opcode(window, Reached { at: 0, prefix: 0, rex, low }, profile, insn)
+}
+
+/// How far the bytes have been read.
+#[derive(Clone, Copy)]
+struct Reached {
+    /// Bytes behind us; of 0F, its escape is not counted.
+    at: usize,
+    /// None, 66, F3 or F2.
+    prefix: usize,
+    /// What [`REX`] says.
+    rex: u64,
+    /// The bytes from here on.
+    low: u64,
 }
 
 /// The same behind 66, F3 or F2.
 #[inline(never)]
 fn prefixed(window: &[u8; LIMIT], prefix: usize, low: u64, profile: &Profile, insn: &mut Insn) -> bool {
-    opcode(window, 1, prefix, REX[low as usize & 0xff] & !PREFIX, low, profile, insn)
+    let rex = REX[low as usize & 0xff] & !PREFIX;
+    opcode(window, Reached { at: 1, prefix, rex, low }, profile, insn)
 }
 
-/// From REX on: `low` begins with it, and `at` bytes lie before it.
+/// From REX on.
 #[inline(always)]
-fn opcode(
-    window: &[u8; LIMIT],
-    at: usize,
-    prefix: usize,
-    rex: u64,
-    low: u64,
-    profile: &Profile,
-    insn: &mut Insn,
-) -> bool {
-    let has_rex = low as u8 & 0xf0 == 0x40;
-    let at = at + usize::from(has_rex);
-    let low = low >> (u32::from(has_rex) * 8);
+fn opcode(window: &[u8; LIMIT], from: Reached, profile: &Profile, insn: &mut Insn) -> bool {
+    let has_rex = from.low as u8 & 0xf0 == 0x40;
+    let low = from.low >> (u32::from(has_rex) * 8);
+    let from = Reached { at: from.at + usize::from(has_rex), low, ..from };
     if low as u8 == 0x0f {
-        finish::<true, false>(window, at, prefix, rex, low >> 8, profile, insn)
+        finish::<true, false>(window, Reached { low: low >> 8, ..from }, profile, insn)
     } else {
-        finish::<false, false>(window, at, prefix, rex, low, profile, insn)
+        finish::<false, false>(window, from, profile, insn)
     }
 }
 
 /// [`finish`] for rows that need a feature of their own, or have byte registers.
 #[inline(never)]
-fn careful<const ESCAPE: bool>(
-    window: &[u8; LIMIT],
-    at: usize,
-    prefix: usize,
-    rex: u64,
-    low: u64,
-    profile: &Profile,
-    insn: &mut Insn,
-) -> bool {
-    finish::<ESCAPE, true>(window, at, prefix, rex, low, profile, insn)
+fn careful<const ESCAPE: bool>(window: &[u8; LIMIT], from: Reached, profile: &Profile, insn: &mut Insn) -> bool {
+    finish::<ESCAPE, true>(window, from, profile, insn)
 }
 
-/// From the opcode on, in one-byte opcodes or 0F: `low` begins with it, `at` bytes lie before it or its escape.
+/// From the opcode on, in one-byte opcodes or 0F.
 #[inline(always)]
 fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     window: &[u8; LIMIT],
-    at: usize,
-    prefix: usize,
-    rex: u64,
-    low: u64,
+    from: Reached,
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
+    let Reached { at, prefix, rex, low } = from;
     let byte = low as u8;
     let opcode = QUICK.opcodes[usize::from(byte) | usize::from(ESCAPE) << 8 | (prefix & 3) << 9];
     let modrm = (low >> 8) as u8 & opcode.keeps | opcode.modrm;
@@ -481,7 +477,7 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     } else {
         let unasked = if profile.has_baseline() { flag::BASELINE } else { 0 };
         if entry.flags & !unasked != flag::VALID {
-            return careful::<ESCAPE>(window, at, prefix, rex, low, profile, insn);
+            return careful::<ESCAPE>(window, from, profile, insn);
         }
     }
     // What is known is written at once, so that it takes up no register.
