@@ -1,6 +1,6 @@
 //! Accesses that no operand shows: stack, descriptors, ports, lines.
 //!
-//! The rows do not tell them, so that they are told here by the instruction's name.
+//! The row says which of them an instruction has ([`Implied`]); where they lie is told here.
 
 use super::{Foreseen, Kind, Look, Role};
 use crate::address::{self, Intent, asked, effective, stack_offset, stack_width, truncate};
@@ -10,7 +10,7 @@ use crate::cpu::registers::{cr4, efer, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::SlotKind;
 use crate::integer::read_slot;
-use crate::isa::row::{Exec, Gate, Loc, Width, X87Op};
+use crate::isa::row::{Exec, Gate, Implied, Loc, Width, X87Op};
 use crate::profile::Vendor;
 use crate::system;
 
@@ -26,25 +26,25 @@ const UE: u16 = 16;
 
 impl Look<'_> {
     /// Accesses of the instructions whose work is not one operand alone; of all others, that operand.
-    pub(super) fn by_name(&mut self) {
+    pub(super) fn implied(&mut self) {
         let (cpu, insn) = (self.cpu, self.insn);
         let size = insn.osize();
         let protected = !cpu.mode().is_real_or_v86();
-        match insn.row.mnemonic {
-            "push" | "pushp" => {
+        match insn.row.implied {
+            Implied::Push => {
                 self.operand();
                 self.push_stack(size);
             }
-            "push2" | "push2p" => self.stack(-16, 16, Kind::Write),
-            "pop2" | "pop2p" => self.stack(0, 16, Kind::Read),
-            "pushf" | "pushfd" | "pushfq" => self.stack(-i64::from(size), size, Kind::Write),
-            "popf" | "popfd" | "popfq" => self.stack(0, size, Kind::Read),
-            "pusha" | "pushad" => (1..=8).for_each(|i| self.stack(-i * i64::from(size), size, Kind::Write)),
-            "popa" | "popad" => {
+            Implied::PushPair => self.stack(-16, 16, Kind::Write),
+            Implied::PopPair => self.stack(0, 16, Kind::Read),
+            Implied::PushFlags => self.stack(-i64::from(size), size, Kind::Write),
+            Implied::PopFlags => self.stack(0, size, Kind::Read),
+            Implied::PushAll => (1..=8).for_each(|i| self.stack(-i * i64::from(size), size, Kind::Write)),
+            Implied::PopAll => {
                 // The entry of rSP is passed over.
                 (0..8).filter(|&i| i != 3).for_each(|i| self.stack(i * i64::from(size), size, Kind::Read));
             }
-            "pop" | "popp" => {
+            Implied::Pop => {
                 self.stack(0, size, Kind::Read);
                 if insn.memory().is_some() {
                     self.operand_at(self.effective_after_pop());
@@ -53,86 +53,93 @@ impl Look<'_> {
                     self.more();
                 }
             }
-            "enter" => self.enter(),
-            "leave" => {
+            Implied::Enter => self.enter(),
+            Implied::Leave => {
                 let frame = truncate(cpu.gpr[RBP], stack_width(cpu));
                 self.stack_at(frame, size, Kind::Read);
             }
-            "call" if self.is_far() => self.far_call(),
-            "jmp" if self.is_far() => {
+            Implied::Call if self.is_far() => self.far_call(),
+            Implied::Jump if self.is_far() => {
                 self.operand();
                 if protected {
                     self.far_descriptor();
                 }
             }
-            "call" => {
+            Implied::Call => {
                 self.operand();
                 self.stack(-i64::from(size), size, Kind::Write);
                 self.shadow(-i64::from(shadow_width(cpu.mode())), Kind::Write);
             }
-            "ret" => {
+            Implied::Return => {
                 self.stack(0, size, Kind::Read);
                 self.shadow(0, Kind::Read);
             }
-            "retf" => {
+            Implied::FarReturn => {
                 self.entries(2);
                 if protected {
                     self.more();
                 }
             }
-            "iret" | "iretd" | "iretq" => self.interrupt_return(),
-            "uiret" => {
+            Implied::InterruptReturn => self.interrupt_return(),
+            Implied::UserReturn => {
                 (0..3).for_each(|i| self.stack(i * 8, 8, Kind::Read));
             }
-            "xlatb" => {
+            Implied::Translate => {
                 let offset = truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize());
                 self.at(insn.segment(), offset, 1, Kind::Read);
             }
-            "in" => {
+            Implied::In => {
                 self.port_bitmap();
                 self.push(system::port(cpu, insn, 1).into(), insn.slot(0).size.into(), Kind::In, Role::Port);
             }
-            "out" => {
+            Implied::Out => {
                 self.port_bitmap();
                 self.push(system::port(cpu, insn, 0).into(), insn.slot(1).size.into(), Kind::Out, Role::Port);
             }
-            "mov" | "lds" | "les" | "lfs" | "lgs" | "lss" | "lkgs" | "lar" | "lsl" | "verr" | "verw" | "lldt"
-            | "ltr" => {
-                self.selector();
+            Implied::LoadFar => {
+                self.operand();
+                if protected {
+                    self.more();
+                }
             }
-            "movdir64b" | "enqcmd" | "enqcmds" => {
+            Implied::LoadSegment
+            | Implied::LoadGs
+            | Implied::LookUp
+            | Implied::Verify
+            | Implied::LoadTable
+            | Implied::LoadTask => self.selector(),
+            Implied::CopyLine | Implied::Command | Implied::SystemCommand => {
                 self.operand();
                 let to = truncate(cpu.gpr[insn.slot(0).reg as usize & 31], insn.asize());
                 self.at(Seg::Es, to, LINE, Kind::Write);
             }
-            "clzero" => {
+            Implied::ClearLine => {
                 let offset = truncate(cpu.gpr[RAX], insn.asize()) & !u64::from(LINE - 1);
                 self.at(insn.segment(), offset, LINE, Kind::Write);
             }
-            "monitor" | "monitorx" => {
+            Implied::Monitor => {
                 self.at(insn.segment(), truncate(cpu.gpr[RAX], insn.asize()), 1, Kind::Address);
             }
-            "umonitor" => {
+            Implied::UserMonitor => {
                 let offset = truncate(cpu.gpr[insn.slot(0).reg as usize & 31], insn.asize());
                 self.at(insn.segment(), offset, 1, Kind::Address);
             }
-            "prefetch" | "prefetchw" | "prefetchwt1" | "prefetchnta" | "prefetcht0" | "prefetcht1" | "prefetcht2"
-            | "prefetchit0" | "prefetchit1" | "prefetchrst2" | "clflush" | "clflushopt" | "clwb" | "cldemote" => {
+            Implied::Hint => {
                 if insn.memory().is_some() {
                     self.at(insn.segment(), effective(cpu, insn), 1, Kind::Address);
                 }
             }
-            "fxsave" | "fxsave64" => {
+            Implied::FxSave => {
                 self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Write)
             }
-            "fxrstor" | "fxrstor64" => {
+            Implied::FxRestore => {
                 self.at(insn.segment(), effective(cpu, insn), system::image::length(insn) as u32, Kind::Read)
             }
-            "xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64" => {
+            Implied::Save | Implied::SaveChanged | Implied::SaveCompacted | Implied::SaveSupervisor => {
                 self.save_area();
             }
-            "xrstor" | "xrstor64" | "xrstors" | "xrstors64" => self.restore_area(),
-            "incsspd" | "incsspq" => {
+            Implied::Restore | Implied::RestoreSupervisor => self.restore_area(),
+            Implied::SkipShadow => {
                 // The first and the last entry that it passes over are read.
                 let entry = insn.slot(0).size;
                 let count = (read_slot(cpu, insn, insn.slot(0)) & 0xff).max(1) as i64;
@@ -146,29 +153,24 @@ impl Look<'_> {
                     );
                 }
             }
-            "rdmsrlist" => self.register_lists(Kind::Write),
-            "wrmsrlist" => self.register_lists(Kind::Read),
+            Implied::ReadMsrs => self.register_lists(Kind::Write),
+            Implied::WriteMsrs => self.register_lists(Kind::Read),
             // What they deliver or return from lies where an MSR or the IDT says.
-            "syscall" | "sysenter" if cpu.system().cr4 & cr4::FRED != 0 => self.more(),
-            "int" | "int1" | "int3" | "into" | "erets" | "eretu" | "rsm" | "senduipi" => self.more(),
+            Implied::SystemCall | Implied::SystemEnter if cpu.system().cr4 & cr4::FRED != 0 => self.more(),
+            Implied::Interrupt | Implied::EventReturn | Implied::Resume | Implied::SendInterrupt => self.more(),
             // Tokens on the shadow stacks of MSRs.
-            "setssbsy" | "saveprevssp" => self.more(),
+            Implied::OtherToken => self.more(),
             // A table in memory says where.
-            "bndldx" | "bndstx" => self.more(),
+            Implied::BoundsTable => self.more(),
             // The tile's configuration says how many rows of what length.
-            "tileloadd" | "tileloaddt1" | "tileloaddrs" | "tileloaddrst1" | "tilestored" => self.more(),
+            Implied::TileMemory => self.more(),
             // Control structures of the processor, by physical addresses or in its own memory.
-            "vmptrld" | "vmptrst" | "vmclear" | "vmxon" | "vmread" | "vmwrite" | "lwpins" | "lwpval" => {
+            Implied::Controlled | Implied::Profiled => {
                 self.operand();
                 self.more();
             }
-            "vmlaunch" | "vmresume" | "vmcall" | "vmmcall" | "vmfunc" | "vmrun" | "vmload" | "vmsave" | "skinit"
-            | "getsec" | "encls" | "enclu" | "enclv" | "pconfig" | "pbndkb" | "seamcall" | "seamops" | "seamret"
-            | "tdcall" | "pvalidate" | "psmash" | "rmpadjust" | "rmpupdate" | "llwpcb" | "slwpcb" => self.more(),
-            // Lengths and places are in control words in memory (PadLock).
-            "montmul" | "xsha1" | "xsha256" | "xstore" | "xcryptecb" | "xcryptcbc" | "xcryptctr" | "xcryptcfb"
-            | "xcryptofb" => self.more(),
-            "cfcmov" | "ccmp" | "ctest" => {
+            Implied::Elsewhere | Implied::Profiling => self.more(),
+            Implied::Suppressed => {
                 self.operand();
                 // Faults of an access that the condition leaves out are suppressed.
                 self.all_conditional();
@@ -283,31 +285,25 @@ impl Look<'_> {
 
     /// What loads or looks at a segment register's descriptor.
     fn selector(&mut self) {
-        let (cpu, insn) = (self.cpu, self.insn);
+        let (cpu, insn, implied) = (self.cpu, self.insn, self.insn.row.implied);
         self.operand();
-        let loads = match insn.row.mnemonic {
-            "mov" => insn.slot(0).kind == SlotKind::Segment,
-            _ => true,
-        };
-        if !loads || cpu.mode().is_real_or_v86() {
+        if cpu.mode().is_real_or_v86() {
             return;
         }
-        if matches!(insn.row.mnemonic, "lds" | "les" | "lfs" | "lgs" | "lss") {
-            return self.more();
-        }
-        let source = insn.slot(if matches!(insn.row.mnemonic, "mov" | "lar" | "lsl") { 1 } else { 0 });
+        let source = insn.slot(if matches!(implied, Implied::LoadSegment | Implied::LookUp) { 1 } else { 0 });
         if source.kind != SlotKind::Gpr {
             // The selector is in memory.
             return self.more();
         }
         let selector = read_slot(cpu, insn, source) as u16;
         let long = cpu.system().efer & efer::LMA != 0;
-        match insn.row.mnemonic {
-            "lldt" | "ltr" => self.descriptor(selector, if long { 16 } else { 8 }),
+        match implied {
+            Implied::LoadTable | Implied::LoadTask => self.descriptor(selector, if long { 16 } else { 8 }),
             _ => self.descriptor(selector, 8),
         }
         // The accessed bit, or a task's busy bit.
-        if let ("mov" | "ltr" | "lkgs", Some(at)) = (insn.row.mnemonic, address::descriptor(cpu, selector)) {
+        let marks = matches!(implied, Implied::LoadSegment | Implied::LoadTask | Implied::LoadGs);
+        if let (true, Some(at)) = (marks, address::descriptor(cpu, selector)) {
             self.push_conditional(at.wrapping_add(TYPE), 1, Kind::Write, Role::Table);
         }
     }
@@ -372,7 +368,7 @@ impl Look<'_> {
         let number = match insn.row.exec {
             Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) => true,
             Exec::X87(op) => stores.contains(&(op as u8)),
-            _ => insn.row.mnemonic == "fbstp",
+            _ => insn.row.implied == Implied::Decimal,
         };
         if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
             self.all_conditional();

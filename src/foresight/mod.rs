@@ -184,7 +184,7 @@ impl Insn {
             Exec::Value(op) if op != IntOp::Nop => look.value(op),
             Exec::Replay(shape) => look.vector(shape),
             Exec::Str(op) => look.string(op),
-            _ => look.by_name(),
+            _ => look.implied(),
         }
         look.found
     }

@@ -3,7 +3,7 @@
 use crate::cpu::registers::component::*;
 use crate::cpu::registers::rflags;
 use crate::decode::{Insn, NO_REG, RIP, SlotKind};
-use crate::isa::row::{Exec, Gate, Loc, Shape, SysOp, Use, X87Op, attr, flag};
+use crate::isa::row::{Exec, Gate, Implied, Loc, Shape, SysOp, Use, X87Op, attr, flag};
 use crate::replay::vector_components;
 
 /// State that an instruction reads or writes, besides the general-purpose registers of its operands, RIP and memory.
@@ -83,7 +83,7 @@ impl Insn {
             Exec::System(SysOp::Fxsave) => FX,
             _ => StateUse::default(),
         });
-        state.and(self.named_state(false));
+        state.and(self.implied_state(false));
         state
     }
 
@@ -114,7 +114,7 @@ impl Insn {
             Exec::System(SysOp::Vzero) => StateUse::of(AVX | ZMM_HI256 | if self.ll == 0 { 0 } else { SSE }),
             _ => StateUse::default(),
         });
-        state.and(self.named_state(true));
+        state.and(self.implied_state(true));
         state
     }
 
@@ -149,55 +149,48 @@ impl Insn {
         StateUse::of(components)
     }
 
-    /// State that neither operands nor properties of the row tell.
-    fn named_state(&self, written: bool) -> StateUse {
-        let row = self.row;
-        let name = row.mnemonic;
+    /// State that neither operands nor other properties of the row tell.
+    fn implied_state(&self, written: bool) -> StateUse {
+        use Implied::*;
+        let (row, implied) = (self.row, self.row.implied);
         let mut state = StateUse::default();
         if row.gate == Gate::Tile || row.gate == Gate::TileAvx512 {
-            state.components |= match (name, written) {
-                ("ldtilecfg" | "tilerelease", true) => TILECFG | TILEDATA,
-                ("ldtilecfg" | "tilerelease", false) | ("sttilecfg", true) => 0,
+            state.components |= match (implied, written) {
+                (LoadTiles | ReleaseTiles, true) => TILECFG | TILEDATA,
+                (LoadTiles | ReleaseTiles, false) | (StoreTiles, true) => 0,
                 (_, false) => TILECFG,
                 // The row at which an interrupted one goes on.
                 _ if row.is(attr::SIBMEM) => TILECFG,
                 _ => 0,
             };
         }
-        state.and(match (name, written) {
-            (
-                "xsave" | "xsave64" | "xsaveopt" | "xsaveopt64" | "xsavec" | "xsavec64" | "xsaves" | "xsaves64",
-                false,
-            )
-            | ("xrstor" | "xrstor64" | "xrstors" | "xrstors64", true) => EVERYTHING,
-            ("rdpkru", false) | ("wrpkru", true) => StateUse::of(PKRU),
-            ("bndcl" | "bndcu" | "bndcn" | "bndldx" | "bndstx" | "bndmk" | "bndmov", false) => StateUse::of(BNDCSR),
-            ("enqcmd", false) => StateUse::of(PASID),
-            ("clui" | "stui" | "uiret", _) | ("testui" | "senduipi", false) => StateUse::of(UINTR),
-            ("llwpcb" | "slwpcb" | "lwpins" | "lwpval", _) => StateUse::of(LWP),
-            ("wrssd" | "wrssq" | "wrussd" | "wrussq", false) => StateUse::of(CET),
-            ("endbr32" | "endbr64", _) => StateUse::of(CET),
-            ("rdsspd" | "rdsspq", false) => StateUse { ssp: true, ..StateUse::of(CET) },
-            ("incsspd" | "incsspq" | "saveprevssp" | "rstorssp" | "setssbsy" | "clrssbsy", written) => {
+        state.and(match (implied, written) {
+            (Save | SaveChanged | SaveCompacted | SaveSupervisor, false) => EVERYTHING,
+            (Restore | RestoreSupervisor, true) => EVERYTHING,
+            (ReadKeys, false) | (WriteKeys, true) => StateUse::of(PKRU),
+            (Bounds | BoundsTable, false) => StateUse::of(BNDCSR),
+            (Command, false) => StateUse::of(PASID),
+            (InterruptFlag | UserReturn, _) | (TestInterruptFlag | SendInterrupt, false) => StateUse::of(UINTR),
+            (Profiled | Profiling, _) => StateUse::of(LWP),
+            (WriteShadow, false) | (BranchTarget, _) => StateUse::of(CET),
+            (ReadShadow, false) => StateUse { ssp: true, ..StateUse::of(CET) },
+            (SkipShadow | ShadowToken | OtherToken, written) => {
                 StateUse { ssp: true, ..StateUse::of(if written { 0 } else { CET }) }
             }
-            (
-                "call" | "ret" | "retf" | "iret" | "iretd" | "iretq" | "int" | "int1" | "int3" | "into" | "syscall"
-                | "sysret" | "sysenter" | "sysexit" | "erets" | "eretu",
-                _,
-            ) => SHADOW,
+            (Call | Return | FarReturn | InterruptReturn | Interrupt | EventReturn, _) => SHADOW,
+            (SystemCall | SystemReturn | SystemEnter | SystemExit, _) => SHADOW,
             _ => StateUse::default(),
         });
         // More than a row's flags can name: TF, IOPL, RF, ID.
-        state.flags = match (name, written) {
-            ("pushf" | "pushfd" | "pushfq" | "syscall" | "int" | "int1" | "int3" | "into", false) => rflags::DEFINED,
-            ("popf" | "popfd" | "popfq", true) => rflags::DEFINED & !rflags::VM,
-            ("iret" | "iretd" | "iretq" | "sysret" | "eretu" | "erets" | "uiret" | "rsm" | "syscall", true)
-            | ("int" | "int1" | "int3" | "into", true) => rflags::DEFINED,
-            ("sysenter", true) => rflags::IF | rflags::VM | rflags::RF,
+        state.flags = match (implied, written) {
+            (PushFlags | SystemCall | Interrupt, false) => rflags::DEFINED,
+            (PopFlags, true) => rflags::DEFINED & !rflags::VM,
+            (InterruptReturn | SystemReturn | EventReturn | UserReturn | Resume, true) => rflags::DEFINED,
+            (SystemCall | Interrupt, true) => rflags::DEFINED,
+            (SystemEnter, true) => rflags::IF | rflags::VM | rflags::RF,
             _ => 0,
         };
-        if name == "uiret" {
+        if implied == UserReturn {
             state.and(SHADOW);
         }
         state

@@ -5,6 +5,7 @@ use crate::address::Intent;
 use crate::cpu::Mode;
 use crate::cpu::registers::component::{AVX, HI16_ZMM, SSE, X87, ZMM_HI256};
 use crate::cpu::registers::gpr::{RAX, RDX};
+use crate::isa::row::Implied;
 
 /// The legacy region's parts: FCW to FDP, MXCSR with its mask, ST registers, XMM registers.
 const ENVIRONMENT: (u64, u32) = (0, 24);
@@ -77,10 +78,11 @@ impl Look<'_> {
     /// XSAVE writes what it is asked for. The others leave out components in their initial state, or that have not changed
     /// since they were restored.
     pub(super) fn save_area(&mut self) {
-        let name = self.insn.row().mnemonic;
-        let compacted = name.starts_with("xsavec") || name.starts_with("xsaves");
-        let requested = self.requested(name.starts_with("xsaves"));
-        let sure = name == "xsave" || name == "xsave64";
+        let implied = self.insn.row.implied;
+        let supervisor = implied == Implied::SaveSupervisor;
+        let compacted = supervisor || implied == Implied::SaveCompacted;
+        let requested = self.requested(supervisor);
+        let sure = implied == Implied::Save;
         self.legacy_region(requested, Kind::Write, sure);
         self.extended_region(requested, compacted, Kind::Write, sure);
         if compacted {
@@ -93,7 +95,7 @@ impl Look<'_> {
 
     /// What the header says is restored, and in the format that it says.
     pub(super) fn restore_area(&mut self) {
-        let supervisor = self.insn.row().mnemonic.starts_with("xrstors");
+        let supervisor = self.insn.row.implied == Implied::RestoreSupervisor;
         let requested = self.requested(supervisor);
         self.part((HEADER, 64), Kind::Read, true);
         self.legacy_region(requested, Kind::Read, false);

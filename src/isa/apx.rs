@@ -98,7 +98,10 @@ macro_rules! group1 {
             sub[1].digit(5).$pp().nf_ok(),
             xor[0].digit(6).$pp().nf_ok(),
             xor[1].digit(6).$pp().nf_ok(),
-            conditional("ccmp", $op, &[R($e), R($imm), R(DFV.hidden())], SET).digit(7).$pp(),
+            conditional("ccmp", $op, &[R($e), R($imm), R(DFV.hidden())], SET)
+                .digit(7)
+                .$pp()
+                .implies(Implied::Suppressed),
         ]
     }};
 }
@@ -154,8 +157,8 @@ macro_rules! group3 {
         let product = [R($e), $acc, $high];
         let quotient = [R($e), $acc, RW($high)];
         [
-            conditional("ctest", $op, &test, TESTED).digit(0).$pp(),
-            conditional("ctest", $op, &test, TESTED).digit(1).$pp(),
+            conditional("ctest", $op, &test, TESTED).digit(0).$pp().implies(Implied::Suppressed),
+            conditional("ctest", $op, &test, TESTED).digit(1).$pp().implies(Implied::Suppressed),
             not[0].digit(2).$pp(),
             not[1].digit(2).$pp(),
             neg[0].digit(3).$pp().nf_ok(),
@@ -226,23 +229,23 @@ pub(super) static M4: &[Row] = rows![
     double("shrd", 0x2c, Ib),
     ALU_XOR,
     [
-        conditional("ccmp", 0x38, &[R(Eb), R(Gb), R(DFV.hidden())], SET).np(),
-        conditional("ccmp", 0x39, &[R(Ev), R(Gv), R(DFV.hidden())], SET).no_rep(),
-        conditional("ccmp", 0x3a, &[R(Gb), R(Eb), R(DFV.hidden())], SET).np(),
-        conditional("ccmp", 0x3b, &[R(Gv), R(Ev), R(DFV.hidden())], SET).no_rep(),
+        conditional("ccmp", 0x38, &[R(Eb), R(Gb), R(DFV.hidden())], SET).np().implies(Implied::Suppressed),
+        conditional("ccmp", 0x39, &[R(Ev), R(Gv), R(DFV.hidden())], SET).no_rep().implies(Implied::Suppressed),
+        conditional("ccmp", 0x3a, &[R(Gb), R(Eb), R(DFV.hidden())], SET).np().implies(Implied::Suppressed),
+        conditional("ccmp", 0x3b, &[R(Gv), R(Ev), R(DFV.hidden())], SET).no_rep().implies(Implied::Suppressed),
         apx("set", 0x40, &[W(Eb)]).nd0().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
         apx("setzu", 0x40, &[W(Eb)]).nd().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[W(Gv), R(Ev)]).nd0().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[CW(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().mem().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[W(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().reg().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
+        apx("cfcmov", 0x40, &[W(Gv), R(Ev)]).nd0().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
+        apx("cfcmov", 0x40, &[CW(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().mem().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
+        apx("cfcmov", 0x40, &[W(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().reg().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
         apx("cmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(1).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
+        apx("cfcmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(1).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
         apx("movbe", 0x60, &[W(Gv), R(Ev)]).nd0().no_rep().and(Movbe),
         apx("movbe", 0x61, &[W(Ev), R(Gv)]).nd0().no_rep().and(Movbe),
-        store("wrussd", P66, 0x65, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cpl0),
-        store("wrussq", P66, 0x65, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cpl0),
-        store("wrssd", NP, 0x66, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cet),
-        store("wrssq", NP, 0x66, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cet),
+        store("wrussd", P66, 0x65, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cpl0).implies(Implied::WriteShadow),
+        store("wrussq", P66, 0x65, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cpl0).implies(Implied::WriteShadow),
+        store("wrssd", NP, 0x66, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cet).implies(Implied::WriteShadow),
+        store("wrssq", NP, 0x66, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cet).implies(Implied::WriteShadow),
     ],
     carry("adcx", P66, CF), carry("adox", F3, OF),
     [
@@ -253,13 +256,13 @@ pub(super) static M4: &[Row] = rows![
     ],
     GROUP1_80, GROUP1_81, GROUP1_83,
     [
-        conditional("ctest", 0x84, &[R(Eb), R(Gb), R(DFV.hidden())], TESTED).np(),
-        conditional("ctest", 0x85, &[R(Ev), R(Gv), R(DFV.hidden())], TESTED).no_rep(),
+        conditional("ctest", 0x84, &[R(Eb), R(Gb), R(DFV.hidden())], TESTED).np().implies(Implied::Suppressed),
+        conditional("ctest", 0x85, &[R(Ev), R(Gv), R(DFV.hidden())], TESTED).no_rep().implies(Implied::Suppressed),
         count("popcnt", 0x88, Popcnt, FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)),
         store("movrs", NP, 0x8a, &[W(Gb), R(Mb)], Movrs).w0(),
         apx("movrs", 0x8b, &[W(Gv), R(Mv)]).nd0().no_rep().and(Movrs),
-        two("pop2", 0x8f, 0, W(Bq), W(Rq)).w0(),
-        two("pop2p", 0x8f, 0, W(Bq), W(Rq)).w1(),
+        two("pop2", 0x8f, 0, W(Bq), W(Rq)).w0().implies(Implied::PopPair),
+        two("pop2p", 0x8f, 0, W(Bq), W(Rq)).w1().implies(Implied::PopPair),
     ],
     double("shld", 0xa5, CL), double("shrd", 0xad, CL),
     [
@@ -280,9 +283,9 @@ pub(super) static M4: &[Row] = rows![
     [
         store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0(),
         store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0(),
-        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b),
-        store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE),
-        store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE),
+        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).implies(Implied::CopyLine),
+        store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE).implies(Implied::SystemCommand),
+        store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE).implies(Implied::Command),
         store("movdiri", NP, 0xf9, &[W(My), R(Gy)], Movdiri),
         store("aadd", NP, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
         store("aand", P66, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
@@ -291,8 +294,8 @@ pub(super) static M4: &[Row] = rows![
     ],
     STEP_FE, STEP_FF,
     [
-        two("push2", 0xff, 6, R(Bq), R(Rq)).w0(),
-        two("push2p", 0xff, 6, R(Bq), R(Rq)).w1(),
+        two("push2", 0xff, 6, R(Bq), R(Rq)).w0().implies(Implied::PushPair),
+        two("push2p", 0xff, 6, R(Bq), R(Rq)).w1().implies(Implied::PushPair),
     ],
 ];
 
@@ -333,13 +336,13 @@ const fn tile(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F38: &[Row] = &[
-    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0),
-    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0),
-    tile("tileloaddrst1", P66, 0x4a, &[W(TG), R(MS)], AmxMovrs),
-    tile("tileloaddrs", F2, 0x4a, &[W(TG), R(MS)], AmxMovrs),
-    tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile),
-    tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile),
-    tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile),
+    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0).implies(Implied::LoadTiles),
+    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0).implies(Implied::StoreTiles),
+    tile("tileloaddrst1", P66, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
+    tile("tileloaddrs", F2, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
+    tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
+    tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile).implies(Implied::TileMemory),
+    tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
     bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Cmpccxadd).aligned().attr(attr::CONDITION).flags(ADD),
     bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1).flags(RESULT.clears(CF)).nf_ok(),
     bmi("blsr", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(1).flags(RESULT).nf_ok(),

@@ -30,10 +30,10 @@ pub(super) const PRIMARY: &[Row] = &[
 /// These take the place of NOPs, so that they stand before them.
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const HINTS: &[Row] = &[
-    legacy("prefetchrst2", M0f, 0x18, &[N(Mb)]).digit(4).cpuid(Movrs).does(IntOp::Nop),
-    legacy("prefetchit1", M0f, 0x18, &[N(Mb)]).digit(6).cpuid(Prefetchi).does(IntOp::Nop),
-    legacy("prefetchit0", M0f, 0x18, &[N(Mb)]).digit(7).cpuid(Prefetchi).does(IntOp::Nop),
-    legacy("cldemote", M0f, 0x1c, &[N(Mb)]).digit(0).pp(NP).cpuid(Cldemote).does(IntOp::Nop),
+    legacy("prefetchrst2", M0f, 0x18, &[N(Mb)]).digit(4).cpuid(Movrs).does(IntOp::Nop).implies(Implied::Hint),
+    legacy("prefetchit1", M0f, 0x18, &[N(Mb)]).digit(6).cpuid(Prefetchi).does(IntOp::Nop).implies(Implied::Hint),
+    legacy("prefetchit0", M0f, 0x18, &[N(Mb)]).digit(7).cpuid(Prefetchi).does(IntOp::Nop).implies(Implied::Hint),
+    legacy("cldemote", M0f, 0x1c, &[N(Mb)]).digit(0).pp(NP).cpuid(Cldemote).does(IntOp::Nop).implies(Implied::Hint),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -50,9 +50,9 @@ pub(super) const M0F38: &[Row] = &[
     legacy("movrs", P0F38, 0x8a, &[W(Gb), R(Mb)]).no_rep().only64().cpuid(Movrs),
     legacy("movrs", P0F38, 0x8b, &[W(Gv), R(Mv)]).no_rep().only64().cpuid(Movrs),
     // All three store to the 64 bytes at ES:ModRM.reg.
-    legacy("movdir64b", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(P66).cpuid(Movdir64b),
-    legacy("enqcmds", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F3).cpuid(Enqcmd).gate(Gate::Cpl0).flags(TAKEN),
-    legacy("enqcmd", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F2).cpuid(Enqcmd).flags(TAKEN),
+    legacy("movdir64b", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(P66).cpuid(Movdir64b).implies(Implied::CopyLine),
+    legacy("enqcmds", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F3).cpuid(Enqcmd).gate(Gate::Cpl0).flags(TAKEN).implies(Implied::SystemCommand),
+    legacy("enqcmd", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F2).cpuid(Enqcmd).flags(TAKEN).implies(Implied::Command),
     legacy("movdiri", P0F38, 0xf9, &[W(My), R(Gy)]).pp(NP).cpuid(Movdiri),
     remote("aadd", NP),
     remote("aand", P66),

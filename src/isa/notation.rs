@@ -208,6 +208,7 @@ const fn row(mnemonic: &'static str, space: Space, map: Map, opcode: u8, operand
         flags: FlagEffect::NONE,
         exec: Exec::Missing,
         plan: Plan::NONE,
+        implied: Implied::None,
         replayed_as: opcode,
     }
 }
@@ -471,6 +472,12 @@ impl Row {
 
     pub(super) const fn class(mut self, class: Class) -> Row {
         self.class = class;
+        self
+    }
+
+    /// Touches what its operands do not tell.
+    pub(super) const fn implies(mut self, implied: Implied) -> Row {
+        self.implied = implied;
         self
     }
 

@@ -949,6 +949,160 @@ pub enum SysOp {
     ReadShadowStack,
 }
 
+/// What an instruction touches that its operands do not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Implied {
+    /// Nothing.
+    None,
+    /// PUSH: an entry of the stack.
+    Push,
+    /// PUSH2: two entries of the stack.
+    PushPair,
+    /// POP2.
+    PopPair,
+    /// PUSHF.
+    PushFlags,
+    /// POPF.
+    PopFlags,
+    /// PUSHA.
+    PushAll,
+    /// POPA.
+    PopAll,
+    /// POP.
+    Pop,
+    /// ENTER: the stack, and frames below rBP.
+    Enter,
+    /// LEAVE.
+    Leave,
+    /// CALL, near and far: the stacks, and descriptors.
+    Call,
+    /// JMP: far, a descriptor.
+    Jump,
+    /// RET near.
+    Return,
+    /// RET far.
+    FarReturn,
+    /// IRET.
+    InterruptReturn,
+    /// UIRET.
+    UserReturn,
+    /// XLAT: a byte at rBX and AL.
+    Translate,
+    /// IN: a port, and the TSS's bitmap.
+    In,
+    /// OUT.
+    Out,
+    /// MOV to a segment register: a descriptor.
+    LoadSegment,
+    /// LKGS: a descriptor.
+    LoadGs,
+    /// LDS and its like: a descriptor.
+    LoadFar,
+    /// LAR and LSL: the descriptor of the second operand.
+    LookUp,
+    /// VERR and VERW: the descriptor of the operand.
+    Verify,
+    /// LLDT: a descriptor of the GDT.
+    LoadTable,
+    /// LTR: a descriptor, whose busy bit is set.
+    LoadTask,
+    /// MOVDIR64B: 64 bytes in ES.
+    CopyLine,
+    /// ENQCMD: 64 bytes in ES, and PASID.
+    Command,
+    /// ENQCMDS: 64 bytes in ES.
+    SystemCommand,
+    /// CLZERO: the line at rAX.
+    ClearLine,
+    /// MONITOR: an address in rAX.
+    Monitor,
+    /// UMONITOR: an address in the operand.
+    UserMonitor,
+    /// An address, and none of its bytes.
+    Hint,
+    /// FXSAVE's image.
+    FxSave,
+    /// FXRSTOR's image.
+    FxRestore,
+    /// XSAVE's area.
+    Save,
+    /// XSAVEOPT's area.
+    SaveChanged,
+    /// XSAVEC's area.
+    SaveCompacted,
+    /// XSAVES's area.
+    SaveSupervisor,
+    /// XRSTOR's area.
+    Restore,
+    /// XRSTORS's area.
+    RestoreSupervisor,
+    /// RDPKRU.
+    ReadKeys,
+    /// WRPKRU.
+    WriteKeys,
+    /// INCSSP: entries of the shadow stack.
+    SkipShadow,
+    /// RDSSP: SSP.
+    ReadShadow,
+    /// WRSS and WRUSS: whether shadow stacks are on.
+    WriteShadow,
+    /// RSTORSSP and CLRSSBSY: SSP.
+    ShadowToken,
+    /// SETSSBSY and SAVEPREVSSP: SSP, and tokens where it or an MSR says.
+    OtherToken,
+    /// ENDBR: what IBT waits for.
+    BranchTarget,
+    /// RDMSRLIST: lists at RSI and RDI.
+    ReadMsrs,
+    /// WRMSRLIST.
+    WriteMsrs,
+    /// SYSCALL.
+    SystemCall,
+    /// SYSENTER.
+    SystemEnter,
+    /// SYSRET.
+    SystemReturn,
+    /// SYSEXIT.
+    SystemExit,
+    /// INT n and its like: what an event delivers.
+    Interrupt,
+    /// ERETS and ERETU.
+    EventReturn,
+    /// RSM.
+    Resume,
+    /// SENDUIPI.
+    SendInterrupt,
+    /// CLUI and STUI: UIF.
+    InterruptFlag,
+    /// TESTUI.
+    TestInterruptFlag,
+    /// BNDLDX and BNDSTX: a table in memory says where.
+    BoundsTable,
+    /// MPX's configuration.
+    Bounds,
+    /// Rows of a tile: its configuration says how many, of what length.
+    TileMemory,
+    /// LDTILECFG: all of AMX's state.
+    LoadTiles,
+    /// STTILECFG.
+    StoreTiles,
+    /// TILERELEASE.
+    ReleaseTiles,
+    /// An operand, and a control structure of the processor.
+    Controlled,
+    /// An operand, and LWP's ring buffer.
+    Profiled,
+    /// LWP's control block.
+    Profiling,
+    /// Memory at places that control structures or words in memory name.
+    Elsewhere,
+    /// An operand whose faults a condition suppresses.
+    Suppressed,
+    /// FBSTP: a number, which an unmasked exception keeps from being stored.
+    Decimal,
+}
+
 /// What executes a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exec {
@@ -1135,6 +1289,8 @@ pub struct Row {
     pub exec: Exec,
     /// What the decoder asks of it, worked out from the rest.
     pub(crate) plan: Plan,
+    /// What it touches beyond its operands.
+    pub implied: Implied,
     /// Opcode that is replayed instead: the temporal form of a non-temporal move, whose hint means nothing on a local
     /// operand and costs hundreds of nanoseconds there. The row's own opcode otherwise.
     pub replayed_as: u8,

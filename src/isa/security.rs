@@ -43,17 +43,17 @@ const fn wide(name: &'static str, digit: u32, handle: Spec) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[
-    leaf("enclv", 0, 0, SgxEnclv, Gate::Cpl0Ud).protected(),
-    leaf("pconfig", 0, 5, Pconfig, Gate::Cpl0).flags(FAILED),
-    leaf("encls", 1, 7, Sgx, Gate::Cpl0Ud).protected(),
-    leaf("enclu", 2, 7, Sgx, Gate::Free).protected(),
-    cet("setssbsy", M0f, 0x01, &[]).digit(5).rm(0).f3().gate(Gate::Cpl0),
-    cet("saveprevssp", M0f, 0x01, &[]).digit(5).rm(2).f3(),
-    cet("rstorssp", M0f, 0x01, &[RW(Mq)]).digit(5).f3().aligned().flags(TOKEN),
-    legacy("getsec", M0f, 0x37, &[RCW(EAX.hidden()), R(EBX.hidden()), RCW(ECX.hidden())]).pp(NP).protected().cpuid(Smx),
-    cet("incsspq", M0f, 0xae, &[R(Rq)]).digit(5).f3().only64().w1(),
-    cet("incsspd", M0f, 0xae, &[R(Rd)]).digit(5).f3(),
-    cet("clrssbsy", M0f, 0xae, &[RW(Mq)]).digit(6).f3().gate(Gate::Cpl0).aligned().flags(TOKEN),
+    leaf("enclv", 0, 0, SgxEnclv, Gate::Cpl0Ud).protected().implies(Implied::Elsewhere),
+    leaf("pconfig", 0, 5, Pconfig, Gate::Cpl0).flags(FAILED).implies(Implied::Elsewhere),
+    leaf("encls", 1, 7, Sgx, Gate::Cpl0Ud).protected().implies(Implied::Elsewhere),
+    leaf("enclu", 2, 7, Sgx, Gate::Free).protected().implies(Implied::Elsewhere),
+    cet("setssbsy", M0f, 0x01, &[]).digit(5).rm(0).f3().gate(Gate::Cpl0).implies(Implied::OtherToken),
+    cet("saveprevssp", M0f, 0x01, &[]).digit(5).rm(2).f3().implies(Implied::OtherToken),
+    cet("rstorssp", M0f, 0x01, &[RW(Mq)]).digit(5).f3().aligned().flags(TOKEN).implies(Implied::ShadowToken),
+    legacy("getsec", M0f, 0x37, &[RCW(EAX.hidden()), R(EBX.hidden()), RCW(ECX.hidden())]).pp(NP).protected().cpuid(Smx).implies(Implied::Elsewhere),
+    cet("incsspq", M0f, 0xae, &[R(Rq)]).digit(5).f3().only64().w1().implies(Implied::SkipShadow),
+    cet("incsspd", M0f, 0xae, &[R(Rd)]).digit(5).f3().implies(Implied::SkipShadow),
+    cet("clrssbsy", M0f, 0xae, &[RW(Mq)]).digit(6).f3().gate(Gate::Cpl0).aligned().flags(TOKEN).implies(Implied::ShadowToken),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -67,10 +67,10 @@ pub(super) const M0F38: &[Row] = &[
     key("aesdec128kl", 0xdd, &[RW(Vdq), R(Mkl)]),
     key("aesenc256kl", 0xde, &[RW(Vdq), R(Moq)]),
     key("aesdec256kl", 0xdf, &[RW(Vdq), R(Moq)]),
-    cet("wrussq", P0F38, 0xf5, &[W(Mq), R(Gq)]).pp(P66).only64().w1().gate(Gate::Cpl0).aligned(),
-    cet("wrussd", P0F38, 0xf5, &[W(Md), R(Gd)]).pp(P66).gate(Gate::Cpl0).aligned(),
-    cet("wrssq", P0F38, 0xf6, &[W(Mq), R(Gq)]).pp(NP).only64().w1().aligned(),
-    cet("wrssd", P0F38, 0xf6, &[W(Md), R(Gd)]).pp(NP).aligned(),
+    cet("wrussq", P0F38, 0xf5, &[W(Mq), R(Gq)]).pp(P66).only64().w1().gate(Gate::Cpl0).aligned().implies(Implied::WriteShadow),
+    cet("wrussd", P0F38, 0xf5, &[W(Md), R(Gd)]).pp(P66).gate(Gate::Cpl0).aligned().implies(Implied::WriteShadow),
+    cet("wrssq", P0F38, 0xf6, &[W(Mq), R(Gq)]).pp(NP).only64().w1().aligned().implies(Implied::WriteShadow),
+    cet("wrssd", P0F38, 0xf6, &[W(Md), R(Gd)]).pp(NP).aligned().implies(Implied::WriteShadow),
     key("encodekey128", 0xfa, &[W(Gd), R(Rd), RW(xmms(0b1)), W(xmms(0b111_0110))]).flags(CLEARED),
     key("encodekey256", 0xfb, &[W(Gd), R(Rd), RW(xmms(0b11)), W(xmms(0b111_1100))]).flags(CLEARED),
 ];

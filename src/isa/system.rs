@@ -24,7 +24,7 @@ const fn privileged(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
 macro_rules! monitor {
     ($monitor:literal, $mwait:literal, $digit:literal, $rm:literal, $feature:ident, $gate:expr, [$($timeout:expr),*]) => {
         [
-            group7($monitor, $digit, $rm, &[R(rAXa.hidden()), R(ECX.hidden()), R(EDX.hidden())]).pp(NP).cpuid($feature).gate($gate),
+            group7($monitor, $digit, $rm, &[R(rAXa.hidden()), R(ECX.hidden()), R(EDX.hidden())]).pp(NP).cpuid($feature).gate($gate).implies(Implied::Monitor),
             group7($mwait, $digit, $rm + 1, &[R(EAX.hidden()), R(ECX.hidden()), $($timeout),*]).pp(NP).cpuid($feature).gate($gate),
         ]
     };
@@ -37,10 +37,10 @@ const fn control(opcode: u8, operands: &[Spec]) -> Row {
 
 /// An instruction that saves or restores processor state by the mask in EDX:EAX.
 macro_rules! state {
-    ($name:literal, $wide:literal, $op:literal, $digit:literal, $uses:ident, $feature:ident, $gate:expr) => {
+    ($name:literal, $wide:literal, $op:literal, $digit:literal, $uses:ident, $feature:ident, $gate:expr, $implied:ident) => {
         [
-            state($name, $op, $digit, $uses(M)).w0().cpuid($feature).gate($gate),
-            state($wide, $op, $digit, $uses(M)).w1().cpuid($feature).gate($gate),
+            state($name, $op, $digit, $uses(M)).w0().cpuid($feature).gate($gate).implies(Implied::$implied),
+            state($wide, $op, $digit, $uses(M)).w1().cpuid($feature).gate($gate).implies(Implied::$implied),
         ]
     };
 }
@@ -61,30 +61,30 @@ const MONITORX: [Row; 2] = monitor!("monitorx", "mwaitx", 7, 2, Monitorx, Gate::
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const PRIMARY: &[Row] = &[
     legacy("udb", Primary, 0xd6, &[]).only64().system(SysOp::Ud),
-    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH),
+    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH).implies(Implied::Interrupt),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = rows![
     MONITOR, MONITORX,
     [
-        group7("pbndkb", 0, 7, &[W(RAX.hidden()), R(RBX.hidden()), R(RCX.hidden())]).pp(NP).only64().cpuid(Pbndkb).gate(Gate::Cpl0).flags(FlagEffect::of(0, ARITH, 0).clears(ARITH & !ZF)),
-        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0),
-        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0),
+        group7("pbndkb", 0, 7, &[W(RAX.hidden()), R(RBX.hidden()), R(RCX.hidden())]).pp(NP).only64().cpuid(Pbndkb).gate(Gate::Cpl0).flags(FlagEffect::of(0, ARITH, 0).clears(ARITH & !ZF)).implies(Implied::Elsewhere),
+        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::ReadMsrs),
+        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::WriteMsrs),
         group7("wrmsrns", 0, 6, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Wrmsrns).gate(Gate::Cpl0),
         group7("clac", 1, 2, &[]).pp(NP).cpuid(Smap).gate(Gate::Cpl0Ud).flags(FlagEffect::NONE.clears(AC)),
-        group7("eretu", 1, 2, &[]).f3().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED),
-        group7("erets", 1, 2, &[]).f2().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED),
+        group7("eretu", 1, 2, &[]).f3().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED).implies(Implied::EventReturn),
+        group7("erets", 1, 2, &[]).f2().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED).implies(Implied::EventReturn),
         group7("stac", 1, 3, &[]).pp(NP).cpuid(Smap).gate(Gate::Cpl0Ud).flags(FlagEffect::NONE.sets(AC)),
         group7("xsetbv", 2, 1, &[R(ECX.hidden()), R(EAX.hidden()), R(EDX.hidden())]).pp(NP).cpuid(Xsave).gate(Gate::Xsetbv),
         legacy("smsw", M0f, 0x01, &[W(Mw)]).digit(4).gate(Gate::Umip),
         legacy("smsw", M0f, 0x01, &[W(Rv)]).digit(4).gate(Gate::Umip),
-        group7("uiret", 5, 4, &[]).f3().only64().attr(attr::BRANCH).cpuid(Uintr).flags(FlagEffect::of(0, ARITH | DF | NT | AC, 0)),
-        group7("testui", 5, 5, &[]).f3().only64().cpuid(Uintr).flags(CARRIES),
-        group7("clui", 5, 6, &[]).f3().only64().cpuid(Uintr),
-        group7("rdpkru", 5, 6, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke),
-        group7("stui", 5, 7, &[]).f3().only64().cpuid(Uintr),
-        group7("wrpkru", 5, 7, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke),
+        group7("uiret", 5, 4, &[]).f3().only64().attr(attr::BRANCH).cpuid(Uintr).flags(FlagEffect::of(0, ARITH | DF | NT | AC, 0)).implies(Implied::UserReturn),
+        group7("testui", 5, 5, &[]).f3().only64().cpuid(Uintr).flags(CARRIES).implies(Implied::TestInterruptFlag),
+        group7("clui", 5, 6, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag),
+        group7("rdpkru", 5, 6, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke).implies(Implied::ReadKeys),
+        group7("stui", 5, 7, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag),
+        group7("wrpkru", 5, 7, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke).implies(Implied::WriteKeys),
         legacy("lmsw", M0f, 0x01, &[R(Ew)]).digit(6).gate(Gate::Cpl0),
         legacy("invlpg", M0f, 0x01, &[N(Mb)]).digit(7).gate(Gate::Cpl0),
         group7("swapgs", 7, 0, &[]).only64().gate(Gate::Cpl0),
@@ -93,11 +93,11 @@ pub(super) const M0F: &[Row] = rows![
         group7("invlpgb", 7, 6, &[R(rAXa.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         group7("tlbsync", 7, 7, &[]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         // Intel's processors have it in 64-bit mode alone.
-        legacy("syscall", M0f, 0x05, &[W(ECX.hidden())]).not64().amd().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED),
+        legacy("syscall", M0f, 0x05, &[W(ECX.hidden())]).not64().amd().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED).implies(Implied::SystemCall),
         privileged("clts", 0x06, &[]),
-        privileged("sysret", 0x07, &[R(RCX.hidden()), R(R11.hidden())]).only64().w1().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED),
-        privileged("sysret", 0x07, &[R(ECX.hidden()), R(R11.hidden())]).only64().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED),
-        privileged("sysret", 0x07, &[R(ECX.hidden())]).not64().amd().attr(attr::BRANCH).cpuid(Syscall).flags(FlagEffect::NONE.sets(IF)),
+        privileged("sysret", 0x07, &[R(RCX.hidden()), R(R11.hidden())]).only64().w1().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED).implies(Implied::SystemReturn),
+        privileged("sysret", 0x07, &[R(ECX.hidden()), R(R11.hidden())]).only64().attr(attr::BRANCH).cpuid(Syscall).flags(LOADED).implies(Implied::SystemReturn),
+        privileged("sysret", 0x07, &[R(ECX.hidden())]).not64().amd().attr(attr::BRANCH).cpuid(Syscall).flags(FlagEffect::NONE.sets(IF)).implies(Implied::SystemReturn),
         privileged("invd", 0x08, &[]),
         privileged("wbnoinvd", 0x09, &[]).f3().cpuid(Wbnoinvd),
         privileged("wbinvd", 0x09, &[]),
@@ -108,28 +108,28 @@ pub(super) const M0F: &[Row] = rows![
         privileged("wrmsr", 0x30, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).cpuid(Msr),
         privileged("rdmsr", 0x32, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).cpuid(Msr),
         legacy("rdpmc", M0f, 0x33, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).gate(Gate::Pce),
-        legacy("sysenter", M0f, 0x34, &[]).not64().attr(attr::BRANCH).cpuid(Sep).flags(FlagEffect::NONE.clears(IF)),
+        legacy("sysenter", M0f, 0x34, &[]).not64().attr(attr::BRANCH).cpuid(Sep).flags(FlagEffect::NONE.clears(IF)).implies(Implied::SystemEnter),
         // AMD's processors have neither in long mode.
-        legacy("sysenter", M0f, 0x34, &[]).only64().intel().attr(attr::BRANCH).cpuid(Sep).flags(FlagEffect::NONE.clears(IF)),
-        privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).not64().attr(attr::BRANCH).cpuid(Sep),
-        privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).only64().intel().attr(attr::BRANCH).cpuid(Sep),
-        legacy("rsm", M0f, 0xaa, &[]).attr(attr::BRANCH).flags(LOADED),
-        legacy("umonitor", M0f, 0xae, &[R(RA)]).digit(6).pp(F3).cpuid(Waitpkg),
+        legacy("sysenter", M0f, 0x34, &[]).only64().intel().attr(attr::BRANCH).cpuid(Sep).flags(FlagEffect::NONE.clears(IF)).implies(Implied::SystemEnter),
+        privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).not64().attr(attr::BRANCH).cpuid(Sep).implies(Implied::SystemExit),
+        privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).only64().intel().attr(attr::BRANCH).cpuid(Sep).implies(Implied::SystemExit),
+        legacy("rsm", M0f, 0xaa, &[]).attr(attr::BRANCH).flags(LOADED).implies(Implied::Resume),
+        legacy("umonitor", M0f, 0xae, &[R(RA)]).digit(6).pp(F3).cpuid(Waitpkg).implies(Implied::UserMonitor),
         wait("tpause", P66),
         wait("umwait", F2),
         // AMD's processors take no ModRM byte of UD0 and UD1 (seen on Zen 4 at the end of a page).
         legacy("ud1", M0f, 0xb9, &[]).amd().system(SysOp::Ud),
         legacy("ud1", M0f, 0xb9, &[N(Gd), N(Ed)]).attr(attr::LATE_MODRM).system(SysOp::Ud),
-        legacy("senduipi", M0f, 0xc7, &[R(Rq)]).digit(6).pp(F3).only64().d64().cpuid(Uintr),
+        legacy("senduipi", M0f, 0xc7, &[R(Rq)]).digit(6).pp(F3).only64().d64().cpuid(Uintr).implies(Implied::SendInterrupt),
         legacy("ud0", M0f, 0xff, &[]).amd().system(SysOp::Ud),
         legacy("ud0", M0f, 0xff, &[N(Gd), N(Ed)]).attr(attr::LATE_MODRM).system(SysOp::Ud),
     ],
-    state!("xsave", "xsave64", 0xae, 4, RW, Xsave, Gate::Xsave),
-    state!("xrstor", "xrstor64", 0xae, 5, R, Xsave, Gate::Xsave),
-    state!("xsaveopt", "xsaveopt64", 0xae, 6, RW, Xsaveopt, Gate::Xsave),
-    state!("xrstors", "xrstors64", 0xc7, 3, R, Xsaves, Gate::Xsaves),
-    state!("xsavec", "xsavec64", 0xc7, 4, W, Xsavec, Gate::Xsave),
-    state!("xsaves", "xsaves64", 0xc7, 5, W, Xsaves, Gate::Xsaves),
+    state!("xsave", "xsave64", 0xae, 4, RW, Xsave, Gate::Xsave, Save),
+    state!("xrstor", "xrstor64", 0xae, 5, R, Xsave, Gate::Xsave, Restore),
+    state!("xsaveopt", "xsaveopt64", 0xae, 6, RW, Xsaveopt, Gate::Xsave, SaveChanged),
+    state!("xrstors", "xrstors64", 0xc7, 3, R, Xsaves, Gate::Xsaves, RestoreSupervisor),
+    state!("xsavec", "xsavec64", 0xc7, 4, W, Xsavec, Gate::Xsave, SaveCompacted),
+    state!("xsaves", "xsaves64", 0xc7, 5, W, Xsaves, Gate::Xsaves, SaveSupervisor),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point

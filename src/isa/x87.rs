@@ -193,7 +193,7 @@ const IMAGES: &[Row] = &[
     x87("frstor", 0xdd, 4, &[R(Mstate)]),
     control("fnsave", 0xdd, 6, &[W(Mstate)]),
     x87("fbld", 0xdf, 4, &[R(Mt), W(ST0.hidden())]),
-    x87("fbstp", 0xdf, 6, &[W(Mt), R(ST0.hidden())]),
+    x87("fbstp", 0xdf, 6, &[W(Mt), R(ST0.hidden())]).implies(Implied::Decimal),
 ];
 
 pub(super) static ESCAPES: &[Row] = rows![MOVES, REAL32, REAL64, INT32, INT16, STACK, IMAGES];

@@ -69,8 +69,8 @@ pub(super) static M9: &[Row] = rows![
         tbm("blcfill", 0x01, 1), tbm("blsfill", 0x01, 2), tbm("blcs", 0x01, 3), tbm("tzmsk", 0x01, 4),
         tbm("blcic", 0x01, 5), tbm("blsic", 0x01, 6), tbm("t1mskc", 0x01, 7),
         tbm("blcmsk", 0x02, 1), tbm("blci", 0x02, 6),
-        gpr("llwpcb", P9, 0x12, &[R(Ry)], Lwp).digit(0),
-        gpr("slwpcb", P9, 0x12, &[W(Ry)], Lwp).digit(1),
+        gpr("llwpcb", P9, 0x12, &[R(Ry)], Lwp).digit(0).implies(Implied::Profiling),
+        gpr("slwpcb", P9, 0x12, &[W(Ry)], Lwp).digit(1).implies(Implied::Profiling),
         xop("vfrczps", P9, 0x80, &[W(Vx), R(Wx)]).w0().fp(),
         xop("vfrczpd", P9, 0x81, &[W(Vx), R(Wx)]).w0().fp(),
         xop("vfrczss", P9, 0x82, &[W(Vdq), R(Wd)]).l0().w0().fp(),
@@ -91,6 +91,6 @@ pub(super) static M9: &[Row] = rows![
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M10: &[Row] = rows![[
     gpr("bextr", P10, 0x10, &[W(Gy), R(Ey), R(Id)], Tbm).flags(EXTRACTED),
-    gpr("lwpins", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(0).flags(FlagEffect::of(0, CF, 0)),
-    gpr("lwpval", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(1),
+    gpr("lwpins", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(0).flags(FlagEffect::of(0, CF, 0)).implies(Implied::Profiled),
+    gpr("lwpval", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(1).implies(Implied::Profiled),
 ]];
