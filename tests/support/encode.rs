@@ -1,6 +1,6 @@
 //! Encodings of the table's rows: an encoder of its own, with the decoder as judge of what it made.
 
-use encore86::isa::row::{Loc, Map, Masking, Space, attr, sel};
+use encore86::isa::row::{Loc, Masking, Space, attr, sel};
 use encore86::isa::{Row, tables};
 use encore86::{Insn, Mode, Profile, decode};
 
