@@ -245,16 +245,16 @@ impl Insn {
         Slots { slots: self.all_slots(), count: self.row.specs().len() }
     }
 
-    /// Operand `i`, below 5.
+    /// Operand `i`; none from 5 on.
     #[inline(always)]
     pub(crate) fn slot(&self, i: usize) -> Slot {
-        let bytes = self.operands[4 * i..].first_chunk().copied().unwrap_or([0; 4]);
-        Slot::from_bytes(bytes)
+        let bytes = self.operands.get(4 * i..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(Slot::NONE, |bytes| Slot::from_bytes(*bytes))
     }
 
     #[inline(always)]
     pub(super) fn set_slot(&mut self, i: usize, slot: Slot) {
-        if let Some(bytes) = self.operands[4 * i..].first_chunk_mut() {
+        if let Some(bytes) = self.operands.get_mut(4 * i..).and_then(|rest| rest.first_chunk_mut()) {
             *bytes = slot.to_bytes();
         }
     }
