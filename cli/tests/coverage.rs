@@ -105,4 +105,22 @@ fn a_form_that_does_not_decode_is_reported() {
         assert!(text.contains(says), "{text}");
         assert_eq!(text.contains("1 NONE: not decoded: 0f 36 Long64: "), status == 2, "{text}");
     }
+    // What no encoding can be made from is said, with its line.
+    for (from, to, says) in [
+        ("\t90\t", "\t9\t", "line 2: opcode is \"9\""),
+        ("legacy\t1B", "legacy\t7", "line 2: map is \"7\""),
+        ("legacy\t1B", "zebra\t1B", "line 2: encspace is \"zebra\""),
+        ("legacy\t1B", "EVEX\t1", "line 2: pfx is \"\""),
+        ("\t64\t", "\t48\t", "line 2: modes is \"48\""),
+        ("nop", "nop\t", "line 2: 51 cells under 50 columns"),
+    ] {
+        let list = directory.join("strange");
+        let line = nop.replacen(from, to, 1);
+        assert_ne!(line, nop);
+        fs::write(&list, format!("{}\n{line}\n", columns.join("\t"))).expect("a list");
+        let output = coverage(&["--forms", list.to_str().expect("text")]);
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
 }

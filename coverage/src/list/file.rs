@@ -19,16 +19,20 @@ macro_rules! columns {
         const COLUMNS: &[&str] = &[$( stringify!($name) ),*];
 
         impl Form {
-            fn new(header: &[&str], line: &'static str) -> Form {
+            fn new(header: &[&str], line: &'static str) -> Result<Form, String> {
                 let cells: Vec<&'static str> = line.split('\t').collect();
-                assert_eq!(cells.len(), header.len(), "cells of {line:?}");
+                if cells.len() != header.len() {
+                    return Err(format!("{} cells under {} columns", cells.len(), header.len()));
+                }
                 let cell = |name: &str| {
-                    let at = header.iter().position(|h| *h == name).unwrap_or_else(|| panic!("no column {name}"));
-                    cells[at]
+                    let at = header.iter().position(|h| *h == name).ok_or_else(|| format!("no column {name}"))?;
+                    Ok::<_, String>(cells[at])
                 };
-                $( let $name = cell(stringify!($name)); )*
-                let all: Vec<Operand> = cell("operands").split_whitespace().map(Operand::new).collect();
-                Form { $( $name, )* all }
+                $( let $name = cell(stringify!($name))?; )*
+                let all: Vec<Operand> = cell("operands")?.split_whitespace().map(Operand::new).collect();
+                let form = Form { $( $name, )* all };
+                form.check()?;
+                Ok(form)
             }
         }
     };
@@ -82,7 +86,41 @@ pub fn bits(column: &str, size: u8) -> Option<u32> {
     }
 }
 
+/// An error if `value` is none of the words of a column.
+fn one_of(column: &str, value: &str, words: &[&str]) -> Result<(), String> {
+    if words.contains(&value) { Ok(()) } else { Err(format!("{column} is {value:?}, and none of {words:?}")) }
+}
+
 impl Form {
+    /// Are the words of the columns that an encoding is made from those that we know?
+    fn check(&self) -> Result<(), String> {
+        if self.opcode.len() != 2 || u8::from_str_radix(self.opcode, 16).is_err() {
+            return Err(format!("opcode is {:?}, and no byte in hexadecimal", self.opcode));
+        }
+        self.modes.split('/').try_for_each(|mode| one_of("modes", mode, &["16", "32", "64"]))?;
+        const IMMEDIATES: &[&str] = &[
+            "", "one", "ib", "ib.sx", "ib2", "rel8", "iw", "id", "rel32", "iz", "relz", "iv", "abs64", "moffs", "is4",
+        ];
+        self.imm.split(',').try_for_each(|part| one_of("imm", part, IMMEDIATES))?;
+        let prefixed = |lengths: &[&str]| {
+            one_of("pfx", self.pfx, &["NP", "66", "F3", "F2"])?;
+            one_of("map", self.map, &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"])?;
+            one_of("vl", self.vl, lengths)
+        };
+        match self.encspace {
+            "legacy" | "3DNow" | "REX2" => one_of("map", self.map, &["1B", "0F", "0F38", "0F3A", "0F0F"]),
+            "VEX" | "XOP" => prefixed(&["", "128", "256", "LIG"]),
+            "EVEX" => {
+                prefixed(&["", "128", "256", "512", "512(b=1)", "LIG"])?;
+                if self.vl == "512(b=1)" && !self.has("BCRC=1") {
+                    return Err("vl has b=1, and xed_pattern no BCRC=1".into());
+                }
+                one_of("mask", self.mask, &["kz", "ctl+z", "k", "k!=0", "none"])
+            }
+            other => one_of("encspace", other, &["legacy", "3DNow", "REX2", "VEX", "XOP", "EVEX"]),
+        }
+    }
+
     /// Is `token` part of the pattern?
     pub fn has(&self, token: &str) -> bool {
         self.xed_pattern.split_whitespace().any(|t| t == token)
@@ -107,7 +145,7 @@ impl Form {
 /// The forms of a file.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// Why it cannot be read, or which line has what no encoding can be made from.
 pub fn read(path: &Path) -> Result<Vec<Form>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let text: &'static str = text.leak();
@@ -116,7 +154,8 @@ pub fn read(path: &Path) -> Result<Vec<Form>, String> {
     if let Some(missing) = COLUMNS.iter().find(|column| !header.contains(column)) {
         return Err(format!("{} has no column {missing}", path.display()));
     }
-    Ok(lines.map(|line| Form::new(&header, line)).collect())
+    let form = |(n, line)| Form::new(&header, line).map_err(|why| format!("{}, line {}: {why}", path.display(), n + 2));
+    lines.enumerate().map(form).collect()
 }
 
 /// The file that [`VARIABLE`] names.
