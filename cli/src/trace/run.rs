@@ -4,7 +4,7 @@ use super::arena::Arena;
 use super::error::Error;
 use super::kernel::{End, Kernel};
 use super::summary::Summary;
-use crate::accesses::{Accesses, Step};
+use crate::accesses::Watched;
 use crate::boot::Place;
 use encore86::introspect::Record;
 use encore86::{Cpu, Engine, Insn, Mode, Outcome, Unsupported, Vmm, decode};
@@ -55,12 +55,10 @@ impl Board for Plain {
     }
 }
 
-/// The memory under the library's recorder, with a file that is told of its accesses.
+/// The memory, with a file that is told of its accesses.
 pub struct Recorded {
-    record: Record<Arena>,
-    accesses: Accesses,
+    watched: Watched<Arena>,
     path: PathBuf,
-    steps: u64,
 }
 
 impl Recorded {
@@ -69,8 +67,8 @@ impl Recorded {
     /// # Errors
     /// If it can't be created.
     pub fn new(arena: Arena, path: &Path, fetches: bool) -> Result<Recorded, Error> {
-        let accesses = Accesses::create(path).map_err(|error| Error::Output(path.into(), error))?;
-        Ok(Recorded { record: Record::new(arena).fetches(fetches), accesses, path: path.into(), steps: 0 })
+        let watched = Watched::new(arena, path, fetches).map_err(|error| Error::Output(path.into(), error))?;
+        Ok(Recorded { watched, path: path.into() })
     }
 
     /// Ends the file.
@@ -78,7 +76,7 @@ impl Recorded {
     /// # Errors
     /// If the rest of it can't be written.
     pub fn finish(self) -> Result<(), Error> {
-        self.accesses.finish().map_err(|error| Error::Output(self.path, error))
+        self.watched.finish().map_err(|error| Error::Output(self.path, error))
     }
 }
 
@@ -86,24 +84,16 @@ impl Board for Recorded {
     type Vmm = Record<Arena>;
 
     fn vmm(&mut self) -> &mut Record<Arena> {
-        &mut self.record
+        self.watched.record()
     }
 
     fn arena(&mut self) -> &mut Arena {
-        self.record.inner()
+        self.watched.memory()
     }
 
     fn stepped(&mut self, rip: u64, insn: Option<&Insn>, outcome: &Outcome) -> Result<(), Error> {
-        self.steps += 1;
-        self.record.settle(outcome, insn.map(Insn::length));
-        let accesses = self.record.take();
-        if accesses.is_empty() {
-            return Ok(());
-        }
-        let text = insn.map_or("(bad)".into(), |insn| insn.to_string());
-        let step = Step { number: self.steps, rip, text: &text };
-        let mut write = accesses.into_iter().map(|access| self.accesses.write(step, access, "ram"));
-        write.try_for_each(|done| done).map_err(|error| Error::Output(self.path.clone(), error))
+        let written = self.watched.stepped(rip, insn, outcome, |_, _| "ram");
+        written.map_err(|error| Error::Output(self.path.clone(), error))
     }
 }
 
