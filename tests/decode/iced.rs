@@ -213,6 +213,9 @@ fn operand(insn: &Insn, i: usize, other: &Instruction, n: u32) -> Result<(), Str
     match kind {
         OpKind::Register => match register(slot) {
             Some(r) if r == other.op_register(n) => Ok(()),
+            Some(r) if r.full_register() == other.op_register(n).full_register() => {
+                Err(format!("width of {r:?} against {:?}", other.op_register(n)).to_lowercase())
+            }
             _ => Err(format!("{} against {:?}", slot.register_name(), other.op_register(n)).to_lowercase()),
         },
         Memory if matches!(slot.kind, SlotKind::Memory | SlotKind::Vsib) => memory(insn, slot, i, other),
