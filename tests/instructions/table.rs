@@ -17,14 +17,17 @@
 
 use crate::support::machine::{cpu, differences, set_cpl};
 use crate::support::vm::{Done, Vm};
-use encore86::cpu::registers::{cr0, cr4, rflags};
+use encore86::cpu::registers::{cr0, cr3, cr4, efer, rflags};
 use encore86::cpu::segment::{Seg, rights};
 use encore86::isa::Feature;
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor};
 use encore86_oracle::Skips;
 
-const GPRS: [&str; 16] =
-    ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+#[rustfmt::skip]
+const GPRS: [&str; 32] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "r31",
+];
 const FLAGS: [(char, u64); 7] = [
     ('C', rflags::CF),
     ('P', rflags::PF),
@@ -123,6 +126,13 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         }
         "fsgsbase" => put(&mut s.cr4, cr4::FSGSBASE),
         "tsd" => put(&mut s.cr4, cr4::TSD),
+        "vme" => put(&mut s.cr4, cr4::VME),
+        "pvi" => put(&mut s.cr4, cr4::PVI),
+        "la57" => put(&mut s.cr4, cr4::LA57),
+        "lam_sup" => put(&mut s.cr4, cr4::LAM_SUP),
+        "lam_u48" => put(&mut s.cr3, cr3::LAM_U48),
+        "lam_u57" => put(&mut s.cr3, cr3::LAM_U57),
+        "uaie" => put(&mut s.efer, efer::UAIE),
         _ => {}
     });
     let mut f = cpu.rflags();
@@ -131,6 +141,8 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         "if" => put(&mut f, rflags::IF),
         "tf" => put(&mut f, rflags::TF),
         "iopl" => put(&mut f, rflags::IOPL),
+        "vif" => put(&mut f, rflags::VIF),
+        "vip" => put(&mut f, rflags::VIP),
         _ => {}
     }
     cpu.set_rflags(f);
