@@ -10,14 +10,14 @@
 //!   bytes of a physical register, its exponent all ones
 //! - `f=CZ` exactly these of C P A Z S O D are set; `u=AO` (after) these may be anything
 //! - `@21000=0102` memory bytes at a linear address
-//! - before: `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
+//! - before: `apx` (XCR0 enables it), `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
 //!   `ds.null`, `absent=22` (page number), `readonly=22`, `interrupt`, `dry` (no random numbers)
 //! - after: `#GP(0)`, `#UD`, `#PF(2)@22000`, `hlt`, `unfinished`, `lacks:avx512f`; accesses in order `R4@21000 W4@21000`,
 //!   `I1@70`, `O1@70` for ports: when one is named, there are no others
 
 use crate::support::machine::{cpu, differences, set_cpl};
 use crate::support::vm::{Done, Vm};
-use encore86::cpu::registers::{cr0, cr3, cr4, efer, rflags};
+use encore86::cpu::registers::{component, cr0, cr3, cr4, efer, rflags};
 use encore86::cpu::segment::{Seg, rights};
 use encore86::isa::Feature;
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor};
@@ -173,6 +173,9 @@ fn before(cpu: &mut Cpu, vm: &mut Vm, word: &str) {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
     if let Some(at) = name.strip_prefix('@') {
         return vm.put(hex(at), &bytes(value));
+    }
+    if word == "apx" {
+        return cpu.update(|s| s.xcr0 |= component::APX);
     }
     if word == "dry" {
         vm.dry = true;
