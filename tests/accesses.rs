@@ -432,7 +432,7 @@ fn state_is_what_was_foreseen() {
                 if written.x87_status {
                     changed |= component::X87;
                 }
-                let touched = (read.components | written.components) & STATE & !component::APX;
+                let touched = (read.components | written.components) & STATE;
                 let (_, lazy, _) = run(&before, 0);
                 let asked = lazy == Outcome::Unsupported(Unsupported::Platform("lazily loaded state"));
                 if touched != 0 && !asked {
@@ -536,7 +536,7 @@ fn accesses_by_hand() {
         (Long64, &[0xdd, 0x33], vec![(BX, 108, Write)], true), // fnsave [rbx]
         (Long64, &[0xc4, 0xe2, 0x78, 0x49, 0x03], vec![(BX, 64, Read)], true), // ldtilecfg [rbx]
         (Long64, &[0xc4, 0xe2, 0x7b, 0x4b, 0x04, 0x0b], vec![], false), // tileloadd tmm0, [rbx+rcx]
-        (Prot32, &[0x62, 0x03], vec![(BX, 8, Read)], true),    // bound eax, [ebx]
+        (Prot32, &[0x62, 0x03], vec![(BX, 4, Read), (BX + 4, 4, Read)], true), // bound eax, [ebx]
         (Long64, &[0x48, 0x0f, 0xc7, 0x33], vec![(BX, 8, Read)], false), // vmptrld [rbx]
         (Long64, &[0x62, 0xf4, 0x7c, 0x18, 0xff, 0xf0], vec![(SP - 16, 16, Write)], true), // push2 rax, rax
     ];

@@ -1,6 +1,6 @@
 //! Multiplication and division.
 
-use super::{Result, mask, result_flags, sign_extend};
+use super::{Result, mask, sign_extend};
 use crate::cpu::registers::rflags::{CF, OF};
 
 /// A double-width product: low half, high half, CF and OF.
@@ -23,7 +23,7 @@ pub(crate) fn multiply(a: u64, b: u64, signed: bool, size: u16) -> Product {
         (wide as u64 & mask(size), high & mask(size), high == 0)
     };
     let carry = if fits { 0 } else { CF | OF };
-    Product { low: Result { value: low, flags: carry | result_flags(low, size) }, high }
+    Product { low: Result { value: low, flags: carry }, high }
 }
 
 /// DIV and IDIV of `high:low` by `divisor`: quotient and remainder, `None` for #DE.

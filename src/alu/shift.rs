@@ -1,7 +1,10 @@
 //! Shifts and rotates.
+//!
+//! Flags that the manual leaves undefined are as Zen 4 has them, which is consistent: AF is set by every shift; OF of counts
+//! above 1 compares the two highest bits of the result, where a bit goes out at the top the carry with the highest.
 
 use super::{Result, mask, result_flags, sign_extend};
-use crate::cpu::registers::rflags::{CF, OF};
+use crate::cpu::registers::rflags::{AF, CF, OF};
 use crate::isa::row::IntOp;
 
 /// ROL, ROR, RCL, RCR, SHL, SHR, SAR by a count that is masked here as the operand size asks.
@@ -45,7 +48,9 @@ pub(crate) fn shift(op: IntOp, a: u64, count: u64, flags: u64, size: u16) -> Opt
         }
         IntOp::Shr => {
             let wide = u128::from(a) << 64 >> count;
-            ((wide >> 64) as u64, (wide >> 63) as u64 & 1, msb(a))
+            let value = (wide >> 64) as u64;
+            // By 1: the old sign.
+            (value, (wide >> 63) as u64 & 1, msb(value) ^ value >> (top - 1) & 1)
         }
         _ => {
             let signed = sign_extend(a, size) as i64;
@@ -56,7 +61,7 @@ pub(crate) fn shift(op: IntOp, a: u64, count: u64, flags: u64, size: u16) -> Opt
     let arithmetic = carry | overflow << 11;
     Some(match op {
         IntOp::Rol | IntOp::Ror | IntOp::Rcl | IntOp::Rcr => Result { value, flags: flags & !(CF | OF) | arithmetic },
-        _ => Result { value, flags: arithmetic | result_flags(value, size) },
+        _ => Result { value, flags: arithmetic | AF | result_flags(value, size) },
     })
 }
 
@@ -88,6 +93,11 @@ pub(crate) fn double_shift(left: bool, a: u64, b: u64, count: u64, size: u16) ->
         }
     };
     let carry = if beyond { 0 } else { carry };
-    let overflow = (a ^ value) >> (bits - 1) & 1;
-    Some(Result { value, flags: carry | overflow << 11 | result_flags(value, size) })
+    let msb = |value: u64, below: u32| value >> (bits - 1 - below) & 1;
+    let overflow = match left {
+        // What comes from the source does not count.
+        true => carry ^ if count < bits { msb(a, count) } else { 0 },
+        false => msb(value, 0) ^ msb(value, 1),
+    };
+    Some(Result { value, flags: carry | overflow << 11 | AF | result_flags(value, size) })
 }

@@ -138,6 +138,8 @@ pub(crate) mod obstacle {
     pub const ALIGNMENT: u32 = 1 << 13;
     pub const NO_APX: u32 = 1 << 14;
     pub const NO_TILE: u32 = 1 << 15;
+    /// CPL above IOPL, and neither CR4.VME nor CR4.PVI gives CLI and STI a flag of their own.
+    pub const NO_CLI: u32 = 1 << 16;
 }
 
 impl ModeWord {
@@ -348,6 +350,9 @@ impl Cpu {
         set(mode.is_real_or_v86(), obstacle::REAL_V86);
         set(cpl != 0, obstacle::CPL_NOT_0);
         set(cpl as u64 > self.rflags >> 12 & 3, obstacle::IOPL_LOW);
+        let extension = if mode == Mode::V86 { cr4::VME } else { cr4::PVI };
+        let virtual_flag = cpl == 3 && s.cr4 & extension != 0;
+        set(cpl as u64 > self.rflags >> 12 & 3 && !virtual_flag, obstacle::NO_CLI);
         set(s.cr4 & cr4::OSXMMEXCPT == 0, obstacle::NO_OSXMMEXCPT);
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
         set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);

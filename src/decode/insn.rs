@@ -271,6 +271,17 @@ impl Insn {
         core::array::from_fn(|i| self.slot(i))
     }
 
+    /// The instruction without its new destination: operands as the line without ND has them (APX).
+    pub(crate) fn without_destination(&self) -> Insn {
+        let mut old = *self;
+        old.operands.copy_within(4.., 0);
+        old.set_slot(4, Slot::NONE);
+        if self.mem() != NO_REG {
+            old.encoding[at::MEM] = self.mem().wrapping_sub(1);
+        }
+        old
+    }
+
     /// How operand `i` of the row is used. A merging opmask makes the destination an input too.
     pub fn uses(&self, i: usize) -> Use {
         let Some(spec) = self.row.operands.get(i) else { return Use::None };

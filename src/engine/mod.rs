@@ -1,6 +1,7 @@
 //! One instruction along the straight line: fetch, decode, gate, address, read, execute, write, commit.
 
 mod cache;
+mod extended;
 mod filter;
 mod gate;
 mod lane;
@@ -9,7 +10,7 @@ mod value;
 use crate::access::{Halt, Journal, Mem, Owner};
 pub use crate::atomic::SplitLock;
 use crate::bus::{Access, AccessKind, Vmm};
-use crate::cpu::registers::rflags;
+use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
 use crate::decode::{DecodeError, Insn, decode};
@@ -225,13 +226,20 @@ impl Works {
             return self.general_with_care(entry, cpu, vmm);
         }
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
+        if insn.gate & obstacle::NO_APX != 0
+            && let Err(halt) = need_apx(cpu, mem)
+        {
+            return ended(&mut self.journal, halt, cpu, entry.bytes());
+        }
         let result = match insn.row.exec {
             Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock),
+            Exec::Extended(op) => extended::run(op, cpu, insn, mem),
             Exec::Replay(shape) => self.replayer.replay(shape, cpu, insn, mem, &self.profile, &mut entry.stub),
             _ => return self.rare(entry, cpu, vmm),
         };
         match result {
             Ok(()) => {
+                mark_apx(cpu, insn);
                 if !self.journal.is_empty() {
                     self.journal.clear();
                 }
@@ -248,6 +256,7 @@ impl Works {
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
+                mark_apx(cpu, insn);
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -274,8 +283,14 @@ impl Works {
         }
         let trap = cpu.rflags() & rflags::TF != 0;
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
+        if insn.gate & obstacle::NO_APX != 0
+            && let Err(halt) = need_apx(cpu, mem)
+        {
+            return ended(&mut self.journal, halt, cpu, bytes);
+        }
         let result = match insn.row.exec {
             Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock).map(|()| Retired::default()),
+            Exec::Extended(op) => extended::run(op, cpu, insn, mem).map(|()| Retired::default()),
             Exec::Replay(shape) => {
                 let done = self.replayer.replay(shape, cpu, insn, mem, &self.profile, stub);
                 done.map(|()| Retired::default())
@@ -284,6 +299,7 @@ impl Works {
         };
         match result {
             Ok(retired) => {
+                mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 completed(&mut self.journal, Retired { singlestep: trap, ..retired })
             }
@@ -347,15 +363,32 @@ fn cold(
         need_state(cpu, mem)?;
     }
     match insn.row.exec {
-        Exec::Seq(op) => integer::sequence(op, cpu, insn, mem)?,
+        Exec::Seq(op) => integer::sequence(op, cpu, insn, mem, profile)?,
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
-        Exec::Missing | Exec::Value(_) | Exec::Replay(_) => {
+        Exec::Missing | Exec::Value(_) | Exec::Extended(_) | Exec::Replay(_) => {
             return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }
     }
     Ok(retired)
+}
+
+/// Asks the monitor for R16 to R31, if they are not the guest's yet.
+fn need_apx<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    if cpu.valid & component::APX == 0 {
+        mem.vmm.load_state(cpu, component::APX)?;
+        cpu.valid |= component::APX;
+    }
+    Ok(())
+}
+
+/// Notes that R16 to R31 have changed, after an instruction that writes one of them.
+#[inline(always)]
+fn mark_apx(cpu: &mut Cpu, insn: &Insn) {
+    if insn.gate & obstacle::NO_APX != 0 {
+        cpu.dirty |= insn.state_written().components & component::APX;
+    }
 }
 
 /// Does what stands behind this gate look at vector or x87 state? WAIT looks for a pending exception.

@@ -110,6 +110,9 @@ fn run_effects<V: Vmm + ?Sized>(
         return Ok(());
     }
     let size = insn.slot(at).size;
+    if op == IntOp::Arpl {
+        return adjust(cpu, insn, mem, size);
+    }
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
     let offset = integer::operand_offset(op, cpu, insn);
     if size == 16 && !address::unchecked(cpu, insn.seg, offset).is_multiple_of(16) {
@@ -133,15 +136,33 @@ fn run_effects<V: Vmm + ?Sized>(
     modify(op, cpu, insn, mem, linear, split)
 }
 
+/// ARPL on memory: a load, and a store only where the RPL changes.
+#[cold]
+fn adjust<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>, size: u16) -> Result<(), Halt> {
+    let offset = address::effective(cpu, insn);
+    let linear = address::linear(cpu, insn.seg, offset, u64::from(size), Intent::Read)?;
+    integer::aligned(cpu, linear, size)?;
+    let mut old = [0; 2];
+    let access = mem.access(AccessKind::Read, size);
+    mem.read(linear, &mut old, &access)?;
+    let effects = execute(IntOp::Arpl, cpu, insn, values(cpu, insn, 0, u64::from(u16::from_le_bytes(old))))?;
+    if effects.writes {
+        let linear = address::linear(cpu, insn.seg, offset, u64::from(size), Intent::Write)?;
+        store(mem, linear, size, effects.value)?;
+    }
+    commit(cpu, insn, &effects);
+    Ok(())
+}
+
 /// Values of the first three operands; operand `at` is in memory and has `value`.
 #[inline]
-fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
+pub(super) fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
     core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slot(i)) })
 }
 
 /// The read of an unlocked read-modify-write.
 #[inline(always)]
-fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
+pub(super) fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
     let access = mem.access(AccessKind::ReadForWrite, size);
     let mut b = [0; 8];
     match size {
@@ -155,7 +176,7 @@ fn load_for_write<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16)
 
 /// The store of an unlocked read-modify-write that read `old`.
 #[inline(always)]
-fn store_after_read<V: Vmm + ?Sized>(
+pub(super) fn store_after_read<V: Vmm + ?Sized>(
     mem: &mut Mem<'_, V>,
     linear: u64,
     size: u16,
@@ -170,7 +191,7 @@ fn store_after_read<V: Vmm + ?Sized>(
 }
 
 #[inline(always)]
-fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
+pub(super) fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result<u64, Halt> {
     let access = mem.access(AccessKind::Read, size);
     // A fixed length each, so that the bus's copy is one move.
     Ok(match size {
@@ -198,7 +219,7 @@ fn load<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16) -> Result
 }
 
 #[inline(always)]
-fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u64) -> Result<(), Halt> {
+pub(super) fn store<V: Vmm + ?Sized>(mem: &mut Mem<'_, V>, linear: u64, size: u16, value: u64) -> Result<(), Halt> {
     let access = mem.access(AccessKind::Write, size);
     let bytes = value.to_le_bytes();
     match size {

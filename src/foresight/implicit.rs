@@ -41,8 +41,9 @@ impl Look<'_> {
             Implied::PopFlags => self.stack(0, size, Kind::Read),
             Implied::PushAll => (1..=8).for_each(|i| self.stack(-i * i64::from(size), size, Kind::Write)),
             Implied::PopAll => {
-                // The entry of rSP is passed over.
-                (0..8).filter(|&i| i != 3).for_each(|i| self.stack(i * i64::from(size), size, Kind::Read));
+                // The entry of rSP is passed over, by AMD's processors after it was read.
+                let all = self.profile.vendor() == Vendor::Amd;
+                (0..8).filter(|&i| all || i != 3).for_each(|i| self.stack(i * i64::from(size), size, Kind::Read));
             }
             Implied::Pop => {
                 self.stack(0, size, Kind::Read);
@@ -87,6 +88,12 @@ impl Look<'_> {
             Implied::Translate => {
                 let offset = truncate(cpu.gpr[RBX].wrapping_add(cpu.gpr[RAX] & 0xff), insn.asize());
                 self.at(insn.segment(), offset, 1, Kind::Read);
+            }
+            Implied::Pair => {
+                for i in 0..2 {
+                    let offset = truncate(effective(cpu, insn).wrapping_add(i * u64::from(size)), insn.asize());
+                    self.at(insn.segment(), offset, size.into(), Kind::Read);
+                }
             }
             Implied::In => {
                 self.port_bitmap();
@@ -160,6 +167,7 @@ impl Look<'_> {
             Implied::Interrupt | Implied::EventReturn | Implied::Resume | Implied::SendInterrupt => self.more(),
             // Tokens on the shadow stacks of MSRs.
             Implied::OtherToken => self.more(),
+            Implied::Bounds | Implied::BoundsTable if !system::bounds_enabled(cpu) => {}
             // A table in memory says where.
             Implied::BoundsTable => self.more(),
             // The tile's configuration says how many rows of what length.

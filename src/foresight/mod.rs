@@ -19,7 +19,7 @@ use crate::cpu::registers::rflags::DF;
 use crate::cpu::segment::Seg;
 use crate::decode::{Insn, SlotKind};
 use crate::integer;
-use crate::isa::row::{Exec, IntOp, Shape, StrOp, Tuple, Use, attr};
+use crate::isa::row::{Exec, IntOp, Shape, StrOp, SysOp, Tuple, Use, attr};
 use crate::profile::Profile;
 use crate::replay;
 use core::ops::Deref;
@@ -184,6 +184,7 @@ impl Insn {
             Exec::Value(op) if op != IntOp::Nop => look.value(op),
             Exec::Replay(shape) => look.vector(shape),
             Exec::Str(op) => look.string(op),
+            Exec::System(SysOp::Ud) => {}
             _ => look.implied(),
         }
         look.found

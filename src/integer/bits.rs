@@ -1,4 +1,4 @@
-//! BMI1, BMI2, ADX and CRC32.
+//! BMI1, BMI2, TBM, ADX and CRC32.
 
 use super::value::Effects;
 use crate::alu::{self, mask};
@@ -25,6 +25,15 @@ pub(super) fn bits(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Option<Eff
         IntOp::Blsi => flagged(b & b.wrapping_neg(), b != 0, size),
         IntOp::Blsmsk => flagged(b ^ b.wrapping_sub(1), b == 0, size),
         IntOp::Blsr => flagged(b & b.wrapping_sub(1), b == 0, size),
+        IntOp::Blcfill => flagged(b & b.wrapping_add(1), b == mask(size), size),
+        IntOp::Blci => flagged(b | !b.wrapping_add(1), b == mask(size), size),
+        IntOp::Blcic => flagged(!b & b.wrapping_add(1), b == mask(size), size),
+        IntOp::Blcmsk => flagged(b ^ b.wrapping_add(1), b == mask(size), size),
+        IntOp::Blcs => flagged(b | b.wrapping_add(1), b == mask(size), size),
+        IntOp::Blsfill => flagged(b | b.wrapping_sub(1), b == 0, size),
+        IntOp::Blsic => flagged(!b | b.wrapping_sub(1), b == 0, size),
+        IntOp::T1mskc => flagged(!b | b.wrapping_add(1), b == mask(size), size),
+        IntOp::Tzmsk => flagged(!b & b.wrapping_sub(1), b == 0, size),
         IntOp::Bzhi => flagged(b & low(c & 0xff), c & 0xff >= width, size),
         IntOp::Mulx => {
             let product = alu::multiply(cpu.gpr[RDX] & mask(size), c, false, size);

@@ -4,13 +4,16 @@
 //! committed after the store has succeeded. Those whose work is a sequence of accesses have rooms of their own.
 
 mod bits;
+mod decimal;
+mod flags;
+mod frame;
 mod sequence;
 mod string;
 mod value;
 
 pub(crate) use sequence::sequence;
 pub(crate) use string::{BLOCK, Progress, element_size, string, uses_destination, uses_source};
-pub(crate) use value::{Effects, execute, plain};
+pub(crate) use value::{Effects, execute, is_met, plain};
 
 use crate::address;
 use crate::alu;

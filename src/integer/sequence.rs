@@ -1,16 +1,15 @@
 //! Instructions whose work is a sequence of accesses: the stack, calls, XLAT.
 
-use super::{read_slot, value::check_target, write_slot};
+use super::{flags, frame, read_slot, value::check_target, write_slot};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear, replace, stack_offset, stack_width};
 use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::Cpu;
 use crate::cpu::registers::gpr::{RAX, RBP, RBX, RSP};
-use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::Seg;
-use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, Slot, SlotKind};
-use crate::event::{Event, Unsupported};
 use crate::isa::row::SeqOp;
+use crate::profile::{Profile, Vendor};
 
 /// Runs `op`; RIP is already past the instruction when this returns without an error.
 ///
@@ -21,23 +20,27 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
+    profile: &Profile,
 ) -> Result<(), Halt> {
     let next = super::next_rip(cpu, insn);
     match op {
+        SeqOp::Push if insn.slot(0).kind == SlotKind::Segment => push_selector(cpu, insn, mem, profile)?,
         SeqOp::Push => {
             let value = read_operand(cpu, insn, mem, insn.slot(0))?;
             push(cpu, mem, insn.osize(), value)?;
         }
         SeqOp::Pop => return pop_operand(cpu, insn, mem),
         SeqOp::Pushf => {
-            v86_iopl(cpu)?;
-            let value = cpu.rflags() & !(rflags::RF | rflags::VM);
+            let value = flags::pushed(cpu, insn.osize())?;
             push(cpu, mem, insn.osize(), value)?;
         }
         SeqOp::Popf => {
-            v86_iopl(cpu)?;
-            let value = pop(cpu, mem, insn.osize())?;
-            popf(cpu, insn.osize(), value);
+            // Virtual-8086 mode is refused before the stack is looked at.
+            flags::pushed(cpu, insn.osize())?;
+            let value = load_stack(cpu, mem, 0, insn.osize())?;
+            let flags = flags::popped(cpu, insn.osize(), value)?;
+            set_stack(cpu, stack_offset(cpu, i64::from(insn.osize())));
+            cpu.set_rflags(flags);
         }
         SeqOp::Call => {
             let target = match insn.slot(0).kind {
@@ -77,35 +80,16 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
             mem.read_last(at, &mut byte, &access)?;
             cpu.gpr[RAX] = cpu.gpr[RAX] & !0xff | u64::from(byte[0]);
         }
+        SeqOp::Pusha => frame::push_all(cpu, insn, mem, profile)?,
+        SeqOp::Popa => frame::pop_all(cpu, insn, mem, profile)?,
+        SeqOp::Enter => frame::enter(cpu, insn, mem, profile)?,
+        SeqOp::Push2 => frame::push_pair(cpu, insn, mem)?,
+        SeqOp::Pop2 => frame::pop_pair(cpu, insn, mem)?,
+        SeqOp::Bound => frame::bound(cpu, insn, mem)?,
+        SeqOp::CopyLine => frame::copy_line(cpu, insn, mem)?,
     }
     cpu.rip = next;
     Ok(())
-}
-
-/// PUSHF and POPF in virtual-8086 mode need IOPL 3 (without the extensions of CR4.VME).
-fn v86_iopl(cpu: &Cpu) -> Result<(), Halt> {
-    if cpu.mode() == Mode::V86 && cpu.rflags() & rflags::IOPL != rflags::IOPL {
-        if cpu.system().cr4 & cr4::VME != 0 {
-            return Err(Unsupported::Instruction("pushf and popf with virtual-8086 extensions").into());
-        }
-        return Err(Event::gp0("IOPL below 3 in virtual-8086 mode").into());
-    }
-    Ok(())
-}
-
-/// Sets RFLAGS as POPF may at this privilege (SDM volume 2, POPF, table 4-16).
-fn popf(cpu: &mut Cpu, osize: u8, value: u64) {
-    use rflags::*;
-    let mut mask = ARITH | TF | DF | NT | AC | ID;
-    if cpu.cpl() == 0 {
-        mask |= IF | IOPL;
-    } else if u64::from(cpu.cpl()) <= cpu.rflags() >> 12 & 3 {
-        mask |= IF;
-    }
-    if osize == 2 {
-        mask &= 0xffff;
-    }
-    cpu.set_rflags(cpu.rflags() & !mask & !RF | value & mask);
 }
 
 fn read_operand<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>, slot: Slot) -> Result<u64, Halt> {
@@ -169,25 +153,51 @@ pub(crate) fn push<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>, size: u
     Ok(())
 }
 
-/// Where a push of `size` bytes goes: its linear address.
-fn push_place<V: Vmm + ?Sized>(cpu: &Cpu, mem: &Mem<'_, V>, size: u8) -> Result<(u64, Access), Halt> {
-    let at = linear(cpu, Seg::Ss, stack_offset(cpu, -i64::from(size)), u64::from(size), Intent::Write)?;
-    super::aligned(cpu, at, u16::from(size))?;
-    Ok((at, mem.access(AccessKind::Write, u16::from(size))))
+/// PUSH of a segment register. Intel's processors store the selector alone where the entry has four bytes and leave the rest.
+fn push_selector<V: Vmm + ?Sized>(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    profile: &Profile,
+) -> Result<(), Halt> {
+    let (size, value) = (insn.osize(), read_slot(cpu, insn, insn.slot(0)));
+    if size != 4 || profile.vendor() != Vendor::Intel {
+        return push(cpu, mem, size, value);
+    }
+    let offset = stack_offset(cpu, -i64::from(size));
+    let (at, access) = push_place_at(cpu, mem, offset, 2)?;
+    mem.write_last(at, &value.to_le_bytes()[..2], &access)?;
+    set_stack(cpu, offset);
+    Ok(())
 }
 
-/// Pops `size` bytes.
-pub(crate) fn pop<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>, size: u8) -> Result<u64, Halt> {
-    let value = load_stack(cpu, mem, 0, size)?;
-    set_stack(cpu, stack_offset(cpu, i64::from(size)));
-    Ok(value)
+/// Where a push of `size` bytes goes: its linear address.
+fn push_place<V: Vmm + ?Sized>(cpu: &Cpu, mem: &Mem<'_, V>, size: u8) -> Result<(u64, Access), Halt> {
+    push_place_at(cpu, mem, stack_offset(cpu, -i64::from(size)), size)
+}
+
+/// The linear address of an entry that is written, by its offset in the stack segment.
+pub(super) fn push_place_at<V: Vmm + ?Sized>(
+    cpu: &Cpu,
+    mem: &Mem<'_, V>,
+    offset: u64,
+    size: u8,
+) -> Result<(u64, Access), Halt> {
+    let at = linear(cpu, Seg::Ss, offset, u64::from(size), Intent::Write)?;
+    super::aligned(cpu, at, u16::from(size))?;
+    Ok((at, mem.access(AccessKind::Write, u16::from(size))))
 }
 
 fn load_stack<V: Vmm + ?Sized>(cpu: &Cpu, mem: &mut Mem<'_, V>, delta: i64, size: u8) -> Result<u64, Halt> {
     load_stack_at(cpu, mem, stack_offset(cpu, delta), size)
 }
 
-fn load_stack_at<V: Vmm + ?Sized>(cpu: &Cpu, mem: &mut Mem<'_, V>, offset: u64, size: u8) -> Result<u64, Halt> {
+pub(super) fn load_stack_at<V: Vmm + ?Sized>(
+    cpu: &Cpu,
+    mem: &mut Mem<'_, V>,
+    offset: u64,
+    size: u8,
+) -> Result<u64, Halt> {
     let at = linear(cpu, Seg::Ss, offset, u64::from(size), Intent::Read)?;
     super::aligned(cpu, at, u16::from(size))?;
     let mut buf = [0; 8];
@@ -196,6 +206,6 @@ fn load_stack_at<V: Vmm + ?Sized>(cpu: &Cpu, mem: &mut Mem<'_, V>, offset: u64, 
     Ok(u64::from_le_bytes(buf))
 }
 
-fn set_stack(cpu: &mut Cpu, offset: u64) {
+pub(super) fn set_stack(cpu: &mut Cpu, offset: u64) {
     cpu.gpr[RSP] = replace(cpu.gpr[RSP], offset, stack_width(cpu));
 }

@@ -7,7 +7,7 @@ use crate::cpu::registers::rflags::{self, CF, DF, ZF};
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::Event;
-use crate::isa::row::IntOp;
+use crate::isa::row::{IntOp, attr};
 
 /// What an instruction changes, to be committed when its store has succeeded.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +41,15 @@ impl Effects {
         Effects { value: r.value, writes: true, flag_mask: rflags::ARITH, flags: r.flags, ..Effects::NONE }
     }
 
-    fn flags_only(mask: u64, flags: u64) -> Effects {
+    pub(super) fn flags_only(mask: u64, flags: u64) -> Effects {
         Effects { flag_mask: mask, flags, ..Effects::NONE }
     }
 }
 
-const fn fixed(reg: u8, size: u16) -> Slot {
+/// Flags of a product. The manual leaves the others undefined; Zen 4 keeps them.
+const PRODUCT: u64 = CF | rflags::OF;
+
+pub(super) const fn fixed(reg: u8, size: u16) -> Slot {
     Slot { kind: SlotKind::Gpr, reg, size }
 }
 
@@ -160,6 +163,28 @@ fn shifted(result: Option<alu::Result>, a: u64, insn: &Insn) -> Effects {
     }
 }
 
+/// Does the instruction's condition hold? In place of those on PF, CCMP and CTEST have one that always holds and one that
+/// never does.
+pub(crate) fn is_met(cpu: &Cpu, insn: &Insn) -> bool {
+    match insn.condition() {
+        0xa if insn.row.is(attr::SCC) => true,
+        0xb if insn.row.is(attr::SCC) => false,
+        code => alu::condition(code, cpu.rflags()),
+    }
+}
+
+/// CCMP and CTEST: the flags of the comparison, or, where the condition fails, those that the instruction carries; PF is then
+/// CF, and AF clear.
+fn conditional(cpu: &Cpu, insn: &Insn, compared: impl FnOnce() -> alu::Result) -> Effects {
+    if is_met(cpu, insn) {
+        return Effects::flags_only(rflags::ARITH, compared().flags);
+    }
+    let carried = u64::from(insn.slot(2).reg);
+    let flag = |bit: u32, flag: u64| if carried >> bit & 1 != 0 { flag } else { 0 };
+    let flags = flag(3, rflags::OF) | flag(2, rflags::SF) | flag(1, ZF) | flag(0, CF | rflags::PF);
+    Effects::flags_only(rflags::ARITH, flags)
+}
+
 fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event> {
     let size = insn.slot(0).size;
     let flags = cpu.rflags();
@@ -168,17 +193,23 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
         IntOp::Mul | IntOp::Imul1 => multiply(cpu, a, op == IntOp::Imul1, size),
         IntOp::Imul => {
             let (x, y) = if insn.slot(2).kind == SlotKind::None { (a, b) } else { (b, c) };
-            Effects::arith(alu::multiply(x, y, true, size).low)
+            let product = alu::multiply(x, y, true, size).low;
+            Effects { flag_mask: PRODUCT, flags: product.flags, ..Effects::value(product.value) }
         }
         IntOp::Div | IntOp::Idiv => divide(cpu, a, op == IntOp::Idiv, size)?,
         IntOp::Bsf | IntOp::Bsr => {
             if b == 0 {
                 // The destination keeps its value, as every known processor has it; only ZF says so. A 32-bit
                 // destination keeps its upper half too.
-                return Ok(Effects::flags_only(ZF, ZF));
+                return Ok(Effects::flags_only(rflags::ARITH, ZF | rflags::PF));
             }
-            let found = if op == IntOp::Bsf { b.trailing_zeros() } else { 63 - b.leading_zeros() };
-            Effects { flag_mask: ZF, flags: 0, ..Effects::value(u64::from(found)) }
+            let found = u64::from(if op == IntOp::Bsf { b.trailing_zeros() } else { 63 - b.leading_zeros() });
+            // The manual has ZF alone; PF is the index's, the others are clear (Zen 4).
+            Effects {
+                flag_mask: rflags::ARITH,
+                flags: alu::result_flags(found, size) & rflags::PF,
+                ..Effects::value(found)
+            }
         }
         IntOp::Tzcnt => count(if b == 0 { u32::from(size) * 8 } else { b.trailing_zeros() }, size),
         IntOp::Lzcnt => count(b.leading_zeros() - (64 - u32::from(size) * 8), size),
@@ -211,11 +242,35 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
             Effects { second: Some((counter, count)), ..branch_if(cpu, insn, taken)? }
         }
         IntOp::Jcxz => branch_if(cpu, insn, address::truncate(cpu.gpr[RCX], insn.asize()) == 0)?,
+        IntOp::Ccmp => conditional(cpu, insn, || alu::sub(a, b, false, size)),
+        IntOp::Ctest => conditional(cpu, insn, || alu::logic(a & b, size)),
+        IntOp::Cfcmov if is_met(cpu, insn) => Effects::value(b),
+        // A condition that fails leaves the first source, or where there is none, zero.
+        IntOp::Cfcmov => Effects::value(if insn.row.has_new_destination() { a } else { 0 }),
+        IntOp::Cmpccxadd => {
+            let compared = alu::sub(a, b, false, size);
+            let value =
+                if alu::condition(insn.condition(), compared.flags) { a.wrapping_add(c) & mask(size) } else { a };
+            let second = Some((insn.slot(1), a));
+            Effects { value, writes: true, second, flag_mask: rflags::ARITH, flags: compared.flags, ..Effects::NONE }
+        }
+        IntOp::Arpl => {
+            let lower = a & 3 < b & 3;
+            let value = if lower { a & !3 | b & 3 } else { a };
+            Effects { writes: lower, flag_mask: ZF, flags: if lower { ZF } else { 0 }, ..Effects::value(value) }
+        }
+        // A transaction aborts at its beginning, for no reason that EAX could name.
+        IntOp::Xbegin => Effects { second: Some((fixed(RAX as u8, 4), 0)), ..jump(cpu, insn, 0)? },
+        IntOp::Xend => return Err(Event::gp0("XEND outside a transaction")),
+        IntOp::Xtest => Effects::flags_only(rflags::ARITH, ZF),
         // AL alone: all ones with the carry set, else zero.
         IntOp::Salc => Effects::value(if flags & CF != 0 { 0xff } else { 0 }),
-        _ => match super::bits::bits(op, cpu, insn, v) {
+        _ => match super::decimal::decimal(op, cpu, insn)? {
             Some(effects) => effects,
-            None => unreachable!("every integer operation of the table is executed"),
+            None => match super::bits::bits(op, cpu, insn, v) {
+                Some(effects) => effects,
+                None => unreachable!("every integer operation of the table is executed"),
+            },
         },
     })
 }
@@ -237,7 +292,7 @@ fn multiply(cpu: &Cpu, a: u64, signed: bool, size: u16) -> Effects {
     } else {
         ((fixed(RAX as u8, size), low), Some((fixed(RDX as u8, size), product.high)))
     };
-    pair(first, second, rflags::ARITH, product.low.flags)
+    pair(first, second, PRODUCT, product.low.flags)
 }
 
 fn divide(cpu: &Cpu, divisor: u64, signed: bool, size: u16) -> Result<Effects, Event> {
@@ -254,7 +309,8 @@ fn divide(cpu: &Cpu, divisor: u64, signed: bool, size: u16) -> Result<Effects, E
     } else {
         ((fixed(RAX as u8, size), quotient), Some((fixed(RDX as u8, size), remainder)))
     };
-    Ok(pair(first, second, 0, 0))
+    // The manual leaves all flags undefined; Zen 4 keeps CF and OF, sets AF and clears the rest.
+    Ok(pair(first, second, rflags::ARITH & !PRODUCT, rflags::AF))
 }
 
 /// Effects of MUL and DIV, which write rAX and rDX and not their operand.

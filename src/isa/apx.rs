@@ -1,19 +1,18 @@
 //! APX: EVEX map 4, which has the instructions of general-purpose registers with a new destination in EVEX.vvvv (ND)
 //! and without flags (NF), and the EVEX forms that APX gives to instructions with VEX.
-//!
-//! They are decoded; the interpreter does not run them yet.
 
-use super::Feature;
 use super::bits::{EXTRACTED, RESULT, chain};
-use super::feature::Feature::*;
+use super::feature::Feature::{self, *};
 use super::legacy::*;
 use super::notation::*;
 use super::row::{flag::*, *};
+use IntOp::*;
 use Map::{M0f as P0F, M0f3a as P0F3A, M0f38 as P0F38, M7};
 
 /// `op d, s` and, with ND, `op b, d, s`.
-const fn pair(name: &'static str, opcode: u8, flags: FlagEffect, old: &[Spec], new: &[Spec]) -> [Row; 2] {
-    [apx(name, opcode, old).nd0().flags(flags), apx(name, opcode, new).nd().cpuid(ApxNddNf).flags(flags)]
+const fn pair(name: &'static str, opcode: u8, op: IntOp, flags: FlagEffect, old: &[Spec], new: &[Spec]) -> [Row; 2] {
+    let (old, new) = (apx(name, opcode, old).nd0(), apx(name, opcode, new).nd().cpuid(ApxNddNf));
+    [old.flags(flags).extends(op), new.flags(flags).extends(op)]
 }
 
 impl Row {
@@ -30,11 +29,11 @@ impl Row {
 
 /// The four lines of an arithmetic opcode row, each without and with ND.
 macro_rules! alu {
-    ($name:literal, $base:literal, $flags:expr, $nf:ident) => {{
-        let b = pair($name, $base, $flags, &[RW(Eb), R(Gb)], &[W(Bb), R(Eb), R(Gb)]);
-        let v = pair($name, $base + 1, $flags, &[RW(Ev), R(Gv)], &[W(Bv), R(Ev), R(Gv)]);
-        let rb = pair($name, $base + 2, $flags, &[RW(Gb), R(Eb)], &[W(Bb), R(Gb), R(Eb)]);
-        let rv = pair($name, $base + 3, $flags, &[RW(Gv), R(Ev)], &[W(Bv), R(Gv), R(Ev)]);
+    ($name:literal, $base:literal, $op:ident, $flags:expr, $nf:ident) => {{
+        let b = pair($name, $base, $op, $flags, &[RW(Eb), R(Gb)], &[W(Bb), R(Eb), R(Gb)]);
+        let v = pair($name, $base + 1, $op, $flags, &[RW(Ev), R(Gv)], &[W(Bv), R(Ev), R(Gv)]);
+        let rb = pair($name, $base + 2, $op, $flags, &[RW(Gb), R(Eb)], &[W(Bb), R(Gb), R(Eb)]);
+        let rv = pair($name, $base + 3, $op, $flags, &[RW(Gv), R(Ev)], &[W(Bv), R(Gv), R(Ev)]);
         [
             b[0].np().$nf(),
             b[1].np().$nf(),
@@ -48,18 +47,18 @@ macro_rules! alu {
     }};
 }
 
-const ALU_ADD: [Row; 8] = alu!("add", 0x00, ADD, nf_ok);
-const ALU_OR: [Row; 8] = alu!("or", 0x08, LOGIC, nf_ok);
-const ALU_ADC: [Row; 8] = alu!("adc", 0x10, CARRY, flags_only);
-const ALU_SBB: [Row; 8] = alu!("sbb", 0x18, CARRY, flags_only);
-const ALU_AND: [Row; 8] = alu!("and", 0x20, LOGIC, nf_ok);
-const ALU_SUB: [Row; 8] = alu!("sub", 0x28, ADD, nf_ok);
-const ALU_XOR: [Row; 8] = alu!("xor", 0x30, LOGIC, nf_ok);
+const ALU_ADD: [Row; 8] = alu!("add", 0x00, Add, ADD, nf_ok);
+const ALU_OR: [Row; 8] = alu!("or", 0x08, Or, LOGIC, nf_ok);
+const ALU_ADC: [Row; 8] = alu!("adc", 0x10, Adc, CARRY, flags_only);
+const ALU_SBB: [Row; 8] = alu!("sbb", 0x18, Sbb, CARRY, flags_only);
+const ALU_AND: [Row; 8] = alu!("and", 0x20, And, LOGIC, nf_ok);
+const ALU_SUB: [Row; 8] = alu!("sub", 0x28, Sub, ADD, nf_ok);
+const ALU_XOR: [Row; 8] = alu!("xor", 0x30, Xor, LOGIC, nf_ok);
 
 /// Compare or test under a condition, with the flags for when it fails.
-const fn conditional(name: &'static str, opcode: u8, operands: &[Spec], flags: FlagEffect) -> Row {
+const fn conditional(name: &'static str, opcode: u8, op: IntOp, operands: &[Spec], flags: FlagEffect) -> Row {
     let read = FlagEffect { read: ARITH, ..flags };
-    apx(name, opcode, operands).nd0_scc().cpuid(ApxNddNf).flags(read)
+    apx(name, opcode, operands).nd0_scc().cpuid(ApxNddNf).flags(read).extends(op).implies(Implied::Suppressed)
 }
 
 impl Row {
@@ -76,13 +75,13 @@ const TESTED: FlagEffect = FlagEffect::of(0, ARITH, AF);
 /// Group 1: /0 to /6 as [`alu!`], /7 the conditional compare.
 macro_rules! group1 {
     ($op:literal, $e:ident, $b:ident, $imm:ident, $pp:ident) => {{
-        let add = pair("add", $op, ADD, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let or = pair("or", $op, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let adc = pair("adc", $op, CARRY, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let sbb = pair("sbb", $op, CARRY, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let and = pair("and", $op, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let sub = pair("sub", $op, ADD, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
-        let xor = pair("xor", $op, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let add = pair("add", $op, Add, ADD, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let or = pair("or", $op, Or, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let adc = pair("adc", $op, Adc, CARRY, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let sbb = pair("sbb", $op, Sbb, CARRY, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let and = pair("and", $op, And, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let sub = pair("sub", $op, Sub, ADD, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
+        let xor = pair("xor", $op, Xor, LOGIC, &[RW($e), R($imm)], &[W($b), R($e), R($imm)]);
         [
             add[0].digit(0).$pp().nf_ok(),
             add[1].digit(0).$pp().nf_ok(),
@@ -98,10 +97,7 @@ macro_rules! group1 {
             sub[1].digit(5).$pp().nf_ok(),
             xor[0].digit(6).$pp().nf_ok(),
             xor[1].digit(6).$pp().nf_ok(),
-            conditional("ccmp", $op, &[R($e), R($imm), R(DFV.hidden())], SET)
-                .digit(7)
-                .$pp()
-                .implies(Implied::Suppressed),
+            conditional("ccmp", $op, Ccmp, &[R($e), R($imm), R(DFV.hidden())], SET).digit(7).$pp(),
         ]
     }};
 }
@@ -113,13 +109,13 @@ const GROUP1_83: [Row; 15] = group1!(0x83, Ev, Bv, Ibs, no_rep);
 /// Group 2: rotations and shifts.
 macro_rules! group2 {
     ($op:literal, $e:ident, $b:ident, $count:ident, $pp:ident, $rotate:expr, $carry:expr, $shift:expr) => {{
-        let rol = pair("rol", $op, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let ror = pair("ror", $op, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let rcl = pair("rcl", $op, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let rcr = pair("rcr", $op, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let shl = pair("shl", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let shr = pair("shr", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
-        let sar = pair("sar", $op, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let rol = pair("rol", $op, Rol, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let ror = pair("ror", $op, Ror, $rotate, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let rcl = pair("rcl", $op, Rcl, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let rcr = pair("rcr", $op, Rcr, $carry, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let shl = pair("shl", $op, Shl, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let shr = pair("shr", $op, Shr, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
+        let sar = pair("sar", $op, Sar, $shift, &[RW($e), R($count)], &[W($b), R($e), R($count)]);
         [
             rol[0].digit(0).$pp().nf_ok(),
             rol[1].digit(0).$pp().nf_ok(),
@@ -151,22 +147,22 @@ const GROUP2_D3: [Row; 16] = group2!(0xd3, Ev, Bv, CL, no_rep, ROTATE, ROTATE, S
 /// Group 3.
 macro_rules! group3 {
     ($op:literal, $e:ident, $b:ident, $imm:ident, $acc:expr, $high:expr, $pp:ident) => {{
-        let not = pair("not", $op, FlagEffect::NONE, &[RW($e)], &[W($b), R($e)]);
-        let neg = pair("neg", $op, ADD, &[RW($e)], &[W($b), R($e)]);
+        let not = pair("not", $op, Not, FlagEffect::NONE, &[RW($e)], &[W($b), R($e)]);
+        let neg = pair("neg", $op, Neg, ADD, &[RW($e)], &[W($b), R($e)]);
         let test = [R($e), R($imm), R(DFV.hidden())];
         let product = [R($e), $acc, $high];
         let quotient = [R($e), $acc, RW($high)];
         [
-            conditional("ctest", $op, &test, TESTED).digit(0).$pp().implies(Implied::Suppressed),
-            conditional("ctest", $op, &test, TESTED).digit(1).$pp().implies(Implied::Suppressed),
+            conditional("ctest", $op, Ctest, &test, TESTED).digit(0).$pp(),
+            conditional("ctest", $op, Ctest, &test, TESTED).digit(1).$pp(),
             not[0].digit(2).$pp(),
             not[1].digit(2).$pp(),
             neg[0].digit(3).$pp().nf_ok(),
             neg[1].digit(3).$pp().nf_ok(),
-            apx("mul", $op, &product).nd0().flags(MULTIPLY).digit(4).$pp().nf_ok(),
-            apx("imul", $op, &product).nd0().flags(MULTIPLY).digit(5).$pp().nf_ok(),
-            apx("div", $op, &quotient).nd0().flags(DIVIDE).digit(6).$pp().nf_ok(),
-            apx("idiv", $op, &quotient).nd0().flags(DIVIDE).digit(7).$pp().nf_ok(),
+            apx("mul", $op, &product).nd0().flags(MULTIPLY).digit(4).$pp().nf_ok().extends(Mul),
+            apx("imul", $op, &product).nd0().flags(MULTIPLY).digit(5).$pp().nf_ok().extends(Imul1),
+            apx("div", $op, &quotient).nd0().flags(DIVIDE).digit(6).$pp().nf_ok().extends(Div),
+            apx("idiv", $op, &quotient).nd0().flags(DIVIDE).digit(7).$pp().nf_ok().extends(Idiv),
         ]
     }};
 }
@@ -177,8 +173,8 @@ const GROUP3_F7: [Row; 10] = group3!(0xf7, Ev, Bv, Iz, RW(rAX.hidden()), W(rDX.h
 /// INC and DEC.
 macro_rules! step {
     ($op:literal, $e:ident, $b:ident, $pp:ident) => {{
-        let inc = pair("inc", $op, INCDEC, &[RW($e)], &[W($b), R($e)]);
-        let dec = pair("dec", $op, INCDEC, &[RW($e)], &[W($b), R($e)]);
+        let inc = pair("inc", $op, Inc, INCDEC, &[RW($e)], &[W($b), R($e)]);
+        let dec = pair("dec", $op, Dec, INCDEC, &[RW($e)], &[W($b), R($e)]);
         [
             inc[0].digit(0).$pp().nf_ok(),
             inc[1].digit(0).$pp().nf_ok(),
@@ -192,19 +188,19 @@ const STEP_FE: [Row; 4] = step!(0xfe, Eb, Bb, np);
 const STEP_FF: [Row; 4] = step!(0xff, Ev, Bv, no_rep);
 
 /// SHLD and SHRD.
-const fn double(name: &'static str, opcode: u8, count: Spec) -> [Row; 2] {
-    let [old, new] = pair(name, opcode, SHIFT, &[RW(Ev), R(Gv), R(count)], &[W(Bv), R(Ev), R(Gv), R(count)]);
+const fn double(name: &'static str, opcode: u8, op: IntOp, count: Spec) -> [Row; 2] {
+    let [old, new] = pair(name, opcode, op, SHIFT, &[RW(Ev), R(Gv), R(count)], &[W(Bv), R(Ev), R(Gv), R(count)]);
     [old.no_rep().nf_ok(), new.no_rep().nf_ok()]
 }
 
 /// A row of general-purpose registers that counts bits.
-const fn count(name: &'static str, opcode: u8, feature: Feature, flags: FlagEffect) -> Row {
-    apx(name, opcode, &[W(Gv), R(Ev)]).nd0().no_rep().and(feature).flags(flags).nf_ok()
+const fn count(name: &'static str, opcode: u8, feature: Feature, flags: FlagEffect, op: IntOp) -> Row {
+    apx(name, opcode, &[W(Gv), R(Ev)]).nd0().no_rep().and(feature).flags(flags).nf_ok().extends(op)
 }
 
 /// ADCX and ADOX.
-const fn carry(name: &'static str, pp: Pp, flag: u16) -> [Row; 2] {
-    let [old, new] = pair(name, 0x66, chain(flag), &[RW(Gy), R(Ey)], &[W(By), R(Gy), R(Ey)]);
+const fn carry(name: &'static str, pp: Pp, op: IntOp, flag: u16) -> [Row; 2] {
+    let [old, new] = pair(name, 0x66, op, chain(flag), &[RW(Gy), R(Ey)], &[W(By), R(Gy), R(Ey)]);
     [old.pp(pp).and(Adx), new.pp(pp).and(Adx)]
 }
 
@@ -224,84 +220,85 @@ const INVALIDATED: FlagEffect = FlagEffect::of(0, CF | ZF, 0).clears(ARITH & !(C
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M4: &[Row] = rows![
     ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND,
-    double("shld", 0x24, Ib),
+    double("shld", 0x24, Shld, Ib),
     ALU_SUB,
-    double("shrd", 0x2c, Ib),
+    double("shrd", 0x2c, Shrd, Ib),
     ALU_XOR,
     [
-        conditional("ccmp", 0x38, &[R(Eb), R(Gb), R(DFV.hidden())], SET).np().implies(Implied::Suppressed),
-        conditional("ccmp", 0x39, &[R(Ev), R(Gv), R(DFV.hidden())], SET).no_rep().implies(Implied::Suppressed),
-        conditional("ccmp", 0x3a, &[R(Gb), R(Eb), R(DFV.hidden())], SET).np().implies(Implied::Suppressed),
-        conditional("ccmp", 0x3b, &[R(Gv), R(Ev), R(DFV.hidden())], SET).no_rep().implies(Implied::Suppressed),
-        apx("set", 0x40, &[W(Eb)]).nd0().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("setzu", 0x40, &[W(Eb)]).nd().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[W(Gv), R(Ev)]).nd0().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
-        apx("cfcmov", 0x40, &[CW(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().mem().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
-        apx("cfcmov", 0x40, &[W(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().reg().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
-        apx("cmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS),
-        apx("cfcmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(1).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed),
-        apx("movbe", 0x60, &[W(Gv), R(Ev)]).nd0().no_rep().and(Movbe),
-        apx("movbe", 0x61, &[W(Ev), R(Gv)]).nd0().no_rep().and(Movbe),
+        conditional("ccmp", 0x38, Ccmp, &[R(Eb), R(Gb), R(DFV.hidden())], SET).np(),
+        conditional("ccmp", 0x39, Ccmp, &[R(Ev), R(Gv), R(DFV.hidden())], SET).no_rep(),
+        conditional("ccmp", 0x3a, Ccmp, &[R(Gb), R(Eb), R(DFV.hidden())], SET).np(),
+        conditional("ccmp", 0x3b, Ccmp, &[R(Gv), R(Ev), R(DFV.hidden())], SET).no_rep(),
+        apx("set", 0x40, &[W(Eb)]).nd0().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).extends(Setcc),
+        apx("setzu", 0x40, &[W(Eb)]).nd().pp(F2).attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).extends(Setcc),
+        apx("cfcmov", 0x40, &[W(Gv), R(Ev)]).nd0().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed).extends(Cfcmov),
+        apx("cfcmov", 0x40, &[CW(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().mem().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed).extends(Cfcmov),
+        apx("cfcmov", 0x40, &[W(Ev), R(Gv)]).nd0().nf_bit(1).no_rep().reg().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed).extends(Cfcmov),
+        apx("cmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(0).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).extends(Cmovcc),
+        apx("cfcmov", 0x40, &[W(Bv), R(Gv), R(Ev)]).nd().nf_bit(1).no_rep().attr(attr::CONDITION).cpuid(ApxNddNf).flags(READS).implies(Implied::Suppressed).extends(Cfcmov),
+        apx("movbe", 0x60, &[W(Gv), R(Ev)]).nd0().no_rep().and(Feature::Movbe).extends(IntOp::Movbe),
+        apx("movbe", 0x61, &[W(Ev), R(Gv)]).nd0().no_rep().and(Feature::Movbe).extends(IntOp::Movbe),
         store("wrussd", P66, 0x65, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cpl0).implies(Implied::WriteShadow),
         store("wrussq", P66, 0x65, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cpl0).implies(Implied::WriteShadow),
         store("wrssd", NP, 0x66, &[W(Md), R(Gd)], Shstk).w0().gate(Gate::Cet).implies(Implied::WriteShadow),
         store("wrssq", NP, 0x66, &[W(Mq), R(Gq)], Shstk).w1().gate(Gate::Cet).implies(Implied::WriteShadow),
     ],
-    carry("adcx", P66, CF), carry("adox", F3, OF),
+    carry("adcx", P66, Adcx, CF), carry("adox", F3, Adox, OF),
     [
-        apx("imul", 0x69, &[W(Gv), R(Ev), R(Iz)]).nd0().no_rep().flags(MULTIPLY).nf_ok(),
-        apx("imulzu", 0x69, &[W(Gv), R(Ev), R(Iz)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok(),
-        apx("imul", 0x6b, &[W(Gv), R(Ev), R(Ibs)]).nd0().no_rep().flags(MULTIPLY).nf_ok(),
-        apx("imulzu", 0x6b, &[W(Gv), R(Ev), R(Ibs)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok(),
+        apx("imul", 0x69, &[W(Gv), R(Ev), R(Iz)]).nd0().no_rep().flags(MULTIPLY).nf_ok().extends(Imul),
+        apx("imulzu", 0x69, &[W(Gv), R(Ev), R(Iz)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok().extends(Imul),
+        apx("imul", 0x6b, &[W(Gv), R(Ev), R(Ibs)]).nd0().no_rep().flags(MULTIPLY).nf_ok().extends(Imul),
+        apx("imulzu", 0x6b, &[W(Gv), R(Ev), R(Ibs)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok().extends(Imul),
     ],
     GROUP1_80, GROUP1_81, GROUP1_83,
     [
-        conditional("ctest", 0x84, &[R(Eb), R(Gb), R(DFV.hidden())], TESTED).np().implies(Implied::Suppressed),
-        conditional("ctest", 0x85, &[R(Ev), R(Gv), R(DFV.hidden())], TESTED).no_rep().implies(Implied::Suppressed),
-        count("popcnt", 0x88, Popcnt, FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF)),
-        store("movrs", NP, 0x8a, &[W(Gb), R(Mb)], Movrs).w0(),
-        apx("movrs", 0x8b, &[W(Gv), R(Mv)]).nd0().no_rep().and(Movrs),
-        two("pop2", 0x8f, 0, W(Bq), W(Rq)).w0().implies(Implied::PopPair),
-        two("pop2p", 0x8f, 0, W(Bq), W(Rq)).w1().implies(Implied::PopPair),
+        conditional("ctest", 0x84, Ctest, &[R(Eb), R(Gb), R(DFV.hidden())], TESTED).np(),
+        conditional("ctest", 0x85, Ctest, &[R(Ev), R(Gv), R(DFV.hidden())], TESTED).no_rep(),
+        count("popcnt", 0x88, Feature::Popcnt, FlagEffect::of(0, ZF, 0).clears(ARITH & !ZF), IntOp::Popcnt),
+        store("movrs", NP, 0x8a, &[W(Gb), R(Mb)], Movrs).w0().extends(Mov),
+        apx("movrs", 0x8b, &[W(Gv), R(Mv)]).nd0().no_rep().and(Movrs).extends(Mov),
+        two("pop2", 0x8f, 0, W(Bq), W(Rq)).w0().seq(SeqOp::Pop2).implies(Implied::PopPair),
+        two("pop2p", 0x8f, 0, W(Bq), W(Rq)).w1().seq(SeqOp::Pop2).implies(Implied::PopPair),
     ],
-    double("shld", 0xa5, CL), double("shrd", 0xad, CL),
+    double("shld", 0xa5, Shld, CL), double("shrd", 0xad, Shrd, CL),
     [
-        apx("imul", 0xaf, &[RW(Gv), R(Ev)]).nd0().no_rep().flags(MULTIPLY).nf_ok(),
-        apx("imul", 0xaf, &[W(Bv), R(Gv), R(Ev)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok(),
+        apx("imul", 0xaf, &[RW(Gv), R(Ev)]).nd0().no_rep().flags(MULTIPLY).nf_ok().extends(Imul),
+        apx("imul", 0xaf, &[W(Bv), R(Gv), R(Ev)]).nd().no_rep().cpuid(ApxNddNf).flags(MULTIPLY).nf_ok().extends(Imul),
     ],
     GROUP2_C0, GROUP2_C1, GROUP2_D0, GROUP2_D1, GROUP2_D2, GROUP2_D3,
     [
-        apx("crc32", 0xf0, &[RW(Gy), R(Eb)]).nd0().np().and(Sse42),
+        apx("crc32", 0xf0, &[RW(Gy), R(Eb)]).nd0().np().and(Sse42).extends(Crc32),
         store("invept", F3, 0xf0, &[R(Gq), R(Mdq)], Vmx).gate(Gate::Virtual).flags(INVALIDATED),
-        apx("crc32", 0xf1, &[RW(Gy), R(Ev)]).nd0().no_rep().and(Sse42),
+        apx("crc32", 0xf1, &[RW(Gy), R(Ev)]).nd0().no_rep().and(Sse42).extends(Crc32),
         store("invvpid", F3, 0xf1, &[R(Gq), R(Mdq)], Vmx).gate(Gate::Virtual).flags(INVALIDATED),
         store("invpcid", F3, 0xf2, &[R(Gq), R(Mdq)], Invpcid).gate(Gate::Cpl0),
-        count("tzcnt", 0xf4, Bmi1, COUNTED),
-        count("lzcnt", 0xf5, Lzcnt, COUNTED),
+        count("tzcnt", 0xf4, Bmi1, COUNTED, Tzcnt),
+        count("lzcnt", 0xf5, Feature::Lzcnt, COUNTED, IntOp::Lzcnt),
     ],
     GROUP3_F6, GROUP3_F7,
     [
         store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0(),
         store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0(),
-        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).implies(Implied::CopyLine),
+        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).seq(SeqOp::CopyLine).implies(Implied::CopyLine),
         store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE).implies(Implied::SystemCommand),
         store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE).implies(Implied::Command),
-        store("movdiri", NP, 0xf9, &[W(My), R(Gy)], Movdiri),
-        store("aadd", NP, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
-        store("aand", P66, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
-        store("axor", F3, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
-        store("aor", F2, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned(),
+        store("movdiri", NP, 0xf9, &[W(My), R(Gy)], Movdiri).extends(Mov),
+        store("aadd", NP, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned().attr(attr::LOCKED).extends(Add),
+        store("aand", P66, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned().attr(attr::LOCKED).extends(And),
+        store("axor", F3, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned().attr(attr::LOCKED).extends(Xor),
+        store("aor", F2, 0xfc, &[RW(My), R(Gy)], RaoInt).aligned().attr(attr::LOCKED).extends(Or),
     ],
     STEP_FE, STEP_FF,
     [
-        two("push2", 0xff, 6, R(Bq), R(Rq)).w0().implies(Implied::PushPair),
-        two("push2p", 0xff, 6, R(Bq), R(Rq)).w1().implies(Implied::PushPair),
+        two("push2", 0xff, 6, R(Bq), R(Rq)).w0().seq(SeqOp::Push2).implies(Implied::PushPair),
+        two("push2p", 0xff, 6, R(Bq), R(Rq)).w1().seq(SeqOp::Push2).implies(Implied::PushPair),
     ],
 ];
 
 /// KMOV with general-purpose registers above R15.
 const fn kmov(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature) -> Row {
-    promoted(name, P0F, opcode, operands).pp(pp).and(feature).gate(Gate::Avx512).class(Class::Free)
+    let r = promoted(name, P0F, opcode, operands).pp(pp).and(feature).gate(Gate::Avx512).class(Class::Free);
+    r.shape(Shape::Plain)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -325,8 +322,8 @@ pub(super) const M0F: &[Row] = &[
 ];
 
 /// An instruction of general-purpose registers that has a VEX form.
-const fn bmi(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature) -> Row {
-    promoted(name, P0F38, opcode, operands).pp(pp).and(feature)
+const fn bmi(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature, op: IntOp) -> Row {
+    promoted(name, P0F38, opcode, operands).pp(pp).and(feature).extends(op)
 }
 
 /// AMX: tile memory.
@@ -343,22 +340,23 @@ pub(super) const M0F38: &[Row] = &[
     tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
     tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile).implies(Implied::TileMemory),
     tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
-    bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Cmpccxadd).aligned().attr(attr::CONDITION).flags(ADD),
-    bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1).flags(RESULT.clears(CF)).nf_ok(),
-    bmi("blsr", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(1).flags(RESULT).nf_ok(),
-    bmi("blsmsk", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(2).flags(RESULT.clears(ZF)).nf_ok(),
-    bmi("blsi", NP, 0xf3, &[W(By), R(Ey)], Bmi1).digit(3).flags(RESULT).nf_ok(),
-    bmi("bzhi", NP, 0xf5, &[W(Gy), R(Ey), R(By)], Bmi2).flags(RESULT).nf_ok(),
-    bmi("pext", F3, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2),
-    bmi("pdep", F2, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2),
-    bmi("mulx", F2, 0xf6, &[W(Gy), W(By), R(Ey), R(rDXy.hidden())], Bmi2),
-    bmi("bextr", NP, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi1).flags(EXTRACTED).nf_ok(),
-    bmi("shlx", P66, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2),
-    bmi("sarx", F3, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2),
-    bmi("shrx", F2, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2),
+    bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Feature::Cmpccxadd, IntOp::Cmpccxadd).aligned().attr(attr::LOCKED).attr(attr::CONDITION).flags(ADD),
+    bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1, Andn).flags(RESULT.clears(CF)).nf_ok(),
+    bmi("blsr", NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsr).digit(1).flags(RESULT).nf_ok(),
+    bmi("blsmsk", NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsmsk).digit(2).flags(RESULT.clears(ZF)).nf_ok(),
+    bmi("blsi", NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsi).digit(3).flags(RESULT).nf_ok(),
+    bmi("bzhi", NP, 0xf5, &[W(Gy), R(Ey), R(By)], Bmi2, Bzhi).flags(RESULT).nf_ok(),
+    bmi("pext", F3, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2, Pext),
+    bmi("pdep", F2, 0xf5, &[W(Gy), R(By), R(Ey)], Bmi2, Pdep),
+    bmi("mulx", F2, 0xf6, &[W(Gy), W(By), R(Ey), R(rDXy.hidden())], Bmi2, Mulx),
+    bmi("bextr", NP, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi1, Bextr).flags(EXTRACTED).nf_ok(),
+    bmi("shlx", P66, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2, Shlx),
+    bmi("sarx", F3, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2, Sarx),
+    bmi("shrx", F2, 0xf7, &[W(Gy), R(Ey), R(By)], Bmi2, Shrx),
 ];
 
-pub(super) const M0F3A: &[Row] = &[promoted("rorx", P0F3A, 0xf0, &[W(Gy), R(Ey), R(Ib)]).pp(F2).and(Bmi2)];
+pub(super) const M0F3A: &[Row] =
+    &[promoted("rorx", P0F3A, 0xf0, &[W(Gy), R(Ey), R(Ib)]).pp(F2).and(Bmi2).extends(Rorx)];
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static EVEX_M7: &[Row] = rows![[

@@ -40,7 +40,7 @@ pub(super) const M0F38: &[Row] = &[
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const VEX_M0F38: &[Row] = &[
     vex("cmp*xadd", P0F38, P66, 0xe0, &[RW(My), RW(Gy), R(By)]).l0().only64().gate(Gate::Free)
-        .attr(attr::CONDITION).aligned().cpuid(Cmpccxadd).flags(FlagEffect::of(0, ARITH, 0)).exec(Exec::Missing),
+        .attr(attr::CONDITION).aligned().cpuid(Feature::Cmpccxadd).flags(FlagEffect::of(0, ARITH, 0)).attr(attr::LOCKED).extends(IntOp::Cmpccxadd),
     gpr("andn", P0F38, NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1, Andn).flags(RESULT.clears(CF)),
     gpr("blsr", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsr).digit(1).flags(RESULT),
     gpr("blsmsk", P0F38, NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsmsk).digit(2).flags(RESULT.clears(ZF)),

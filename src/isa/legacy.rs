@@ -43,9 +43,9 @@ const PUSHED: FlagEffect = reads(ARITH | DF | IF | NT | AC);
 /// Rows under REX2 that other rows of their opcodes would match too.
 #[rustfmt::skip] // one form a line: the columns are the point
 const REX2: [Row; 3] = [
-    legacy("pushp", Primary, 0x50, &[R(Zq)]).rex2().only64().w1().cpuid(Apx).implies(Implied::Push),
-    legacy("popp", Primary, 0x58, &[W(Zq)]).rex2().only64().w1().cpuid(Apx).implies(Implied::Pop),
-    legacy("jmpabs", Primary, 0xa1, &[R(Iq)]).rex2().only64().pp(NP).w0().attr(attr::BRANCH).cpuid(Apx),
+    legacy("pushp", Primary, 0x50, &[R(Zq)]).rex2().only64().w1().cpuid(Apx).seq(SeqOp::Push).implies(Implied::Push),
+    legacy("popp", Primary, 0x58, &[W(Zq)]).rex2().only64().w1().cpuid(Apx).seq(SeqOp::Pop).implies(Implied::Pop),
+    legacy("jmpabs", Primary, 0xa1, &[R(Iq)]).rex2().only64().pp(NP).w0().attr(attr::BRANCH).cpuid(Apx).does(Jmp),
 ];
 
 /// The eight arithmetic lines of 00 to 3F.
@@ -281,7 +281,7 @@ pub(super) static PRIMARY: &[Row] = rows![
         legacy("ret", Primary, 0xc3, &[]).attr(attr::BRANCH).f64().seq(SeqOp::Ret).implies(Implied::Return),
         legacy("mov", Primary, 0xc6, &[W(Eb), R(Ib)]).digit(0).does(Mov),
         legacy("mov", Primary, 0xc7, &[W(Ev), R(Iz)]).digit(0).does(Mov),
-        legacy("enter", Primary, 0xc8, &[R(Iw), R(Ib), RW(rBPs.hidden())]).d64().implies(Implied::Enter),
+        legacy("enter", Primary, 0xc8, &[R(Iw), R(Ib), RW(rBPs.hidden())]).d64().seq(SeqOp::Enter).implies(Implied::Enter),
         legacy("leave", Primary, 0xc9, &[]).d64().seq(SeqOp::Leave).implies(Implied::Leave),
         legacy("int3", Primary, 0xcc, &[]).attr(attr::BRANCH).system(SysOp::Int).implies(Implied::Interrupt),
         legacy("int", Primary, 0xcd, &[R(Ib)]).attr(attr::BRANCH).system(SysOp::Int).implies(Implied::Interrupt),
@@ -353,7 +353,7 @@ pub(super) const M0F_INTEGER: &[Row] = rows![
         legacy("nop", M0f, 0x1d, &[N(Ev)]).does(Nop),
         legacy("rdsspq", M0f, 0x1e, &[CW(Rq)]).digit(1).f3().only64().w1().cpuid(Shstk).gate(Gate::Cet).system(SysOp::ReadShadowStack).implies(Implied::ReadShadow),
         legacy("rdsspd", M0f, 0x1e, &[CW(Rd)]).digit(1).f3().cpuid(Shstk).gate(Gate::Cet).system(SysOp::ReadShadowStack).implies(Implied::ReadShadow),
-        legacy("ibhf", M0f, 0x1e, &[]).digit(7).rm(0).f3().w1().cpuid(BhiCtrl),
+        legacy("ibhf", M0f, 0x1e, &[]).digit(7).rm(0).f3().w1().cpuid(BhiCtrl).does(Nop),
         legacy("endbr64", M0f, 0x1e, &[]).digit(7).rm(2).f3().cpuid(Ibt).does(Nop).implies(Implied::BranchTarget),
         legacy("endbr32", M0f, 0x1e, &[]).digit(7).rm(3).f3().cpuid(Ibt).does(Nop).implies(Implied::BranchTarget),
         legacy("nop", M0f, 0x1e, &[N(Ev)]).does(Nop),

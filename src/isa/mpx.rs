@@ -7,7 +7,7 @@ use super::row::*;
 use Map::M0f;
 
 const fn bound(name: &'static str, opcode: u8, pp: Pp, operands: &[Spec]) -> Row {
-    legacy(name, M0f, opcode, operands).pp(pp).cpuid(Mpx)
+    legacy(name, M0f, opcode, operands).pp(pp).cpuid(Mpx).system(SysOp::Bounds)
 }
 
 /// A check of a pointer in a register, or of an operand's address.

@@ -582,6 +582,11 @@ impl Row {
         self.exec(Exec::Value(op))
     }
 
+    /// A function of values with what APX and other late extensions add.
+    pub(super) const fn extends(self, op: IntOp) -> Row {
+        self.exec(Exec::Extended(op))
+    }
+
     pub(super) const fn seq(self, op: SeqOp) -> Row {
         self.exec(Exec::Seq(op))
     }

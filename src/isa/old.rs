@@ -26,15 +26,15 @@ const fn old(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const PRIMARY: &[Row] = &[
-    old("daa", 0x27, &[RW(AL.hidden())]).flags(DECIMAL),
-    old("das", 0x2f, &[RW(AL.hidden())]).flags(DECIMAL),
-    old("aaa", 0x37, &[RW(AX.hidden())]).flags(UNPACKED),
-    old("aas", 0x3f, &[RW(AX.hidden())]).flags(UNPACKED),
-    old("pusha", 0x60, &ALL_READ).osize(0).implies(Implied::PushAll),
-    old("pushad", 0x60, &ALL_READ).implies(Implied::PushAll),
-    old("popa", 0x61, &ALL_WRITTEN).osize(0).implies(Implied::PopAll),
-    old("popad", 0x61, &ALL_WRITTEN).implies(Implied::PopAll),
-    old("bound", 0x62, &[R(Gv), R(Ma)]),
-    old("aam", 0xd4, &[R(Ib), W(AH.hidden()), RW(AL.hidden())]).flags(SPLIT),
-    old("aad", 0xd5, &[R(Ib), RW(AH.hidden()), RW(AL.hidden())]).flags(SPLIT),
+    old("daa", 0x27, &[RW(AL.hidden())]).flags(DECIMAL).does(IntOp::Daa),
+    old("das", 0x2f, &[RW(AL.hidden())]).flags(DECIMAL).does(IntOp::Das),
+    old("aaa", 0x37, &[RW(AX.hidden())]).flags(UNPACKED).does(IntOp::Aaa),
+    old("aas", 0x3f, &[RW(AX.hidden())]).flags(UNPACKED).does(IntOp::Aas),
+    old("pusha", 0x60, &ALL_READ).osize(0).seq(SeqOp::Pusha).implies(Implied::PushAll),
+    old("pushad", 0x60, &ALL_READ).seq(SeqOp::Pusha).implies(Implied::PushAll),
+    old("popa", 0x61, &ALL_WRITTEN).osize(0).seq(SeqOp::Popa).implies(Implied::PopAll),
+    old("popad", 0x61, &ALL_WRITTEN).seq(SeqOp::Popa).implies(Implied::PopAll),
+    old("bound", 0x62, &[R(Gv), R(Ma)]).seq(SeqOp::Bound).implies(Implied::Pair),
+    old("aam", 0xd4, &[R(Ib), W(AH.hidden()), RW(AL.hidden())]).flags(SPLIT).does(IntOp::Aam),
+    old("aad", 0xd5, &[R(Ib), RW(AH.hidden()), RW(AL.hidden())]).flags(SPLIT).does(IntOp::Aad),
 ];

@@ -781,6 +781,52 @@ pub enum IntOp {
     Crc32,
     /// SALC.
     Salc,
+    /// CCMP.
+    Ccmp,
+    /// CTEST.
+    Ctest,
+    /// CFCMOV.
+    Cfcmov,
+    /// CMPccXADD.
+    Cmpccxadd,
+    /// DAA.
+    Daa,
+    /// DAS.
+    Das,
+    /// AAA.
+    Aaa,
+    /// AAS.
+    Aas,
+    /// AAM.
+    Aam,
+    /// AAD.
+    Aad,
+    /// ARPL.
+    Arpl,
+    /// BLCFILL.
+    Blcfill,
+    /// BLCI.
+    Blci,
+    /// BLCIC.
+    Blcic,
+    /// BLCMSK.
+    Blcmsk,
+    /// BLCS.
+    Blcs,
+    /// BLSFILL.
+    Blsfill,
+    /// BLSIC.
+    Blsic,
+    /// T1MSKC.
+    T1mskc,
+    /// TZMSK.
+    Tzmsk,
+    /// XBEGIN.
+    Xbegin,
+    /// XEND.
+    Xend,
+    /// XTEST.
+    Xtest,
 }
 
 impl IntOp {
@@ -811,6 +857,20 @@ pub enum SeqOp {
     Leave,
     /// XLAT.
     Xlat,
+    /// PUSHA.
+    Pusha,
+    /// POPA.
+    Popa,
+    /// ENTER.
+    Enter,
+    /// PUSH2.
+    Push2,
+    /// POP2.
+    Pop2,
+    /// MOVDIR64B.
+    CopyLine,
+    /// BOUND.
+    Bound,
 }
 
 /// String instructions.
@@ -947,6 +1007,8 @@ pub enum SysOp {
     WriteBase,
     /// RDSSPD, RDSSPQ.
     ReadShadowStack,
+    /// MPX: nothing, as long as XCR0 does not enable it.
+    Bounds,
 }
 
 /// What an instruction touches that its operands do not tell.
@@ -989,6 +1051,8 @@ pub enum Implied {
     UserReturn,
     /// XLAT: a byte at rBX and AL.
     Translate,
+    /// BOUND: two bounds, each by itself.
+    Pair,
     /// IN: a port, and the TSS's bitmap.
     In,
     /// OUT.
@@ -1110,6 +1174,9 @@ pub enum Exec {
     Missing,
     /// A function of values: one memory operand at most.
     Value(IntOp),
+    /// The same with what later extensions add: a new destination, flags that stay (APX), faults that a condition suppresses,
+    /// an operand that must be aligned.
+    Extended(IntOp),
     /// A sequence of accesses.
     Seq(SeqOp),
     /// A string instruction.
@@ -1297,6 +1364,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// Has it a new destination (ND), apart from the operands of the line without one (APX)?
+    pub(crate) const fn has_new_destination(&self) -> bool {
+        self.select.value & sel::B != 0
+            && matches!(self.exec, Exec::Extended(_))
+            && matches!(self.operands[0].loc, Loc::GprVvvv)
+    }
+
     /// Is `bit` of [`attr`] set?
     #[inline]
     pub const fn is(&self, bit: u64) -> bool {

@@ -35,6 +35,11 @@ const fn neighbours(name: &'static str, opcode: u8) -> Row {
     xop(name, P9, opcode, &[W(Vdq), R(Wdq)]).l0().w0()
 }
 
+/// LWP: #UD as long as bit 62 of XCR0 does not enable it, which no profile offers.
+const fn lwp(row: Row) -> Row {
+    row.system(SysOp::Ud)
+}
+
 /// A row of general-purpose registers: no gate, XOP.L clear.
 const fn gpr(name: &'static str, map: Map, opcode: u8, ops: &[Spec], feature: super::Feature) -> Row {
     xop(name, map, opcode, ops).lz().gate(Gate::Free).class(Class::None).cpuid(feature).exec(Exec::Missing)
@@ -45,8 +50,8 @@ const RESULT: FlagEffect = FlagEffect::of(0, ARITH, AF | PF).clears(OF);
 const EXTRACTED: FlagEffect = FlagEffect::of(0, ARITH, AF | SF | PF).clears(CF | OF);
 
 /// An operation on the lowest bits of a register.
-const fn tbm(name: &'static str, opcode: u8, digit: u32) -> Row {
-    gpr(name, P9, opcode, &[W(By), R(Ey)], Tbm).digit(digit).flags(RESULT)
+const fn tbm(name: &'static str, opcode: u8, digit: u32, op: IntOp) -> Row {
+    gpr(name, P9, opcode, &[W(By), R(Ey)], Tbm).digit(digit).flags(RESULT).does(op)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -66,11 +71,11 @@ pub(super) static M8: &[Row] = rows![[
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M9: &[Row] = rows![
     [
-        tbm("blcfill", 0x01, 1), tbm("blsfill", 0x01, 2), tbm("blcs", 0x01, 3), tbm("tzmsk", 0x01, 4),
-        tbm("blcic", 0x01, 5), tbm("blsic", 0x01, 6), tbm("t1mskc", 0x01, 7),
-        tbm("blcmsk", 0x02, 1), tbm("blci", 0x02, 6),
-        gpr("llwpcb", P9, 0x12, &[R(Ry)], Lwp).digit(0).implies(Implied::Profiling),
-        gpr("slwpcb", P9, 0x12, &[W(Ry)], Lwp).digit(1).implies(Implied::Profiling),
+        tbm("blcfill", 0x01, 1, IntOp::Blcfill), tbm("blsfill", 0x01, 2, IntOp::Blsfill), tbm("blcs", 0x01, 3, IntOp::Blcs), tbm("tzmsk", 0x01, 4, IntOp::Tzmsk),
+        tbm("blcic", 0x01, 5, IntOp::Blcic), tbm("blsic", 0x01, 6, IntOp::Blsic), tbm("t1mskc", 0x01, 7, IntOp::T1mskc),
+        tbm("blcmsk", 0x02, 1, IntOp::Blcmsk), tbm("blci", 0x02, 6, IntOp::Blci),
+        lwp(gpr("llwpcb", P9, 0x12, &[R(Ry)], Lwp).digit(0).implies(Implied::Profiling)),
+        lwp(gpr("slwpcb", P9, 0x12, &[W(Ry)], Lwp).digit(1).implies(Implied::Profiling)),
         xop("vfrczps", P9, 0x80, &[W(Vx), R(Wx)]).w0().fp(),
         xop("vfrczpd", P9, 0x81, &[W(Vx), R(Wx)]).w0().fp(),
         xop("vfrczss", P9, 0x82, &[W(Vdq), R(Wd)]).l0().w0().fp(),
@@ -90,7 +95,7 @@ pub(super) static M9: &[Row] = rows![
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M10: &[Row] = rows![[
-    gpr("bextr", P10, 0x10, &[W(Gy), R(Ey), R(Id)], Tbm).flags(EXTRACTED),
-    gpr("lwpins", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(0).flags(FlagEffect::of(0, CF, 0)).implies(Implied::Profiled),
-    gpr("lwpval", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(1).implies(Implied::Profiled),
+    gpr("bextr", P10, 0x10, &[W(Gy), R(Ey), R(Id)], Tbm).flags(EXTRACTED).does(IntOp::Bextr),
+    lwp(gpr("lwpins", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(0).flags(FlagEffect::of(0, CF, 0)).implies(Implied::Profiled)),
+    lwp(gpr("lwpval", P10, 0x12, &[R(By), R(Ed), R(Id)], Lwp).digit(1).implies(Implied::Profiled)),
 ]];

@@ -158,6 +158,8 @@ fn host_lacks(insn: &Insn, profile: &Profile) -> Option<&'static str> {
         .into_iter()
         .chain(vl.then_some(Feature::Avx512vl))
         .chain(wide_integer.then_some(Feature::Avx2))
+        // It is replayed in its encoding without APX.
+        .filter(|&f| f != Feature::Apx)
         .find(|&f| profile.host_lacks(f))
         .map(Feature::name)
 }

@@ -7,6 +7,7 @@
 use crate::cpu::Mode;
 use crate::decode::{Insn, NO_REG, SlotKind, decode, prefix};
 use crate::event::Unsupported;
+use crate::isa::Feature;
 use crate::isa::row::{Exec, Loc, Map, Shape, Space, attr, sel};
 use crate::profile::Profile;
 use encore86_stubs::Key;
@@ -106,6 +107,8 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     match insn.row.space {
         Space::Legacy => legacy_opcode(insn, &ext, &mut out),
         Space::Vex | Space::Xop => vex_opcode(insn, &ext, &mut out),
+        // KMOV with APX: the stand-ins have VEX.
+        Space::Evex if insn.row.features.contains(&Feature::Apx) => vex_opcode(insn, &ext, &mut out),
         Space::Evex => evex_opcode(insn, &ext, &mut out),
     }
     // 3DNow!'s opcode is its immediate.
@@ -199,7 +202,12 @@ pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> R
         && again.row.opcode == insn.row.replayed_as
         && again.row.space == insn.row.space
         && again.all_slots() == insn.all_slots();
-    let same_row = (stands_in || core::ptr::eq(again.row, insn.row)) && again.length() == rewritten.as_slice().len();
+    // What APX gives a new encoding is replayed in its old one.
+    let promoted = insn.row.features.contains(&Feature::Apx)
+        && (again.row.mnemonic, again.row.map, again.row.opcode) == (insn.row.mnemonic, insn.row.map, insn.row.opcode)
+        && again.row.operands == insn.row.operands;
+    let same_row =
+        (stands_in || promoted || core::ptr::eq(again.row, insn.row)) && again.length() == rewritten.as_slice().len();
     let same_memory = again.mem() == insn.mem()
         && (again.mem() == NO_REG || again.base() == 6 && again.index() == NO_REG && again.disp == 0);
     if same_row && same_memory && again.asize() == 8 && again.vl() == insn.vl() { Ok(()) } else { refused }

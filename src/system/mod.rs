@@ -7,7 +7,7 @@ use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, CacheOp, Vmm};
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
-use crate::cpu::registers::{component, rflags};
+use crate::cpu::registers::{component, cr4, rflags};
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
@@ -43,6 +43,14 @@ pub(crate) fn run(
         SysOp::Out => {
             let size = usize::from(insn.slot(1).size);
             mem.port_out(port(cpu, insn, 0), &cpu.gpr[RAX].to_le_bytes()[..size])?;
+        }
+        // CPL above IOPL comes here only where VIF takes the place of IF (CR4.VME, CR4.PVI).
+        SysOp::Cli if cpu.word().bits & obstacle::IOPL_LOW != 0 => cpu.set_rflags(cpu.rflags() & !rflags::VIF),
+        SysOp::Sti if cpu.word().bits & obstacle::IOPL_LOW != 0 => {
+            if cpu.rflags() & rflags::VIP != 0 {
+                return Err(Event::gp0("a virtual interrupt is pending").into());
+            }
+            cpu.set_rflags(cpu.rflags() | rflags::VIF);
         }
         SysOp::Cli => cpu.set_rflags(cpu.rflags() & !rflags::IF),
         SysOp::Sti => {
@@ -88,6 +96,8 @@ pub(crate) fn run(
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
         SysOp::ReadShadowStack => platform::read_shadow_stack(cpu, insn, mem)?,
+        SysOp::Bounds if bounds_enabled(cpu) => return Err(Unsupported::Instruction(insn.row().mnemonic).into()),
+        SysOp::Bounds => {}
         SysOp::Prefetch => {
             // A hint: an address that cannot be reached is not touched and not reported.
             if let Ok(at) = operand(cpu, insn, 1, Intent::Read) {
@@ -118,6 +128,13 @@ pub(crate) fn asks_port_bitmap(cpu: &Cpu) -> bool {
         Mode::V86 => true,
         _ => cpu.word().bits & obstacle::IOPL_LOW != 0,
     }
+}
+
+/// Is MPX enabled? Else its instructions are NOPs.
+pub(crate) fn bounds_enabled(cpu: &Cpu) -> bool {
+    let s = cpu.system();
+    let both = component::BNDREGS | component::BNDCSR;
+    s.cr4 & cr4::OSXSAVE != 0 && s.xcr0 & both == both
 }
 
 /// Port instructions below the I/O privilege level need the TSS's permission bitmap.

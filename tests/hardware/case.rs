@@ -274,6 +274,21 @@ impl Maker<'_> {
         let (register, to) = match op {
             SeqOp::Push | SeqOp::Pushf | SeqOp::Call => (RSP, at.wrapping_add(size)),
             SeqOp::Pop | SeqOp::Popf | SeqOp::Ret => (RSP, at),
+            // Any of the eight entries.
+            SeqOp::Pusha => (RSP, at.wrapping_add(size * (1 + self.random.below(8)))),
+            SeqOp::Popa => (RSP, at.wrapping_sub(size * self.random.below(8))),
+            SeqOp::Enter => {
+                let frame = self.sites.pick(self.random, size, 8);
+                let (offset, r) = (frame.wrapping_sub(self.sites.base(e.mode, 2)), self.random.below(8));
+                let mask = if e.mode == Mode::Compat16 { 0xffff } else { u64::MAX };
+                state.gpr[RBP] = (state.gpr[RBP] & !mask | offset.wrapping_add(size * r) & mask) & self.full();
+                let content = self.content(64);
+                self.memory.poke(self.oracle, frame.wrapping_sub(32), &content);
+                (RSP, at.wrapping_add(size * (1 + self.random.below(8))))
+            }
+            SeqOp::Push2 => (RSP, at.wrapping_add(16)),
+            SeqOp::Pop2 => (RSP, at),
+            SeqOp::CopyLine | SeqOp::Bound => return,
             SeqOp::Leave => (RBP, at),
             SeqOp::Xlat => {
                 let index = state.gpr[RAX] & 0xff;
@@ -295,6 +310,10 @@ impl Maker<'_> {
             _ => {}
         }
         self.memory.poke(self.oracle, at, &content.to_le_bytes()[..e.osize]);
+        if op == SeqOp::Popa {
+            let content = self.content(8 * e.osize);
+            self.memory.poke(self.oracle, state.gpr[RSP] & mask, &content);
+        }
     }
 
     fn strings(&mut self, state: &mut State) {

@@ -244,8 +244,10 @@ pub fn user(oracle: &Oracle, mode: Mode) -> Cpu {
     let flat = |attr| Segment { selector: 0x2b, attr: attr | rights::G, limit: u32::MAX, base: 0 };
     let segments = match oracle.segments(mode) {
         None => {
-            let data = flat(DATA | rights::DB);
-            [data, Segment { selector: 0x33, ..flat(CODE | rights::L) }, data, data, data, data]
+            let stack = flat(DATA | rights::DB);
+            // Null selectors, as Linux leaves them; 64-bit mode does not look at them.
+            let data = Segment { selector: 0, ..stack };
+            [data, Segment { selector: 0x33, ..flat(CODE | rights::L) }, stack, data, data, data]
         }
         Some(s) => [s.es, s.cs, s.ss, s.ds, s.fs, s.gs].map(|s| Segment {
             selector: s.selector,

@@ -5,8 +5,10 @@
 mod support;
 mod table;
 
+mod apx;
 mod evex;
 mod map_0f;
 mod one_byte;
 mod vex;
 mod x87;
+mod xop;

@@ -10,21 +10,24 @@
 //!   bytes of a physical register, its exponent all ones
 //! - `f=CZ` exactly these of C P A Z S O D are set; `u=AO` (after) these may be anything
 //! - `@21000=0102` memory bytes at a linear address
-//! - before: `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
+//! - before: `apx` (XCR0 enables it), `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
 //!   `ds.null`, `absent=22` (page number), `readonly=22`, `interrupt`, `dry` (no random numbers)
 //! - after: `#GP(0)`, `#UD`, `#PF(2)@22000`, `hlt`, `unfinished`, `lacks:avx512f`; accesses in order `R4@21000 W4@21000`,
 //!   `I1@70`, `O1@70` for ports: when one is named, there are no others
 
 use crate::support::machine::{cpu, differences, set_cpl};
 use crate::support::vm::{Done, Vm};
-use encore86::cpu::registers::{cr0, cr4, rflags};
+use encore86::cpu::registers::{component, cr0, cr3, cr4, efer, rflags};
 use encore86::cpu::segment::{Seg, rights};
 use encore86::isa::Feature;
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Unsupported, Vendor};
 use encore86_oracle::Skips;
 
-const GPRS: [&str; 16] =
-    ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+#[rustfmt::skip]
+const GPRS: [&str; 32] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "r31",
+];
 const FLAGS: [(char, u64); 7] = [
     ('C', rflags::CF),
     ('P', rflags::PF),
@@ -123,6 +126,13 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         }
         "fsgsbase" => put(&mut s.cr4, cr4::FSGSBASE),
         "tsd" => put(&mut s.cr4, cr4::TSD),
+        "vme" => put(&mut s.cr4, cr4::VME),
+        "pvi" => put(&mut s.cr4, cr4::PVI),
+        "la57" => put(&mut s.cr4, cr4::LA57),
+        "lam_sup" => put(&mut s.cr4, cr4::LAM_SUP),
+        "lam_u48" => put(&mut s.cr3, cr3::LAM_U48),
+        "lam_u57" => put(&mut s.cr3, cr3::LAM_U57),
+        "uaie" => put(&mut s.efer, efer::UAIE),
         _ => {}
     });
     let mut f = cpu.rflags();
@@ -131,6 +141,8 @@ fn switch(cpu: &mut Cpu, name: &str, on: bool) {
         "if" => put(&mut f, rflags::IF),
         "tf" => put(&mut f, rflags::TF),
         "iopl" => put(&mut f, rflags::IOPL),
+        "vif" => put(&mut f, rflags::VIF),
+        "vip" => put(&mut f, rflags::VIP),
         _ => {}
     }
     cpu.set_rflags(f);
@@ -161,6 +173,9 @@ fn before(cpu: &mut Cpu, vm: &mut Vm, word: &str) {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
     if let Some(at) = name.strip_prefix('@') {
         return vm.put(hex(at), &bytes(value));
+    }
+    if word == "apx" {
+        return cpu.update(|s| s.xcr0 |= component::APX);
     }
     if word == "dry" {
         vm.dry = true;

@@ -106,6 +106,10 @@ impl Way {
 impl Lane {
     /// The lane of a decoded instruction.
     fn of(insn: &Insn) -> Lane {
+        if insn.gate & obstacle::NO_APX != 0 {
+            // R16 to R31 may have to be fetched first.
+            return Lane::General;
+        }
         let addressed =
             insn.mode == Mode::Long64 && insn.asize() == 8 && !based(insn) && insn.base() < RIP && insn.mem() != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {

@@ -3,6 +3,9 @@
 mod bits;
 mod compare_exchange;
 mod crypto;
+mod direct;
 mod mmx;
 mod platform;
+mod remote;
 mod sse;
+mod transaction;

@@ -2,6 +2,9 @@
 
 mod arithmetic;
 mod branch;
+mod decimal;
+mod flags;
+mod frame;
 mod mov;
 mod ports;
 mod segments;

@@ -1,6 +1,7 @@
 //! The VEX encoding.
 
 mod bits;
+mod compare_add;
 mod crypto;
 mod f16c;
 mod fma;

@@ -1,0 +1,3 @@
+//! AMD's 8F prefix: TBM and LWP.
+
+mod bits;
