@@ -20,6 +20,7 @@ use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
 use crate::replay::{Replayer, need_state};
+use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
@@ -195,6 +196,40 @@ impl Engine {
         }
     }
 
+    /// Delivers an exception or interrupt through the interrupt vector table or the IDT: what [`Engine::step`] has reported,
+    /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
+    /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
+    ///
+    /// On `Retry`, `Stopped` and `Unsupported` (task gates, transfers under CET, an open journal: see [`Engine::abandon`])
+    /// nothing is changed; `Shutdown` is a triple fault.
+    pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
+        let journal = &mut self.works.journal;
+        if journal.is_open() {
+            return Outcome::Unsupported(Unsupported::JournalMismatch);
+        }
+        let (vmm, saved): (&mut dyn Vmm, _) = (vmm, cpu.system().cr2);
+        if let (Some(cr2), EventKind::Fault) = (event.cr2, event.kind) {
+            cpu.update(|s| s.cr2 = cr2);
+        }
+        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event) {
+            Ok(Delivered::Handler) => completed(journal, Retired::default()),
+            Ok(Delivered::Shutdown) => {
+                journal.clear();
+                Outcome::Shutdown
+            }
+            Err(halt) => {
+                cpu.update(|s| s.cr2 = saved);
+                let outcome = match halt {
+                    // There is no instruction that would come again with the journal: the delivery starts anew.
+                    Halt::Stop(Stop::Retry) => Outcome::Retry,
+                    halt => return ended(journal, halt, cpu, 0),
+                };
+                journal.clear();
+                outcome
+            }
+        }
+    }
+
     /// A step that ends before there is an instruction: no access was made for it, and one that waits for its retry keeps
     /// its journal.
     #[cold]
@@ -367,6 +402,7 @@ fn cold(
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
+        Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Extended(_) | Exec::Replay(_) => {
             return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }

@@ -192,7 +192,7 @@ fn load_stack<V: Vmm + ?Sized>(cpu: &Cpu, mem: &mut Mem<'_, V>, delta: i64, size
     load_stack_at(cpu, mem, stack_offset(cpu, delta), size)
 }
 
-pub(super) fn load_stack_at<V: Vmm + ?Sized>(
+pub(crate) fn load_stack_at<V: Vmm + ?Sized>(
     cpu: &Cpu,
     mem: &mut Mem<'_, V>,
     offset: u64,
@@ -206,6 +206,6 @@ pub(super) fn load_stack_at<V: Vmm + ?Sized>(
     Ok(u64::from_le_bytes(buf))
 }
 
-pub(super) fn set_stack(cpu: &mut Cpu, offset: u64) {
+pub(crate) fn set_stack(cpu: &mut Cpu, offset: u64) {
     cpu.gpr[RSP] = replace(cpu.gpr[RSP], offset, stack_width(cpu));
 }

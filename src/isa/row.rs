@@ -1167,6 +1167,46 @@ pub enum Implied {
     Decimal,
 }
 
+/// Segments and far transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FarOp {
+    /// MOV to a segment register.
+    Load,
+    /// POP of a segment register.
+    Pop,
+    /// LDS, LES, LFS, LGS, LSS.
+    LoadPointer,
+    /// LLDT.
+    LoadTable,
+    /// LTR.
+    LoadTask,
+    /// LAR.
+    Lar,
+    /// LSL.
+    Lsl,
+    /// VERR.
+    VerifyRead,
+    /// VERW.
+    VerifyWrite,
+    /// Far JMP.
+    Jump,
+    /// Far CALL.
+    Call,
+    /// Far RET.
+    Return,
+    /// IRET.
+    Iret,
+    /// SYSCALL.
+    Syscall,
+    /// SYSRET.
+    Sysret,
+    /// SYSENTER.
+    Sysenter,
+    /// SYSEXIT.
+    Sysexit,
+}
+
 /// What executes a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exec {
@@ -1187,6 +1227,8 @@ pub enum Exec {
     X87(X87Op),
     /// System work.
     System(SysOp),
+    /// Segment registers and far transfers.
+    Far(FarOp),
 }
 
 /// Properties of a row that are yes or no.
