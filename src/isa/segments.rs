@@ -23,8 +23,13 @@ const fn iret(name: &'static str) -> Row {
 macro_rules! load_far {
     ($name:literal, $op:literal, $seg:ident) => {
         [
-            legacy($name, M0f, $op, &[W(Gz), R(Mpz), W($seg.hidden())]).implies(Implied::LoadFar).far(FarOp::LoadPointer).amd(),
-            legacy($name, M0f, $op, &[W(Gv), R(Mp), W($seg.hidden())]).implies(Implied::LoadFar).far(FarOp::LoadPointer),
+            legacy($name, M0f, $op, &[W(Gz), R(Mpz), W($seg.hidden())])
+                .implies(Implied::LoadFar)
+                .far(FarOp::LoadPointer)
+                .amd(),
+            legacy($name, M0f, $op, &[W(Gv), R(Mp), W($seg.hidden())])
+                .implies(Implied::LoadFar)
+                .far(FarOp::LoadPointer),
         ]
     };
 }

@@ -65,11 +65,7 @@ pub(super) fn read_own(mem: &mut Mem<'_, dyn Vmm + '_>, at: u64, size: u8) -> Re
 
 impl Descriptor {
     /// The descriptor that a selector names, which is not null; `None` where its table ends before.
-    pub(super) fn find(
-        cpu: &Cpu,
-        mem: &mut Mem<'_, dyn Vmm + '_>,
-        selector: u16,
-    ) -> Result<Option<Descriptor>, Halt> {
+    pub(super) fn find(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, selector: u16) -> Result<Option<Descriptor>, Halt> {
         let Some(at) = Descriptor::place(cpu, selector, 8) else { return Ok(None) };
         let low = read_own(mem, at, 8)?;
         Ok(Some(Descriptor { selector, at, low, high: 0 }))
@@ -199,12 +195,7 @@ pub(super) fn real(cpu: &Cpu, seg: Seg, selector: u16) -> Segment {
 ///
 /// # Errors
 /// #GP, #NP and #SS with the selector, and what the bus answers.
-pub(super) fn load(
-    cpu: &Cpu,
-    mem: &mut Mem<'_, dyn Vmm + '_>,
-    seg: Seg,
-    selector: u16,
-) -> Result<Segment, Halt> {
+pub(super) fn load(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, seg: Seg, selector: u16) -> Result<Segment, Halt> {
     if cpu.mode().is_real_or_v86() {
         return Ok(real(cpu, seg, selector));
     }

@@ -80,7 +80,8 @@ fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Hal
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
     }
-    let redirected = cpu.mode() == Mode::V86 && event.kind == EventKind::Software && through_vector_table(cpu, mem, event)?;
+    let redirected =
+        cpu.mode() == Mode::V86 && event.kind == EventKind::Software && through_vector_table(cpu, mem, event)?;
     if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {

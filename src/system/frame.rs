@@ -77,13 +77,7 @@ impl Frame {
         stack_offset(cpu, -(count as i64 * i64::from(self.size)))
     }
 
-    fn place(
-        &self,
-        cpu: &Cpu,
-        mem: &Mem<'_, dyn Vmm + '_>,
-        i: usize,
-        selector: u16,
-    ) -> Result<(u64, Access), Halt> {
+    fn place(&self, cpu: &Cpu, mem: &Mem<'_, dyn Vmm + '_>, i: usize, selector: u16) -> Result<(u64, Access), Halt> {
         let offset = self.offset(cpu, i + 1);
         let at = linear(cpu, Seg::Ss, offset, u64::from(self.size), Intent::Write).map_err(|e| e.on(selector))?;
         Ok((at, mem.access(AccessKind::Write, u16::from(self.size))))
@@ -96,13 +90,7 @@ pub(super) fn set_stack(cpu: &mut Cpu, offset: u64) {
 }
 
 /// Entry `i` of `size` bytes above `skipped` bytes of the stack.
-pub(super) fn entry(
-    cpu: &Cpu,
-    mem: &mut Mem<'_, dyn Vmm + '_>,
-    size: u8,
-    i: i64,
-    skipped: i64,
-) -> Result<u64, Halt> {
+pub(super) fn entry(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, size: u8, i: i64, skipped: i64) -> Result<u64, Halt> {
     crate::integer::load_stack_at(cpu, mem, stack_offset(cpu, i * i64::from(size) + skipped), size)
 }
 
@@ -171,12 +159,7 @@ pub(super) fn code(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, selector: u16) ->
 ///
 /// # Errors
 /// #TS and #SS, and what the bus answers.
-pub(super) fn switch(
-    cpu: &mut Cpu,
-    mem: &mut Mem<'_, dyn Vmm + '_>,
-    cpl: u8,
-    ist: u8,
-) -> Result<u16, Halt> {
+pub(super) fn switch(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, cpl: u8, ist: u8) -> Result<u16, Halt> {
     let tr = cpu.system().tr;
     let wide = tr.attr & 8 != 0;
     let level = u64::from(cpl);

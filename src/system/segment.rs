@@ -4,9 +4,9 @@ use super::descriptor::{self, Descriptor, is_null, kind, long, rpl};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, Vmm};
+use crate::cpu::Cpu;
 use crate::cpu::registers::rflags;
 use crate::cpu::segment::{Seg, rights};
-use crate::cpu::Cpu;
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::{Event, Retired};
 use crate::integer::{self, write_slot};
@@ -28,9 +28,9 @@ fn selector(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, i: usize) -> Resul
     Ok(u16::from_le_bytes(buf))
 }
 
-/// Reads an offset of `size` bytes and the selector behind it.
+/// Reads an offset and the selector behind it.
 pub(super) fn far_pointer(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(u16, u64), Halt> {
-    let size = usize::from(insn.osize());
+    let size = far_size(insn).into();
     let at = linear(cpu, insn.seg, address::effective(cpu, insn), size as u64 + 2, Intent::Read)?;
     integer::aligned(cpu, at, size as u16)?;
     let mut buf = [0; 10];
@@ -39,6 +39,11 @@ pub(super) fn far_pointer(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> R
     let mut offset = [0; 8];
     offset[..size].copy_from_slice(&buf[..size]);
     Ok((u16::from_le_bytes([buf[size], buf[size + 1]]), u64::from_le_bytes(offset)))
+}
+
+/// Bytes of the offset in a far pointer: the operand size, but that AMD's processors have none of 64 bits.
+pub(super) fn far_size(insn: &Insn) -> u8 {
+    insn.memory().map_or(insn.osize(), |(slot, _)| slot.size as u8 - 2)
 }
 
 fn segment_register(reg: u8) -> Seg {

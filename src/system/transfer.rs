@@ -39,7 +39,7 @@ pub(super) fn jump(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '
         if cpu.mode().is_real_or_v86() {
             return jump_real(cpu, insn, mem, (selector, offset), calls);
         }
-        let way = find(cpu, mem, (selector, offset), insn.osize(), calls)?;
+        let way = find(cpu, mem, (selector, offset), segment::far_size(insn), calls)?;
         match (calls, way.gate) {
             (true, Some(count)) if !way.code.is_conforming() && way.code.dpl() < cpu.cpl() => {
                 call_inner(cpu, insn, mem, way, count)
@@ -104,7 +104,13 @@ fn find(
     }
     let (reached, is_long) = (found.dpl() >= cpu.cpl().max(rpl(selector)), long(cpu));
     let size = match (found.is_system(), found.kind()) {
-        (true, kind::CALL) => if is_long { 8 } else { 4 },
+        (true, kind::CALL) => {
+            if is_long {
+                8
+            } else {
+                4
+            }
+        }
         (true, kind::CALL16) if !is_long => 2,
         (true, kind::TASK | kind::TSS | kind::TSS16) if !is_long => {
             if !reached {
