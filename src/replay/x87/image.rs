@@ -4,11 +4,12 @@
 //! and come with the opcode; in protected mode they are selectors and offsets, and the doublewords alone have the opcode.
 //! The registers follow, ST(0) first.
 
-use super::operand::linear_of;
+use super::operand::{Place, place_part};
 use crate::access::{Halt, Mem};
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::{Cpu, X87};
 use crate::decode::Insn;
+use crate::event::Stop;
 
 /// The greatest image: FNSAVE's of doublewords.
 const LARGEST: usize = 108;
@@ -36,36 +37,60 @@ pub(super) fn store_state(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm 
 
 /// FLDENV.
 pub(super) fn load_environment(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    let mut image = [0; LARGEST];
-    let len = read(cpu, insn, mem, &mut image)?;
-    environment_from(cpu, &image[..len]);
-    Ok(())
+    load(cpu, insn, mem)
 }
 
 /// FRSTOR.
 pub(super) fn load_state(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    let mut image = [0; LARGEST];
-    let len = read(cpu, insn, mem, &mut image)?;
-    let environment = len - 8 * REGISTER;
-    environment_from(cpu, &image[..environment]);
-    for (i, register) in image[environment..len].chunks_exact(REGISTER).enumerate() {
-        let p = cpu.x87.physical(i);
-        cpu.x87.regs[p].copy_from_slice(register);
-    }
-    Ok(())
+    load(cpu, insn, mem)
 }
 
-fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, image: &mut [u8; LARGEST]) -> Result<usize, Halt> {
-    let len = usize::from(insn.slot(0).size).min(LARGEST);
-    let at = linear_of(cpu, insn, mem, AccessKind::Read)?;
-    let access = mem.access(AccessKind::Read, len as u16);
-    mem.read_image(at, &mut image[..len], &access)?;
-    Ok(len)
+/// Bytes of the image, and of its entries.
+fn sizes(insn: &Insn) -> (usize, usize) {
+    (usize::from(insn.slot(0).size).min(LARGEST), if insn.osize() == 2 { 2 } else { 4 })
+}
+
+/// The parts of an image that are accessed by themselves: offset and length.
+fn parts(len: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+    let registers = (WORDS * width..len).step_by(REGISTER).flat_map(|at| [(at, 8), (at + 8, 2)]);
+    (0..WORDS).map(move |i| (i * width, width)).chain(registers)
+}
+
+fn load(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
+    let (len, width) = sizes(insn);
+    let mut image = [0; LARGEST];
+    let place = Place::of(cpu, insn, mem, AccessKind::Read)?;
+    let mut got = len;
+    let mut result = Ok(());
+    match place {
+        Place::Whole(at) => {
+            let access = mem.access(AccessKind::Read, len as u16);
+            mem.read_image(at, &mut image[..len], &access)?;
+        }
+        Place::Wrapped => {
+            for (at, part) in parts(len, width) {
+                result = place_part(cpu, insn, mem, AccessKind::Read, at, part)
+                    .and_then(|(linear, access)| mem.read(linear, &mut image[at..at + part], &access));
+                if result.is_err() {
+                    got = at;
+                    break;
+                }
+            }
+        }
+    }
+    if result.is_err() && !is_fault(&result) {
+        return result;
+    }
+    take(cpu, &image[..got], width, got == len);
+    result
+}
+
+fn is_fault(result: &Result<(), Halt>) -> bool {
+    matches!(result, Err(Halt::Stop(Stop::Fault(_))))
 }
 
 fn store(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    let len = usize::from(insn.slot(0).size).min(LARGEST);
-    let width = if insn.osize() == 2 { 2 } else { 4 };
+    let (len, width) = sizes(insn);
     let mut image = [0; LARGEST];
     for (word, place) in environment(cpu, width).iter().zip(image.chunks_exact_mut(width)) {
         place.copy_from_slice(&word.to_le_bytes()[..width]);
@@ -75,9 +100,16 @@ fn store(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), 
             place.copy_from_slice(&cpu.x87.regs[cpu.x87.physical(i)]);
         }
     }
-    let at = linear_of(cpu, insn, mem, AccessKind::Write)?;
-    let access = mem.access(AccessKind::Write, len as u16);
-    mem.write_image(at, &image[..len], &access)
+    match Place::of(cpu, insn, mem, AccessKind::Write)? {
+        Place::Whole(at) => {
+            let access = mem.access(AccessKind::Write, len as u16);
+            mem.write_image(at, &image[..len], &access)
+        }
+        Place::Wrapped => parts(len, width).try_for_each(|(at, part)| {
+            let (linear, access) = place_part(cpu, insn, mem, AccessKind::Write, at, part)?;
+            mem.write(linear, &image[at..at + part], &access)
+        }),
+    }
 }
 
 /// The seven entries of the image.
@@ -98,30 +130,38 @@ fn environment(cpu: &Cpu, width: usize) -> [u32; WORDS] {
     [u32::from(x87.fcw) | RESERVED, u32::from(x87.fsw) | RESERVED, u32::from(tags(x87)) | RESERVED, a, b, c, d]
 }
 
-/// Takes the seven entries of `image`.
-fn environment_from(cpu: &mut Cpu, image: &[u8]) {
-    let wide = image.len() > 2 * WORDS;
-    let width = if wide { 4 } else { 2 };
+/// Takes as much of an image as there is. A part that faults in a segment that the image wraps around in leaves what was
+/// loaded before it, but for the control word, which comes last (as Zen 4 has it).
+fn take(cpu: &mut Cpu, image: &[u8], width: usize, whole: bool) {
     let entry = |i: usize| {
-        let bytes = &image[i * width..][..width];
-        bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
+        let bytes = image.get(i * width..(i + 1) * width)?;
+        Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte)))
     };
     let real = cpu.mode().is_real_or_v86();
     let x87 = &mut cpu.x87;
     // As FXRSTOR loads it: bit 6 reads as 1, what is reserved as 0.
-    x87.fcw = entry(0) as u16 & 0x1f7f | 0x40;
-    x87.fsw = entry(1) as u16;
-    x87.ftw = in_use(entry(2) as u16);
-    if real {
-        let high = |i: usize| (entry(i) >> 12 << 16) & if wide { 0xffff_0000 } else { 0x000f_0000 };
-        x87.fip = u64::from(entry(3) & 0xffff | high(4));
-        x87.fdp = u64::from(entry(5) & 0xffff | high(6));
-        (x87.fcs, x87.fds) = (0, 0);
-        x87.fop = (entry(4) & FOP) as u16;
-    } else {
-        (x87.fip, x87.fdp) = (entry(3).into(), entry(5).into());
-        (x87.fcs, x87.fds) = (entry(4) as u16, entry(6) as u16);
-        x87.fop = (entry(4) >> 16 & FOP) as u16;
+    if whole && let Some(fcw) = entry(0) {
+        x87.fcw = fcw as u16 & 0x1f7f | 0x40;
+    }
+    x87.fsw = entry(1).map_or(x87.fsw, |fsw| fsw as u16);
+    x87.ftw = entry(2).map_or(x87.ftw, |tags| in_use(tags as u16));
+    if let (Some(ip), Some(cs), Some(dp), Some(ds)) = (entry(3), entry(4), entry(5), entry(6)) {
+        if real {
+            let high = |word: u32| (word >> 12 << 16) & if width == 4 { 0xffff_0000 } else { 0x000f_0000 };
+            x87.fip = u64::from(ip & 0xffff | high(cs));
+            x87.fdp = u64::from(dp & 0xffff | high(ds));
+            (x87.fcs, x87.fds) = (0, 0);
+            x87.fop = (cs & FOP) as u16;
+        } else {
+            (x87.fip, x87.fdp) = (ip.into(), dp.into());
+            (x87.fcs, x87.fds) = (cs as u16, ds as u16);
+            x87.fop = (cs >> 16 & FOP) as u16;
+        }
+    }
+    let registers = image.get(WORDS * width..).unwrap_or_default();
+    for (i, register) in registers.chunks_exact(REGISTER).enumerate() {
+        let p = x87.physical(i);
+        x87.regs[p].copy_from_slice(register);
     }
     x87.update_summary();
 }

@@ -286,11 +286,8 @@ impl Variant {
         let body = |modrm: u8| Body::new(&[insn.opcode(), modrm]);
         let memory = insn.mem() != NO_REG;
         let own = if memory { insn.modrm() & 0x38 | 6 } else { insn.modrm() };
-        let recipe = Recipe {
-            rflags_in: row.flags.read != 0,
-            rflags_out: row.flags.written != 0,
-            ..Recipe::new(body(own)?)
-        };
+        let recipe =
+            Recipe { rflags_in: row.flags.read != 0, rflags_out: row.flags.written != 0, ..Recipe::new(body(own)?) };
         if self == Variant::Whole {
             return Ok(Recipe { x87_image: true, ..recipe });
         }
@@ -314,8 +311,8 @@ pub(super) fn recipe_of(insn: &Insn) -> Result<Option<Recipe>, Unsupported> {
     use X87Op::*;
     let Exec::X87(op) = insn.row.exec else { return Ok(None) };
     let variant = match op {
-        Load | LoadReal | Const | Store | StoreReal | StorePop | StoreRealPop | Arithmetic | ArithmeticPop | Compare
-        | ComparePop | ComparePopPop => Variant::Operands,
+        Load | LoadReal | Const | Store | StoreReal | StorePop | StoreRealPop | Arithmetic | ArithmeticPop
+        | Compare | ComparePop | ComparePopPop => Variant::Operands,
         Whole => Variant::Whole,
         _ => return Ok(None),
     };

@@ -19,8 +19,13 @@ pub(super) struct Operand {
 const CUT: u16 = 8;
 
 impl Operand {
-    pub(super) fn of(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<Operand, Halt> {
-        let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+    pub(super) fn of(
+        cpu: &Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
+        kind: AccessKind,
+    ) -> Result<Operand, Halt> {
+        let intent = intent(kind);
         let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slot(0).size);
         let first = size.min(CUT);
         let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
@@ -85,22 +90,46 @@ pub(super) fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf
     Operand::of(cpu, insn, mem, AccessKind::Write)?.write(mem, buf)
 }
 
-/// The linear address of a whole image. Processors (Zen 4) look at its first word, its last byte, and then at the others.
-pub(super) fn linear_of(
+/// Where a whole image lies.
+pub(super) enum Place {
+    /// At a linear address.
+    Whole(u64),
+    /// Around the end of the address size: each part has its own address.
+    Wrapped,
+}
+
+impl Place {
+    /// Processors (Zen 4) look at an image's first entry, its last byte, and then at the others.
+    pub(super) fn of(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<Place, Halt> {
+        let size = usize::from(insn.slot(0).size);
+        let width = if insn.osize() == 2 { 2 } else { 4 };
+        for (at, part) in [(0, width), (size - 1, 1)] {
+            let (linear, access) = place_part(cpu, insn, mem, kind, at, part)?;
+            mem.probe(linear, part, &access)?;
+        }
+        let offset = address::effective(cpu, insn);
+        if address::truncate(offset.wrapping_add(size as u64 - 1), insn.asize()) < offset {
+            return Ok(Place::Wrapped);
+        }
+        Ok(Place::Whole(address::linear(cpu, insn.segment(), offset, size as u64, intent(kind))?))
+    }
+}
+
+/// The linear address of `len` bytes of an image, `at` bytes into it.
+pub(super) fn place_part(
     cpu: &Cpu,
     insn: &Insn,
-    mem: &mut Mem<'_, dyn Vmm + '_>,
+    mem: &Mem<'_, dyn Vmm + '_>,
     kind: AccessKind,
-) -> Result<u64, Halt> {
-    let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
-    let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slot(0).size);
-    let access = mem.access(kind, size);
-    let width = if insn.osize() == 2 { 2 } else { 4 };
-    let first = address::linear(cpu, seg, offset, width, intent)?;
-    crate::integer::aligned(cpu, first, width as u16)?;
-    mem.probe(first, width as usize, &access)?;
-    let end = address::truncate(offset.wrapping_add(u64::from(size) - 1), insn.asize());
-    let last = address::linear(cpu, seg, end, 1, intent)?;
-    mem.probe(last, 1, &Access { offset: size - 1, ..access })?;
-    Ok(address::linear(cpu, seg, offset, size.into(), intent)?)
+    at: usize,
+    len: usize,
+) -> Result<(u64, Access), Halt> {
+    let offset = address::truncate(address::effective(cpu, insn).wrapping_add(at as u64), insn.asize());
+    let linear = address::linear(cpu, insn.segment(), offset, len as u64, intent(kind))?;
+    crate::integer::aligned(cpu, linear, len as u16)?;
+    Ok((linear, Access { offset: at as u16, ..mem.access(kind, insn.slot(0).size) }))
+}
+
+fn intent(kind: AccessKind) -> Intent {
+    if kind == AccessKind::Write { Intent::Write } else { Intent::Read }
 }
