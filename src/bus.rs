@@ -225,6 +225,16 @@ pub trait Platform {
         Ok(())
     }
 
+    /// An unmasked x87 exception is pending, and CR0.NE is clear: the processor raises FERR#, which a PC makes interrupt 13 of.
+    /// `Ok` says that IGNNE# is asserted, and the instruction is run in spite of the exception. A platform that wants the
+    /// interrupt handled first raises it and stops: [`Stop::Caller`].
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn ferr(&mut self) -> Result<(), Stop> {
+        Err(Stop::NotProvided("FERR#"))
+    }
+
     /// Does an interrupt wait? Asked between the repetitions of a string instruction.
     fn interrupt_pending(&mut self) -> bool {
         false
@@ -341,7 +351,7 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, interrupt_pending, load_state,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, ferr, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
     };
@@ -407,6 +417,13 @@ macro_rules! forward_platform {
         fn cache(&mut self, op: $crate::bus::CacheOp, linear: u64) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.cache(op, linear)
+        }
+    };
+    (@ferr $this:ident => $inner:expr) => {
+        #[inline]
+        fn ferr(&mut self) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.ferr()
         }
     };
     (@interrupt_pending $this:ident => $inner:expr) => {

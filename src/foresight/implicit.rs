@@ -10,7 +10,7 @@ use crate::cpu::registers::{cr4, efer, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::SlotKind;
 use crate::integer::read_slot;
-use crate::isa::row::{Exec, Gate, Implied, Loc, Width, X87Op};
+use crate::isa::row::{Exec, Gate, Implied, Loc, Width};
 use crate::profile::Vendor;
 use crate::system;
 
@@ -376,12 +376,7 @@ impl Look<'_> {
         } else {
             self.operand();
         }
-        let stores = X87Op::Store as u8..=X87Op::StorePop as u8;
-        let number = match insn.row.exec {
-            Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) => true,
-            Exec::X87(op) => stores.contains(&(op as u8)),
-            _ => insn.row.implied == Implied::Decimal,
-        };
+        let number = matches!(insn.row.exec, Exec::X87(op) if op.stores_number());
         if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
             self.all_conditional();
         }

@@ -139,6 +139,11 @@ impl Platform for Mock {
         Ok(())
     }
 
+    fn ferr(&mut self) -> Result<(), Stop> {
+        self.calls.push("ferr");
+        Ok(())
+    }
+
     fn interrupt_pending(&mut self) -> bool {
         self.calls.push("interrupt_pending");
         true
@@ -195,13 +200,14 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.time(), Ok(79));
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
+    assert_eq!(vmm.ferr(), Ok(()));
     assert!(vmm.interrupt_pending());
     assert_eq!(vmm.load_state(&mut Cpu::new(), 1), Ok(()));
     vmm.host_fpu_begin();
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 20] = [
+const EVERY_METHOD: [&str; 21] = [
     "fetch",
     "read",
     "write",
@@ -218,6 +224,7 @@ const EVERY_METHOD: [&str; 20] = [
     "time",
     "random",
     "cache",
+    "ferr",
     "interrupt_pending",
     "load_state",
     "host_fpu_begin",

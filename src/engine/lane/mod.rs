@@ -457,7 +457,7 @@ impl Works {
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {
-                replay::real_stored(op, cpu, insn, &self.profile);
+                replay::real_stored(op, cpu, insn);
                 Outcome::Completed(Retired::default())
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),
