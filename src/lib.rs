@@ -26,7 +26,7 @@ pub use address::paging;
 pub use bus::{Access, AccessKind, Bus, Platform, Vmm};
 pub use cpu::{Cpu, Mode};
 pub use decode::{DecodeError, Insn, decode, decode_into};
-pub use engine::{CodeMemory, Engine, MapError, SplitLock};
+pub use engine::{CodeMemory, Engine, MapError, Run, SplitLock};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Signature, Vendor};
 

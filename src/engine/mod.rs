@@ -5,6 +5,7 @@ mod extended;
 mod filter;
 mod gate;
 mod lane;
+mod run;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
@@ -24,6 +25,7 @@ use crate::{address, system};
 use cache::{Cache, Entry};
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
+pub use run::Run;
 
 /// The longest instruction.
 const LIMIT: usize = 15;
@@ -122,10 +124,20 @@ impl Engine {
             Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles == 0
-            && works.journal.is_idle()
-            && let Some(linear) = lane::address(&entry.insn, cpu)
-        {
+        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
+            return works.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return works.operate(entry, cpu),
+            Lane::Branch => {
+                return match works.branch(entry, cpu) {
+                    Some(outcome) => outcome,
+                    None => works.general(entry, cpu, vmm),
+                };
+            }
+            _ => {}
+        }
+        if let Some(linear) = lane::address(&entry.insn, cpu) {
             return match entry.way.lane {
                 Lane::Store => works.store(entry, cpu, vmm, linear),
                 Lane::Load => works.load(entry, cpu, vmm, linear),
@@ -137,7 +149,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General => works.general(entry, cpu, vmm),
+                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)

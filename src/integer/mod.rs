@@ -12,8 +12,8 @@ mod string;
 mod value;
 
 pub(crate) use sequence::sequence;
-pub(crate) use string::{BLOCK, Progress, element_size, string, uses_destination, uses_source};
-pub(crate) use value::{Effects, execute, is_met, plain};
+pub(crate) use string::{BATCH, BLOCK, Progress, element_size, string, uses_destination, uses_source};
+pub(crate) use value::{Effects, Single, execute, is_met, plain, single};
 
 use crate::address;
 use crate::alu;
