@@ -13,17 +13,18 @@ use crate::event::{Outcome, Retired, Stop};
 use crate::integer::{self, BATCH};
 use crate::isa::Exec;
 use crate::isa::row::StrOp;
+use crate::room::Room;
 
 /// Bytes of one block: a page, which none crosses.
 const BLOCK: usize = 4096;
 
 /// Room for a block. It is kept, because clearing it would cost more than the copy.
 #[derive(Debug)]
-pub(in crate::engine) struct Block(Box<[u8; BLOCK]>);
+pub(in crate::engine) struct Block(Room<[u8; BLOCK]>);
 
 impl Block {
     pub(in crate::engine) fn new() -> Block {
-        Block(Box::new([0; BLOCK]))
+        Block(Room::new([0; BLOCK]))
     }
 }
 
