@@ -268,7 +268,7 @@ impl Insn {
     /// All five, those that the row lacks included.
     #[inline(always)]
     pub(crate) fn all_slots(&self) -> [Slot; 5] {
-        core::array::from_fn(|i| self.slot(i))
+        [self.slot(0), self.slot(1), self.slot(2), self.slot(3), self.slot(4)]
     }
 
     /// The instruction without its new destination: operands as the line without ND has them (APX).

@@ -2,9 +2,11 @@
 
 mod cache;
 mod extended;
+#[cfg(feature = "std")]
 mod filter;
 mod gate;
 mod lane;
+mod run;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
@@ -13,22 +15,25 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
-use crate::decode::{DecodeError, Insn, decode};
+use crate::decode::{DecodeError, Insn, SlotKind, decode};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
-use crate::replay::{Replayer, need_state};
+use crate::replay::{Replayer, StubRef, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
+#[cfg(feature = "std")]
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
+pub use run::Run;
 
 /// The longest instruction.
 const LIMIT: usize = 15;
 /// Memory for stubs that an engine maps for itself, in bytes.
+#[cfg(feature = "std")]
 const STUB_MEMORY: usize = 64 * 1024;
 
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
@@ -53,6 +58,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`MapError`] when the host denies executable memory; [`Engine::integer_only`] works without.
+    #[cfg(feature = "std")]
     pub fn new(profile: Profile) -> Result<Engine, MapError> {
         let replayer = Replayer::new(STUB_MEMORY)?;
         Ok(Engine::assemble(profile, replayer))
@@ -62,6 +68,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`MapError`] when the memory has an unfit length.
+    #[cfg(feature = "std")]
     pub fn with_code_memory(profile: Profile, memory: Box<dyn CodeMemory>) -> Result<Engine, MapError> {
         let replayer = Replayer::with_memory(memory)?;
         Ok(Engine::assemble(profile, replayer))
@@ -123,10 +130,20 @@ impl Engine {
             Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles == 0
-            && works.journal.is_idle()
-            && let Some(linear) = lane::address(&entry.insn, cpu)
-        {
+        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
+            return works.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return works.operate(entry, cpu),
+            Lane::Branch => {
+                return match works.branch(entry, cpu) {
+                    Some(outcome) => outcome,
+                    None => works.general(entry, cpu, vmm),
+                };
+            }
+            _ => {}
+        }
+        if let Some(linear) = lane::address(&entry.insn, cpu) {
             return match entry.way.lane {
                 Lane::Store => works.store(entry, cpu, vmm, linear),
                 Lane::Load => works.load(entry, cpu, vmm, linear),
@@ -138,7 +155,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General => works.general(entry, cpu, vmm),
+                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)
@@ -388,7 +405,7 @@ fn cold(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     replayer: &mut Replayer,
     profile: &Profile,
-    stub: &mut Option<encore86_stubs::StubRef>,
+    stub: &mut Option<StubRef>,
 ) -> Result<Retired, Halt> {
     let mut retired = Retired::default();
     if insn.row.gate == Gate::Port {
@@ -423,7 +440,8 @@ fn need_apx<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), 
 #[inline(always)]
 fn mark_apx(cpu: &mut Cpu, insn: &Insn) {
     if insn.gate & obstacle::NO_APX != 0 {
-        cpu.dirty |= insn.state_written().components & component::APX;
+        let above = |i: usize| insn.slot(i).kind == SlotKind::Gpr && insn.slot(i).reg > 15 && insn.uses(i).writes();
+        cpu.dirty |= if (0..5).any(above) { component::APX } else { 0 };
     }
 }
 

@@ -205,7 +205,7 @@ impl HostRam<'_> {
                 }
                 Some((lo as u128 | (hi as u128) << 32, equal != 0))
             }
-            16 if p.is_multiple_of(16) && std::arch::is_x86_feature_detected!("cmpxchg16b") => {
+            16 if p.is_multiple_of(16) && has_cmpxchg16b() => {
                 let (mut lo, mut hi) = (expected as u64, (expected >> 64) as u64);
                 let equal: u8;
                 // SAFETY: sixteen aligned bytes are mapped and writable; RBX is swapped in and out.
@@ -223,5 +223,20 @@ impl HostRam<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// Does the host have CMPXCHG16B? CPUID is asked once: under a hypervisor it is an exit.
+fn has_cmpxchg16b() -> bool {
+    use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+    const ASKED: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    match ANSWER.load(Relaxed) {
+        0 => {
+            let has = core::arch::x86_64::__cpuid(1).ecx >> 13 & 1 != 0;
+            ANSWER.store(ASKED | u8::from(has), Relaxed);
+            has
+        }
+        answer => answer & 1 != 0,
     }
 }

@@ -12,8 +12,8 @@ mod string;
 mod value;
 
 pub(crate) use sequence::{load_stack_at, sequence, set_stack};
-pub(crate) use string::{BLOCK, Progress, element_size, string, uses_destination, uses_source};
-pub(crate) use value::{Effects, check_target, execute, is_met, plain};
+pub(crate) use string::{BATCH, BLOCK, Progress, element_size, string, uses_destination, uses_source};
+pub(crate) use value::{Effects, Single, check_target, execute, is_met, plain, single};
 
 use crate::address;
 use crate::alu;
