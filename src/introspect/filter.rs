@@ -237,6 +237,11 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], _access: &Access) -> Result<bool, Stop> {
+        self.assumed = true;
+        Ok(true)
+    }
+
     fn takes_blocks(&mut self, _linear: u64, _len: usize, _access: &Access) -> bool {
         false
     }
@@ -287,6 +292,13 @@ impl Platform for Survey<'_> {
     fn cache(&mut self, _op: CacheOp, _linear: u64) -> Result<(), Stop> {
         Ok(())
     }
+
+    /// Nothing is written.
+    fn stop_others(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn resume_others(&mut self) {}
 
     /// So that a repeated instruction stops behind its first repetition.
     fn interrupt_pending(&mut self) -> bool {

@@ -995,6 +995,10 @@ pub enum SysOp {
     Flush,
     /// CLZERO.
     Clzero,
+    /// MOVDIR64B.
+    CopyLine,
+    /// ENQCMD, ENQCMDS.
+    Enqueue,
     /// RDRAND, RDSEED.
     Random,
     /// RDTSCP.

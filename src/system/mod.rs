@@ -1,6 +1,7 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
 pub(crate) mod image;
+mod line;
 mod platform;
 
 use crate::access::{Halt, Mem};
@@ -12,6 +13,7 @@ use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, Retired, Unsupported};
+use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::Feature;
 use crate::isa::row::SysOp;
@@ -81,7 +83,7 @@ pub(crate) fn run(
             mem.write_last(at, &cpu.vector.mxcsr.to_le_bytes(), &access)?;
         }
         SysOp::Vzero => vzero(cpu, insn),
-        SysOp::Fence => crate::host::fence(),
+        SysOp::Fence => crate::host::fence(fence_of(insn)),
         SysOp::Flush => {
             // Checked as the load of a byte, but never for alignment.
             let at = operand(cpu, insn, 1, Intent::Read)?;
@@ -89,6 +91,8 @@ pub(crate) fn run(
             mem.probe(at, 1, &access)?;
             mem.vmm.cache(CacheOp::Flush, at)?;
         }
+        SysOp::CopyLine => line::copy(cpu, insn, mem)?,
+        SysOp::Enqueue => line::enqueue(cpu, insn, mem)?,
         SysOp::Clzero => platform::clear_line(cpu, insn, mem)?,
         SysOp::Random => platform::random(cpu, insn, mem)?,
         SysOp::Rdtscp => platform::rdtscp(cpu, mem)?,
@@ -193,6 +197,16 @@ fn ldmxcsr(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, profile:
     cpu.vector.mxcsr = value;
     cpu.dirty |= component::SSE;
     Ok(())
+}
+
+/// The fence that the instruction is.
+fn fence_of(insn: &Insn) -> Fence {
+    match insn.row().mnemonic {
+        "lfence" => Fence::Load,
+        "sfence" => Fence::Store,
+        "mfence" => Fence::Full,
+        _ => Fence::Serialize,
+    }
 }
 
 /// Bits of MXCSR that the profile has.
