@@ -121,6 +121,16 @@ pub trait Bus {
         Ok(None)
     }
 
+    /// An enqueue store (ENQCMD, ENQCMDS) of 64 bytes, aligned, to a device's work queue; says whether the device has taken the
+    /// command. Memory that is no work queue takes none.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        let _ = (linear, command, access);
+        Err(Stop::NotProvided("enqueue stores"))
+    }
+
     /// What a read of these bytes would find, without reading: no device sees it, nothing is marked accessed, no permission is
     /// checked. `false` where that is not known. Asked on behalf of an [`introspect::Filter`](crate::introspect::Filter), never for
     /// the guest. By default it knows what [`Bus::ram`] grants for reading; where that has effects of its own, such as accessed
@@ -235,6 +245,19 @@ pub trait Platform {
         Err(Stop::NotProvided("FERR#"))
     }
 
+    /// Stops the other virtual processors, until [`Platform::resume_others`]: none of them runs natively or in an engine when
+    /// this returns. Asked around a locked operation across a cache line, under
+    /// [`SplitLock::Exclusive`](crate::SplitLock::Exclusive).
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; nothing is stopped then.
+    fn stop_others(&mut self) -> Result<(), Stop> {
+        Err(Stop::NotProvided("stopping the other virtual processors"))
+    }
+
+    /// Lets them go on. Called after each [`Platform::stop_others`] that has succeeded, however the operation ended.
+    fn resume_others(&mut self) {}
+
     /// Does an interrupt wait? Asked between the repetitions of a string instruction.
     fn interrupt_pending(&mut self) -> bool {
         false
@@ -267,7 +290,7 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, peek, takes_blocks);
+        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, enqueue, peek, takes_blocks);
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -330,6 +353,18 @@ macro_rules! forward_bus {
             $inner.ram(linear, len, access)
         }
     };
+    (@enqueue $this:ident => $inner:expr) => {
+        #[inline]
+        fn enqueue(
+            &mut self,
+            linear: u64,
+            command: &[u8; 64],
+            access: &$crate::bus::Access,
+        ) -> Result<bool, $crate::Stop> {
+            let $this = self;
+            $inner.enqueue(linear, command, access)
+        }
+    };
     (@peek $this:ident => $inner:expr) => {
         #[inline]
         fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
@@ -351,7 +386,7 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, ferr, interrupt_pending, load_state,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, ferr, stop_others, resume_others, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
     };
@@ -424,6 +459,20 @@ macro_rules! forward_platform {
         fn ferr(&mut self) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.ferr()
+        }
+    };
+    (@stop_others $this:ident => $inner:expr) => {
+        #[inline]
+        fn stop_others(&mut self) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.stop_others()
+        }
+    };
+    (@resume_others $this:ident => $inner:expr) => {
+        #[inline]
+        fn resume_others(&mut self) {
+            let $this = self;
+            $inner.resume_others()
         }
     };
     (@interrupt_pending $this:ident => $inner:expr) => {

@@ -18,6 +18,10 @@ mod compare;
 mod encode;
 #[path = "hardware/excluded.rs"]
 mod excluded;
+#[path = "hardware/locked.rs"]
+mod locked;
+#[path = "locked/forms.rs"]
+mod locked_forms;
 #[path = "hardware/long.rs"]
 mod long;
 #[path = "hardware/machine.rs"]

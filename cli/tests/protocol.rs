@@ -140,7 +140,9 @@ fn events_are_delivered() {
         ),
         // An exception with an error code.
         (
-            handlers(json!({"code": "90", "event": {"type": "exception", "vector": 13, "error_code": 24}, "max_steps": 0})),
+            handlers(
+                json!({"code": "90", "event": {"type": "exception", "vector": 13, "error_code": 24}, "max_steps": 0}),
+            ),
             json!({"outcome": "retired", "regs": {"rip": "0x5000", "rsp": "0x7ff0", "rflags": "0x2"}}),
         ),
         // An IDT that holds no gate for anything: #GP while #UD is delivered is delivered too, then #DF, then it is over.

@@ -307,6 +307,12 @@ impl<M: GuestMemory + ?Sized, P> Bus for GuestBus<'_, M, P> {
         Ok(false)
     }
 
+    /// RAM takes no command, and neither does a device of this interface.
+    fn enqueue(&mut self, at: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        self.probe(at, command.len(), access)?;
+        Ok(false)
+    }
+
     fn ram(&mut self, at: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         let Ok(Place::Ram(slice)) = self.place(at, len, access) else { return Ok(None) };
         // Only memory that is mapped for as long as it lives says its host address, and says the same one.

@@ -4,7 +4,7 @@
 use super::value::{load, load_for_write, store, store_after_read, values};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
-use crate::atomic;
+use crate::atomic::{self, Locks};
 use crate::bus::Vmm;
 use crate::cpu::Cpu;
 use crate::cpu::registers::rflags::ARITH;
@@ -18,7 +18,13 @@ use crate::isa::row::{Class, IntOp, Use, attr, sel};
 /// # Errors
 /// Nothing is changed when it fails, but for accesses that the journal holds.
 #[inline(never)]
-pub(super) fn run<V: Vmm + ?Sized>(op: IntOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+pub(super) fn run<V: Vmm + ?Sized>(
+    op: IntOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, V>,
+    locks: &Locks,
+) -> Result<(), Halt> {
     // The work is that of the line without ND; where the result goes is decided when it is committed.
     let new = insn.row.has_new_destination();
     let old = if new { insn.without_destination() } else { *insn };
@@ -48,7 +54,7 @@ pub(super) fn run<V: Vmm + ?Sized>(op: IntOp, cpu: &mut Cpu, insn: &Insn, mem: &
             store(mem, linear, size, effects.value)?;
             effects
         }
-        (true, true) if insn.row.is(attr::LOCKED) => locked(op, cpu, &old, mem, linear, size)?,
+        (true, true) if insn.row.is(attr::LOCKED) => locked(op, cpu, &old, mem, linear, locks)?,
         (true, true) => {
             let before = load_for_write(mem, linear, size)?;
             let effects = execute(op, cpu, &old, values(cpu, &old, at, before))?;
@@ -67,10 +73,17 @@ fn locked<V: Vmm + ?Sized>(
     insn: &Insn,
     mem: &mut Mem<'_, V>,
     linear: u64,
-    size: u16,
+    locks: &Locks,
 ) -> Result<Effects, Halt> {
+    let operands = values(cpu, insn, usize::MAX, 0);
+    if let Some(done) = atomic::issue_new(op, insn, mem, linear, operands, locks)? {
+        let (second, flag_mask) =
+            if op == IntOp::Cmpccxadd { (Some((insn.slot(1), done.old)), ARITH) } else { (None, 0) };
+        return Ok(Effects { second, flag_mask, flags: done.flags, ..Effects::NONE });
+    }
+    let size = insn.slot(0).size;
     let (mut before, mut result) = ([0; 8], None);
-    atomic::modify(mem, linear, &mut before[..usize::from(size).min(8)], true, &mut |old, new| {
+    atomic::modify(mem, linear, &mut before[..usize::from(size).min(8)], locks, &mut |old, new| {
         let mut wide = [0; 8];
         wide[..old.len()].copy_from_slice(old);
         let value = u64::from_le_bytes(wide);

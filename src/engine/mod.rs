@@ -10,6 +10,7 @@ mod run;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
+use crate::atomic::Locks;
 pub use crate::atomic::SplitLock;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{component, rflags};
@@ -47,14 +48,15 @@ pub struct Engine {
 #[derive(Debug)]
 struct Works {
     profile: Profile,
-    split_lock: SplitLock,
+    locks: Locks,
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
 }
 
 impl Engine {
-    /// An engine whose guest sees `profile`, with 64 KiB of memory for stubs. Makes no system call afterwards.
+    /// An engine whose guest sees `profile`, with 64 KiB of memory for stubs. Makes no system call afterwards, but
+    /// for the one of [`SplitLock::Emulate`].
     ///
     /// # Errors
     /// [`MapError`] when the host denies executable memory; [`Engine::integer_only`] works without.
@@ -81,7 +83,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, split_lock: SplitLock::default(), journal, replayer, block };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block };
         Engine { cache: Cache::new(), works }
     }
 
@@ -92,7 +94,7 @@ impl Engine {
 
     /// Chooses what happens to locked operations that cross a cache line.
     pub fn set_split_lock(&mut self, choice: SplitLock) {
-        self.works.split_lock = choice;
+        self.works.locks.split = choice;
     }
 
     /// The instruction decoded last by a step.
@@ -284,8 +286,8 @@ impl Works {
             return ended(&mut self.journal, halt, cpu, entry.bytes());
         }
         let result = match insn.row.exec {
-            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock),
-            Exec::Extended(op) => extended::run(op, cpu, insn, mem),
+            Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks),
+            Exec::Extended(op) => extended::run(op, cpu, insn, mem, &self.locks),
             Exec::Replay(shape) => self.replayer.replay(shape, cpu, insn, mem, &self.profile, &mut entry.stub),
             _ => return self.rare(entry, cpu, vmm),
         };
@@ -341,8 +343,8 @@ impl Works {
             return ended(&mut self.journal, halt, cpu, bytes);
         }
         let result = match insn.row.exec {
-            Exec::Value(op) => value::run(op, cpu, insn, mem, self.split_lock).map(|()| Retired::default()),
-            Exec::Extended(op) => extended::run(op, cpu, insn, mem).map(|()| Retired::default()),
+            Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
+            Exec::Extended(op) => extended::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
             Exec::Replay(shape) => {
                 let done = self.replayer.replay(shape, cpu, insn, mem, &self.profile, stub);
                 done.map(|()| Retired::default())

@@ -1,10 +1,9 @@
 //! The hot line of integer instructions: operands in, a function of values, the store, commit.
 
-use super::SplitLock;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::alu::mask;
-use crate::atomic;
+use crate::atomic::{self, Locks};
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::cpu::registers::gpr::RAX;
@@ -25,12 +24,12 @@ pub(super) fn run<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
-    split: SplitLock,
+    locks: &Locks,
 ) -> Result<(), Halt> {
     if op.is_plain() {
-        return run_plain(op, cpu, insn, mem, split);
+        return run_plain(op, cpu, insn, mem, locks);
     }
-    run_effects(op, cpu, insn, mem, split)
+    run_effects(op, cpu, insn, mem, locks)
 }
 
 /// One result, the row's flags, no other register: what most instructions are.
@@ -40,7 +39,7 @@ fn run_plain<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
-    split: SplitLock,
+    locks: &Locks,
 ) -> Result<(), Halt> {
     let [dst, src, ..] = insn.all_slots();
     let uses = insn.row.operands[0].uses;
@@ -56,7 +55,7 @@ fn run_plain<V: Vmm + ?Sized>(
                     integer::plain(op, 0, b, dst.size, 0)
                 }
                 Use::Read => integer::plain(op, load(mem, linear, dst.size)?, b, dst.size, cpu.rflags()),
-                _ if insn.locked() => return modify(op, cpu, insn, mem, linear, split),
+                _ if insn.locked() => return modify(op, cpu, insn, mem, linear, locks),
                 _ => {
                     let a = load_for_write(mem, linear, dst.size)?;
                     let r = integer::plain(op, a, b, dst.size, cpu.rflags());
@@ -99,7 +98,7 @@ fn run_effects<V: Vmm + ?Sized>(
     cpu: &mut Cpu,
     insn: &Insn,
     mem: &mut Mem<'_, V>,
-    split: SplitLock,
+    locks: &Locks,
 ) -> Result<(), Halt> {
     let at = insn.mem() as usize;
     let uses = if at < 3 { insn.row.operands[at].uses } else { Use::None };
@@ -139,7 +138,7 @@ fn run_effects<V: Vmm + ?Sized>(
         commit(cpu, insn, &effects);
         return Ok(());
     }
-    modify(op, cpu, insn, mem, linear, split)
+    modify(op, cpu, insn, mem, linear, locks)
 }
 
 /// ARPL on memory: a load, and a store only where the RPL changes.
@@ -245,10 +244,10 @@ fn modify<V: Vmm + ?Sized>(
     insn: &Insn,
     mem: &mut Mem<'_, V>,
     linear: u64,
-    split: SplitLock,
+    locks: &Locks,
 ) -> Result<(), Halt> {
     if op == IntOp::CmpxchgPair {
-        atomic::compare_exchange_pair(cpu, insn, mem, linear, split)?;
+        atomic::compare_exchange_pair(cpu, insn, mem, linear, locks)?;
         cpu.rip = integer::next_rip(cpu, insn);
         return Ok(());
     }
@@ -257,7 +256,7 @@ fn modify<V: Vmm + ?Sized>(
     let locked = insn.locked() || insn.row.is(attr::LOCKED);
     if locked {
         let source = read_slot(cpu, insn, insn.slot(1));
-        if let Some(done) = atomic::issue(op, cpu, insn, mem, linear, source, split)? {
+        if let Some(done) = atomic::issue(op, cpu, insn, mem, linear, source, locks)? {
             commit_locked(op, cpu, insn, &done);
             return Ok(());
         }
@@ -271,7 +270,7 @@ fn modify<V: Vmm + ?Sized>(
     }
     let mut old = [0; 8];
     let mut result = None;
-    atomic::modify(mem, linear, &mut old[..usize::from(size).min(8)], true, &mut |old, new| {
+    atomic::modify(mem, linear, &mut old[..usize::from(size).min(8)], locks, &mut |old, new| {
         let mut wide = [0; 8];
         wide[..old.len()].copy_from_slice(old);
         let effects = execute(op, cpu, insn, values(cpu, insn, at, u64::from_le_bytes(wide)));

@@ -1,6 +1,7 @@
 //! One real locked instruction on guest RAM: result, flags and memory come from the processor.
 
 use super::HostRam;
+use super::features::{self, has};
 use core::arch::asm;
 
 /// A lockable operation.
@@ -40,6 +41,19 @@ pub enum LockedOp {
     Xadd,
     /// CMPXCHG.
     Cmpxchg,
+}
+
+/// A remote atomic operation (RAO-INT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteOp {
+    /// AADD.
+    Add,
+    /// AAND.
+    And,
+    /// AOR.
+    Or,
+    /// AXOR.
+    Xor,
 }
 
 /// What a locked operation leaves.
@@ -98,6 +112,30 @@ macro_rules! bit_operand {
         );
         Locked { old: 0, flags: unpack(rax) }
     }};
+}
+
+macro_rules! compare_add {
+    ($p:expr, $condition:expr, $compared:expr, $addend:expr, $size:literal, $m:literal) => {
+        compare_add!(@ $p, $condition, $compared, $addend, $size, $m;
+            0 "o", 1 "no", 2 "b", 3 "nb", 4 "z", 5 "nz", 6 "be", 7 "nbe", 8 "s", 9 "ns", 10 "p", 11 "np", 12 "l", 13 "nl",
+            14 "le", 15 "nle")
+    };
+    (@ $p:expr, $condition:expr, $compared:expr, $addend:expr, $size:literal, $m:literal; $($number:literal $name:literal),+) => {
+        match $condition & 15 {
+            $( $number => {
+                let (old, rax): (u64, u64);
+                asm!(
+                    concat!("cmp", $name, "xadd ", $size, " ptr [{p}], {c", $m, "}, {a", $m, "}"),
+                    "lahf",
+                    "seto al",
+                    p = in(reg) $p, c = inout(reg) $compared => old, a = in(reg) $addend, out("rax") rax,
+                    options(nostack)
+                );
+                Locked { old, flags: unpack(rax) }
+            } )+
+            _ => unreachable!("four bits"),
+        }
+    };
 }
 
 macro_rules! by_width {
@@ -184,6 +222,11 @@ impl HostRam<'_> {
         }
     }
 
+    /// Is there a real compare-exchange for the range?
+    pub(crate) fn can_exchange(&self) -> bool {
+        matches!(self.len(), 1 | 2 | 4 | 8) || self.len() == 16 && self.is_aligned() && has(features::CX16)
+    }
+
     /// CMPXCHG8B or CMPXCHG16B, by the range's length (8 or 16): compares with `expected`, stores `new` if equal.
     /// Gives the old value and ZF. `None` for another length, or if 16 bytes are not aligned or the host lacks CX16.
     pub fn compare_exchange_pair(&self, expected: u128, new: u128) -> Option<(u128, bool)> {
@@ -205,7 +248,7 @@ impl HostRam<'_> {
                 }
                 Some((lo as u128 | (hi as u128) << 32, equal != 0))
             }
-            16 if p.is_multiple_of(16) && has_cmpxchg16b() => {
+            16 if p.is_multiple_of(16) && has(features::CX16) => {
                 let (mut lo, mut hi) = (expected as u64, (expected >> 64) as u64);
                 let equal: u8;
                 // SAFETY: sixteen aligned bytes are mapped and writable; RBX is swapped in and out.
@@ -224,19 +267,53 @@ impl HostRam<'_> {
             _ => None,
         }
     }
-}
 
-/// Does the host have CMPXCHG16B? CPUID is asked once: under a hypervisor it is an exit.
-fn has_cmpxchg16b() -> bool {
-    use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-    const ASKED: u8 = 2;
-    static ANSWER: AtomicU8 = AtomicU8::new(0);
-    match ANSWER.load(Relaxed) {
-        0 => {
-            let has = core::arch::x86_64::__cpuid(1).ecx >> 13 & 1 != 0;
-            ANSWER.store(ASKED | u8::from(has), Relaxed);
-            has
+    /// Compares 1, 2, 4, 8 or 16 bytes with `expected` and stores `new` if they are equal, by a real locked instruction.
+    /// Gives the old value and whether they were. `None` where there is none for the range.
+    pub(crate) fn compare_exchange(&self, expected: u128, new: u128) -> Option<(u128, bool)> {
+        if self.len() == 16 {
+            return self.compare_exchange_pair(expected, new);
         }
-        answer => answer & 1 != 0,
+        let done = self.locked(LockedOp::Cmpxchg, new as u64, expected as u64, false)?;
+        Some((u128::from(done.old), done.flags & 1 << 6 != 0))
+    }
+
+    /// CMPccXADD of 4 or 8 bytes, where the host has it: compares memory with `compared`, adds `addend` to memory under the
+    /// condition (0 to 15 as encoded).
+    pub(crate) fn compare_add(&self, condition: u8, compared: u64, addend: u64) -> Option<Locked> {
+        if !has(features::CMPCCXADD) {
+            return None;
+        }
+        // SAFETY: the host has the instruction; it touches 4 or 8 mapped bytes, as the length says.
+        unsafe {
+            match self.len() {
+                4 => Some(compare_add!(self.address(), condition, compared, addend, "dword", ":e")),
+                8 => Some(compare_add!(self.address(), condition, compared, addend, "qword", ":r")),
+                _ => None,
+            }
+        }
+    }
+
+    /// AADD, AAND, AOR or AXOR of 4 or 8 bytes, where the host has them; says whether it was done.
+    pub(crate) fn remote(&self, op: RemoteOp, source: u64) -> bool {
+        if !has(features::RAO_INT) {
+            return false;
+        }
+        let p = self.address();
+        // SAFETY: as in `compare_add`.
+        unsafe {
+            match (self.len(), op) {
+                (4, RemoteOp::Add) => asm!("aadd [{}], {:e}", in(reg) p, in(reg) source, options(nostack)),
+                (4, RemoteOp::And) => asm!("aand [{}], {:e}", in(reg) p, in(reg) source, options(nostack)),
+                (4, RemoteOp::Or) => asm!("aor [{}], {:e}", in(reg) p, in(reg) source, options(nostack)),
+                (4, RemoteOp::Xor) => asm!("axor [{}], {:e}", in(reg) p, in(reg) source, options(nostack)),
+                (8, RemoteOp::Add) => asm!("aadd [{}], {}", in(reg) p, in(reg) source, options(nostack)),
+                (8, RemoteOp::And) => asm!("aand [{}], {}", in(reg) p, in(reg) source, options(nostack)),
+                (8, RemoteOp::Or) => asm!("aor [{}], {}", in(reg) p, in(reg) source, options(nostack)),
+                (8, RemoteOp::Xor) => asm!("axor [{}], {}", in(reg) p, in(reg) source, options(nostack)),
+                _ => return false,
+            }
+        }
+        true
     }
 }

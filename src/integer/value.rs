@@ -28,7 +28,7 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(super) const NONE: Effects =
+    pub(crate) const NONE: Effects =
         Effects { value: 0, writes: false, second: None, third: None, flag_mask: 0, flags: 0, target: None };
 
     #[inline]

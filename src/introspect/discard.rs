@@ -69,6 +69,15 @@ impl<B: Bus> Bus for Discard<B> {
         Ok(false)
     }
 
+    /// Taken, and dropped.
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        if self.passes(linear, command.len(), access) {
+            return self.inner.enqueue(linear, command, access);
+        }
+        self.inner.probe(linear, command.len(), access)?;
+        Ok(true)
+    }
+
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         if access.writes() && !self.passes(linear, len, access) {
             return Ok(None);

@@ -237,6 +237,12 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    /// Taken, or not: the accesses are the same.
+    fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], _access: &Access) -> Result<bool, Stop> {
+        self.assumed = true;
+        Ok(true)
+    }
+
     fn takes_blocks(&mut self, _linear: u64, _len: usize, _access: &Access) -> bool {
         false
     }
@@ -269,9 +275,11 @@ impl Platform for Survey<'_> {
         Ok(answer)
     }
 
-    fn read_msr(&mut self, _index: u32) -> Result<u64, Stop> {
+    /// Nothing is known of a register; IA32_PASID is taken to be valid, so that ENQCMD shows its accesses.
+    fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
+        const PASID: u32 = 0xd93;
         self.assumed = true;
-        Ok(0)
+        Ok(if index == PASID { 1 << 31 } else { 0 })
     }
 
     fn write_msr(&mut self, _index: u32, _value: u64) -> Result<(), Stop> {
@@ -291,6 +299,13 @@ impl Platform for Survey<'_> {
     fn cache(&mut self, _op: CacheOp, _linear: u64) -> Result<(), Stop> {
         Ok(())
     }
+
+    /// Nothing is written.
+    fn stop_others(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn resume_others(&mut self) {}
 
     /// So that a repeated instruction stops behind its first repetition.
     fn interrupt_pending(&mut self) -> bool {

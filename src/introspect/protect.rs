@@ -153,6 +153,11 @@ impl<B: Bus> Bus for Protect<B> {
         self.inner.ram(linear, len, access)
     }
 
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        self.check(linear, command.len(), access)?;
+        self.inner.enqueue(linear, command, access)
+    }
+
     /// Not where something is forbidden: elements before it are still done.
     fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
         !self.forbidden(linear, len, access) && self.inner.takes_blocks(linear, len, access)

@@ -395,6 +395,13 @@ impl<B: Bus> Bus for Record<B> {
         Ok(Some(grant))
     }
 
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        self.log.room()?;
+        let taken = self.inner.enqueue(linear, command, access)?;
+        self.log.push(Kind::Write, linear, command.len(), command.to_vec(), access);
+        Ok(taken)
+    }
+
     /// Never: a block may read more than the instruction does (REPNE SCASB ends at its match), and reads and writes of
     /// a string instruction alternate.
     fn takes_blocks(&mut self, _linear: u64, _len: usize, _access: &Access) -> bool {
@@ -406,8 +413,7 @@ impl<B: Bus> Bus for Record<B> {
 impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, cache, ferr, interrupt_pending, load_state, host_fpu_begin,
-        host_fpu_end,
+        cpuid, read_msr, write_msr, time, random, cache, ferr, stop_others, resume_others, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

@@ -83,6 +83,11 @@ impl Bus for Mock {
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
 
+    fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        self.called("enqueue", access);
+        Ok(true)
+    }
+
     fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
         self.calls.push("peek");
         let at = linear as usize - 0x1000;
@@ -98,6 +103,15 @@ impl Bus for Mock {
 
 #[deny(clippy::missing_trait_methods)]
 impl Platform for Mock {
+    fn stop_others(&mut self) -> Result<(), Stop> {
+        self.calls.push("stop_others");
+        Ok(())
+    }
+
+    fn resume_others(&mut self) {
+        self.calls.push("resume_others");
+    }
+
     fn port_in(&mut self, _port: u16, buf: &mut [u8]) -> Result<(), Stop> {
         self.calls.push("port_in");
         buf.fill(0x55);
@@ -188,6 +202,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     let rmw = Access { implicit: true, ..LOCKED };
     assert_eq!(vmm.rmw(0x1010, &mut buf, &mut |_, new| new.fill(1), &rmw), Ok(true));
     assert!(vmm.ram(0x1010, 4, &rmw).unwrap().is_some());
+    assert_eq!(vmm.enqueue(0x1040, &[1; 64], &Access { implicit: true, ..WRITE }), Ok(true));
     assert!(vmm.peek(0x1104, &mut buf));
     assert_eq!(buf, [4, 5, 6, 7]);
     let _ = vmm.takes_blocks(0x1000, 64, &access);
@@ -201,19 +216,22 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
     assert_eq!(vmm.ferr(), Ok(()));
+    assert_eq!(vmm.stop_others(), Ok(()));
+    vmm.resume_others();
     assert!(vmm.interrupt_pending());
     assert_eq!(vmm.load_state(&mut Cpu::new(), 1), Ok(()));
     vmm.host_fpu_begin();
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 21] = [
+const EVERY_METHOD: [&str; 24] = [
     "fetch",
     "read",
     "write",
     "probe",
     "rmw",
     "ram",
+    "enqueue",
     "peek",
     "takes_blocks",
     "port_in",
@@ -225,6 +243,8 @@ const EVERY_METHOD: [&str; 21] = [
     "random",
     "cache",
     "ferr",
+    "stop_others",
+    "resume_others",
     "interrupt_pending",
     "load_state",
     "host_fpu_begin",

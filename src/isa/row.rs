@@ -1076,6 +1076,10 @@ pub enum SysOp {
     Flush,
     /// CLZERO.
     Clzero,
+    /// MOVDIR64B.
+    CopyLine,
+    /// ENQCMD, ENQCMDS.
+    Enqueue,
     /// RDRAND, RDSEED.
     Random,
     /// RDTSCP.

@@ -5,6 +5,7 @@ pub(crate) mod event;
 mod frame;
 pub(crate) mod image;
 mod iret;
+mod line;
 mod platform;
 mod segment;
 mod transfer;
@@ -18,6 +19,7 @@ use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, Retired, Unsupported};
+use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::Feature;
 use crate::isa::row::{FarOp, SysOp};
@@ -87,7 +89,7 @@ pub(crate) fn run(
             mem.write_last(at, &cpu.vector.mxcsr.to_le_bytes(), &access)?;
         }
         SysOp::Vzero => vzero(cpu, insn),
-        SysOp::Fence => crate::host::fence(),
+        SysOp::Fence => crate::host::fence(fence_of(insn)),
         SysOp::Flush => {
             // Checked as the load of a byte, but never for alignment.
             let at = operand(cpu, insn, 1, Intent::Read)?;
@@ -95,6 +97,8 @@ pub(crate) fn run(
             mem.probe(at, 1, &access)?;
             mem.vmm.cache(CacheOp::Flush, at)?;
         }
+        SysOp::CopyLine => line::copy(cpu, insn, mem)?,
+        SysOp::Enqueue => line::enqueue(cpu, insn, mem)?,
         SysOp::Clzero => platform::clear_line(cpu, insn, mem)?,
         SysOp::Random => platform::random(cpu, insn, mem)?,
         SysOp::Rdtscp => platform::rdtscp(cpu, mem)?,
@@ -229,6 +233,16 @@ fn ldmxcsr(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, profile:
     cpu.vector.mxcsr = value;
     cpu.dirty |= component::SSE;
     Ok(())
+}
+
+/// The fence that the instruction is.
+fn fence_of(insn: &Insn) -> Fence {
+    match insn.row().mnemonic {
+        "lfence" => Fence::Load,
+        "sfence" => Fence::Store,
+        "mfence" => Fence::Full,
+        _ => Fence::Serialize,
+    }
 }
 
 /// Bits of MXCSR that the profile has.

@@ -218,6 +218,16 @@ impl Bus for Vm {
         Ok(None)
     }
 
+    /// Takes every command.
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        self.ask(Ask::Write, linear, 64)?;
+        self.page(linear, 64, access)?;
+        self.accesses.push((linear, 64, *access));
+        self.put(linear, command);
+        self.log.push(Done::Write(linear, command.to_vec()));
+        Ok(true)
+    }
+
     /// As `take`, but nobody notices.
     fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
         for (i, byte) in buf.iter_mut().enumerate() {
@@ -268,6 +278,8 @@ impl Platform for Vm {
     fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
         self.ask(Ask::Other, 3, 0)?;
         match index {
+            // PASID: valid.
+            0xd93 => Ok(0x8000_0042),
             0xc000_0103 => Ok(0xffff_0000_0000_0005),
             // CET: shadow stacks at CPL 3 alone.
             0x6a0 => Ok(1),

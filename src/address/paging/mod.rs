@@ -398,6 +398,11 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
+        let physical = self.translate(linear, access)?;
+        self.inner.enqueue(physical, command, access)
+    }
+
     /// By the tables as they are, if they lie in memory that can be peeked at, whoever may use the page.
     fn peek(&mut self, linear: u64, buf: &mut [u8]) -> bool {
         self.parts(linear, buf.len()).all(|(at, done, n)| {

@@ -385,7 +385,9 @@ impl Works {
             Err(stop) => return self.stopped(stop, entry, cpu, vmm),
         };
         let source = whole(source(cpu, insn), size);
+        let passage = self.locks.seat.enter();
         let done = ram.locked_word(locked, source, whole(cpu.gpr[RAX], size), cpu.rflags() & CF != 0);
+        drop(passage);
         let old = whole(done.old, size);
         match op {
             IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slot(1).reg as usize & 31] = old,
