@@ -3,7 +3,7 @@
 use crate::encode::{Address, Encoding};
 use crate::machine::{Habits, Memory};
 use crate::sites::Sites;
-use encore86::isa::row::{Exec, IntOp, Loc, Map, SeqOp, Shape, Space, StrOp, SysOp, Width, X87Op, attr};
+use encore86::isa::row::{Exec, FarOp, IntOp, Loc, Map, SeqOp, Shape, Space, StrOp, SysOp, Width, X87Op, attr};
 use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
 use encore86_oracle::{Features, Mode, Oracle, Random, State};
@@ -219,6 +219,12 @@ impl Maker<'_> {
             Exec::Value(IntOp::Jmp) | Exec::Seq(SeqOp::Call) if e.address.is_none() && r.one_in(2) => {
                 state.gpr[e.rm as usize & 15] = (self.sites.code + r.below(0x3000)) & self.full();
             }
+            Exec::Far(FarOp::Load | FarOp::Lar | FarOp::Lsl | FarOp::VerifyRead | FarOp::VerifyWrite)
+                if e.address.is_none() =>
+            {
+                let register = e.rm as usize & 15;
+                state.gpr[register] = state.gpr[register] & !0xffff | u64::from(selector(r));
+            }
             // XINUSE (1) is the process's, not the instruction's.
             Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
                 state.gpr[RCX] &= !0xffff_ffff;
@@ -284,7 +290,23 @@ impl Maker<'_> {
         }
     }
 
+    /// What a far return or the load of a segment register pops.
+    fn far_stack(&mut self, state: &mut State) {
+        let e = self.encoding;
+        let Exec::Far(FarOp::Pop | FarOp::Return | FarOp::Iret) = e.row.exec else { return };
+        let size = e.osize as u64;
+        let at = self.sites.pick(self.random, size, 8);
+        let offset = at.wrapping_sub(self.sites.base(e.mode, 2));
+        let mask = if e.mode == Mode::Compat16 { 0xffff } else { u64::MAX };
+        state.gpr[RSP] = (state.gpr[RSP] & !mask | offset & mask) & self.full();
+        for i in 0..5 {
+            let entry = u64::from(selector(self.random)).to_le_bytes();
+            self.memory.poke(self.oracle, at.wrapping_add(i * size), &entry[..e.osize]);
+        }
+    }
+
     fn stack(&mut self, state: &mut State) {
+        self.far_stack(state);
         let Exec::Seq(op) = self.encoding.row.exec else { return };
         let e = self.encoding;
         let size = e.osize as u64;
@@ -466,6 +488,11 @@ impl Maker<'_> {
                 let value = self.random.gpr().to_le_bytes();
                 if size <= 8 { value[..size].to_vec() } else { self.content(size) }
             }
+            Exec::Far(_) => {
+                let mut content = self.content(size);
+                content[size - 2..].copy_from_slice(&selector(self.random).to_le_bytes());
+                content
+            }
             Exec::System(SysOp::Ldmxcsr) => {
                 let value = if self.random.one_in(8) { self.random.word() as u32 } else { self.mxcsr() };
                 value.to_le_bytes().to_vec()
@@ -591,4 +618,9 @@ impl Maker<'_> {
             lane.copy_from_slice(&distance[..len]);
         }
     }
+}
+
+/// A null selector, or one beyond every table: what the kernel's own holds is not known here.
+fn selector(r: &mut Random) -> u16 {
+    if r.one_in(3) { r.below(4) as u16 } else { r.word() as u16 | 0x1000 }
 }
