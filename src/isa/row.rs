@@ -1002,6 +1002,32 @@ pub enum SysOp {
     Fxsave,
     /// FXRSTOR.
     Fxrstor,
+    /// XSAVE and its kin.
+    Xsave,
+    /// XRSTOR and XRSTORS.
+    Xrstor,
+    /// XSETBV.
+    Xsetbv,
+    /// LDTILECFG.
+    LoadTileConfig,
+    /// STTILECFG.
+    StoreTileConfig,
+    /// TILEZERO.
+    TileZero,
+    /// TILERELEASE.
+    TileRelease,
+    /// TILELOADD and its kin.
+    TileLoad,
+    /// TILESTORED.
+    TileStore,
+    /// TDPBUUD.
+    TileUnsigned,
+    /// TDPBUSD.
+    TileUnsignedSigned,
+    /// TDPBSUD.
+    TileSignedUnsigned,
+    /// TDPBSSD.
+    TileSigned,
     /// LDMXCSR.
     Ldmxcsr,
     /// STMXCSR.
