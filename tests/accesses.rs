@@ -180,9 +180,13 @@ fn engines() -> [Engine; 2] {
 /// Does the instruction deliver an event, or ask a bitmap or a descriptor, which no register tells?
 fn may_be_incomplete(form: &Form) -> bool {
     use encore86::isa::row::StrOp;
+    // Nor the header of an XSAVE area or the rows of a tile.
+    use SysOp::{In, Int, Out, TileLoad, TileStore, Xrstor};
     matches!(
         form.row.exec,
-        Exec::System(SysOp::Int | SysOp::In | SysOp::Out) | Exec::Str(StrOp::Ins | StrOp::Outs) | Exec::Far(_)
+        Exec::System(Int | In | Out | Xrstor | TileLoad | TileStore)
+            | Exec::Str(StrOp::Ins | StrOp::Outs)
+            | Exec::Far(_)
     )
 }
 

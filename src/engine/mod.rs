@@ -22,7 +22,7 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
-use crate::replay::{Replayer, StubRef, need_state};
+use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
@@ -416,12 +416,24 @@ fn cold(
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
+    if matches!(insn.row.gate, Gate::Tile) {
+        need_components(cpu, mem, component::TILECFG | component::TILEDATA)?;
+    }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem, profile)?,
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
+        // Products of tiles would be replayed.
+        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileAvx512) => {
+            let lacking = insn.row.features.into_iter().find(|&f| profile.host_lacks(f));
+            return Err(match lacking {
+                Some(feature) => Unsupported::HostLacks(feature.name()),
+                None => Unsupported::Instruction(insn.row.mnemonic),
+            }
+            .into());
+        }
         Exec::Missing | Exec::Value(_) | Exec::Extended(_) | Exec::Replay(_) => {
             return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }
@@ -449,7 +461,18 @@ fn mark_apx(cpu: &mut Cpu, insn: &Insn) {
 
 /// Does what stands behind this gate look at vector or x87 state? WAIT looks for a pending exception.
 fn uses_state(gate: Gate) -> bool {
-    matches!(gate, Gate::X87 | Gate::Wait | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512)
+    matches!(
+        gate,
+        Gate::X87
+            | Gate::Wait
+            | Gate::Mmx
+            | Gate::Fx
+            | Gate::Sse
+            | Gate::Avx
+            | Gate::Avx512
+            | Gate::Xsave
+            | Gate::Xsaves
+    )
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.

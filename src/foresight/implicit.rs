@@ -12,6 +12,7 @@ use crate::decode::SlotKind;
 use crate::integer::read_slot;
 use crate::isa::row::{Exec, Gate, Implied, Loc, Width};
 use crate::profile::Vendor;
+use crate::replay;
 use crate::system;
 
 /// Offset in the TSS of the word that says where its port bitmap lies.
@@ -373,6 +374,10 @@ impl Look<'_> {
                 self.push(at, 8, kind, Role::Operand);
                 self.push(rest, 2, kind, Role::Operand);
             }
+        } else if let Some(width) = image_entry(slot.size)
+            && truncate(first.wrapping_add(u64::from(slot.size) - 1), insn.asize()) < first
+        {
+            self.wrapped_image((first, seg), slot.size.into(), width, kind);
         } else {
             self.operand();
         }
@@ -380,6 +385,21 @@ impl Look<'_> {
         if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
             self.all_conditional();
         }
+    }
+
+    /// An x87 image that wraps around: each part has an address of its own.
+    fn wrapped_image(&mut self, (first, seg): (u64, Seg), size: usize, width: usize, kind: Kind) {
+        let mut run = (0, 0);
+        for (part, len) in replay::image_parts(size, width) {
+            let offset = truncate(first.wrapping_add(part as u64), self.insn.asize());
+            let at = asked(self.cpu, seg, offset, len as u64, super::intent(kind));
+            if run.1 != 0 && address::advance(self.cpu, run.0, run.1) != at {
+                self.push(run.0, run.1 as u32, kind, Role::Operand);
+                run = (at, 0);
+            }
+            run = (if run.1 == 0 { at } else { run.0 }, run.1 + len as u64);
+        }
+        self.push(run.0, run.1 as u32, kind, Role::Operand);
     }
 
     /// An access that may not be made.
@@ -391,6 +411,15 @@ impl Look<'_> {
     pub(super) fn operand_byte(&self, by: u64, intent: Intent) -> u64 {
         let at = asked(self.cpu, self.insn.segment(), effective(self.cpu, self.insn), 1, intent);
         address::advance(self.cpu, at, by)
+    }
+}
+
+/// Bytes of an entry of an x87 image, by the image's.
+fn image_entry(size: u16) -> Option<usize> {
+    match size {
+        14 | 94 => Some(2),
+        28 | 108 => Some(4),
+        _ => None,
     }
 }
 

@@ -1064,6 +1064,32 @@ pub enum SysOp {
     Fxsave,
     /// FXRSTOR.
     Fxrstor,
+    /// XSAVE and its kin.
+    Xsave,
+    /// XRSTOR and XRSTORS.
+    Xrstor,
+    /// XSETBV.
+    Xsetbv,
+    /// LDTILECFG.
+    LoadTileConfig,
+    /// STTILECFG.
+    StoreTileConfig,
+    /// TILEZERO.
+    TileZero,
+    /// TILERELEASE.
+    TileRelease,
+    /// TILELOADD and its kin.
+    TileLoad,
+    /// TILESTORED.
+    TileStore,
+    /// TDPBUUD.
+    TileUnsigned,
+    /// TDPBUSD.
+    TileUnsignedSigned,
+    /// TDPBSUD.
+    TileSignedUnsigned,
+    /// TDPBSSD.
+    TileSigned,
     /// LDMXCSR.
     Ldmxcsr,
     /// STMXCSR.
