@@ -140,6 +140,8 @@ impl Engine {
                     None => works.general(entry, cpu, vmm),
                 };
             }
+            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
             _ => {}
         }
         if let Some(linear) = lane::address(&entry.insn, cpu) {
@@ -154,7 +156,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
+                _ => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)

@@ -13,7 +13,7 @@ mod value;
 
 pub(crate) use sequence::sequence;
 pub(crate) use string::{BATCH, BLOCK, Progress, element_size, string, uses_destination, uses_source};
-pub(crate) use value::{Effects, Single, execute, is_met, plain, single};
+pub(crate) use value::{Effects, Single, check_target, execute, is_met, plain, single};
 
 use crate::address;
 use crate::alu;
