@@ -50,6 +50,8 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
+    /// A step has left something in `Retired`: for `Engine::run`.
+    noted: bool,
 }
 
 impl Engine {
@@ -80,7 +82,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, split_lock: SplitLock::default(), journal, replayer, block };
+        let works = Works { profile, split_lock: SplitLock::default(), journal, replayer, block, noted: false };
         Engine { cache: Cache::new(), works }
     }
 
@@ -276,6 +278,7 @@ impl Works {
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
+                self.noted |= retired != Retired::default();
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -320,7 +323,9 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                completed(&mut self.journal, Retired { singlestep: trap, ..retired })
+                let retired = Retired { singlestep: trap, ..retired };
+                self.noted |= retired != Retired::default();
+                completed(&mut self.journal, retired)
             }
             Err(halt) => ended(&mut self.journal, halt, cpu, bytes),
         }
