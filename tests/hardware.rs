@@ -5,6 +5,7 @@
 //! everything is compared (`compare`). `ENCORE86_CASES` multiplies the cases, `ENCORE86_SEED` repeats a run,
 //! `ENCORE86_HOST=bochs` says that the host is Bochs, whose known faults are then counted apart (`bochs`).
 //! `ENCORE86_FORM` picks the rows whose form contains the text, `ENCORE86_FEATURE` those with a feature whose name does.
+//! `ENCORE86_EXEC=Value,Seq,Str` those that these rooms execute.
 //! `ENCORE86_LONG=10 … long_run` compares ten million cases in rounds (`long`).
 //! `ENCORE86_CHECKED=1` writes the list of the rows that were compared, `hardware/checked.tsv`, for the tables of coverage.
 
@@ -228,21 +229,25 @@ fn again(seed: u64, row: &Row, mode: Mode) -> String {
 struct Picked {
     form: String,
     feature: String,
+    exec: String,
 }
 
 impl Picked {
     fn from_env() -> Picked {
         let read = |name| std::env::var(name).unwrap_or_default();
-        Picked { form: read("ENCORE86_FORM"), feature: read("ENCORE86_FEATURE") }
+        Picked { form: read("ENCORE86_FORM"), feature: read("ENCORE86_FEATURE"), exec: read("ENCORE86_EXEC") }
     }
 
     fn has(&self, row: &Row) -> bool {
         let feature = |f: Feature| f.name().contains(&self.feature);
-        row.form().to_string().contains(&self.form) && row.features.into_iter().any(feature)
+        let exec = format!("{:?}", row.exec);
+        row.form().to_string().contains(&self.form)
+            && row.features.into_iter().any(feature)
+            && self.exec.split(',').any(|room| exec.starts_with(room))
     }
 
     fn is_all(&self) -> bool {
-        self.form.is_empty() && self.feature.is_empty()
+        self.form.is_empty() && self.feature.is_empty() && self.exec.is_empty()
     }
 }
 

@@ -52,6 +52,8 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
+    /// A step has left something in `Retired`: for `Engine::run`.
+    noted: bool,
 }
 
 impl Engine {
@@ -83,7 +85,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false };
         Engine { cache: Cache::new(), works }
     }
 
@@ -143,6 +145,8 @@ impl Engine {
                     None => works.general(entry, cpu, vmm),
                 };
             }
+            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
             _ => {}
         }
         if let Some(linear) = lane::address(&entry.insn, cpu) {
@@ -157,7 +161,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
+                _ => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)
@@ -311,6 +315,7 @@ impl Works {
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
+                self.noted |= retired != Retired::default();
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -355,7 +360,9 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                completed(&mut self.journal, Retired { singlestep: trap, ..retired })
+                let retired = Retired { singlestep: trap, ..retired };
+                self.noted |= retired != Retired::default();
+                completed(&mut self.journal, retired)
             }
             Err(halt) => ended(&mut self.journal, halt, cpu, bytes),
         }
