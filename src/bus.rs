@@ -235,6 +235,16 @@ pub trait Platform {
         Ok(())
     }
 
+    /// An unmasked x87 exception is pending, and CR0.NE is clear: the processor raises FERR#, which a PC makes interrupt 13 of.
+    /// `Ok` says that IGNNE# is asserted, and the instruction is run in spite of the exception. A platform that wants the
+    /// interrupt handled first raises it and stops: [`Stop::Caller`].
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn ferr(&mut self) -> Result<(), Stop> {
+        Err(Stop::NotProvided("FERR#"))
+    }
+
     /// Stops the other virtual processors, until [`Platform::resume_others`]: none of them runs natively or in an engine when
     /// this returns. Asked around a locked operation across a cache line, under
     /// [`SplitLock::Exclusive`](crate::SplitLock::Exclusive).
@@ -376,7 +386,7 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, stop_others, resume_others, interrupt_pending, load_state,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, ferr, stop_others, resume_others, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
     };
@@ -442,6 +452,13 @@ macro_rules! forward_platform {
         fn cache(&mut self, op: $crate::bus::CacheOp, linear: u64) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.cache(op, linear)
+        }
+    };
+    (@ferr $this:ident => $inner:expr) => {
+        #[inline]
+        fn ferr(&mut self) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.ferr()
         }
     };
     (@stop_others $this:ident => $inner:expr) => {

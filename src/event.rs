@@ -26,6 +26,10 @@ pub enum EventKind {
     Trap,
     /// INT n, INT3, INTO: RIP is behind the instruction.
     Software,
+    /// From outside, between two instructions.
+    Interrupt,
+    /// The same, and others wait until IRET.
+    Nmi,
 }
 
 macro_rules! faults {
@@ -48,11 +52,29 @@ impl Event {
         br = 5;
         ud = 6;
         nm = 7;
+        df = 8, 0;
+        ts0 = 10, 0;
+        np0 = 11, 0;
         gp0 = 13, 0;
         ss0 = 12, 0;
         mf = 16;
         ac0 = 17, 0;
         xm = 19;
+    }
+
+    /// The same with a selector as the error code; RPL is no part of it.
+    pub const fn on(self, selector: u16) -> Event {
+        Event { error_code: Some(selector as u32 & 0xfffc), ..self }
+    }
+
+    /// An interrupt from outside, for `Engine::deliver`.
+    pub const fn interrupt(vector: u8) -> Event {
+        Event { vector, error_code: None, cr2: None, kind: EventKind::Interrupt, cause: "an interrupt" }
+    }
+
+    /// A non-maskable interrupt, for `Engine::deliver`.
+    pub const fn nmi() -> Event {
+        Event { vector: 2, error_code: None, cr2: None, kind: EventKind::Nmi, cause: "a non-maskable interrupt" }
     }
 
     /// #PF at `cr2` with the bits of the error code.

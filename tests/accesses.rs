@@ -177,10 +177,13 @@ fn engines() -> [Engine; 2] {
     })
 }
 
-/// Does the instruction deliver an event or ask a bitmap, which no register tells?
+/// Does the instruction deliver an event, or ask a bitmap or a descriptor, which no register tells?
 fn may_be_incomplete(form: &Form) -> bool {
     use encore86::isa::row::StrOp;
-    matches!(form.row.exec, Exec::System(SysOp::Int | SysOp::In | SysOp::Out) | Exec::Str(StrOp::Ins | StrOp::Outs))
+    matches!(
+        form.row.exec,
+        Exec::System(SysOp::Int | SysOp::In | SysOp::Out) | Exec::Str(StrOp::Ins | StrOp::Outs) | Exec::Far(_)
+    )
 }
 
 #[test]
@@ -208,7 +211,10 @@ fn accesses_are_those_foreseen() {
                 }
                 let list: Vec<_> = record.take().iter().map(done).collect();
                 let mut left = moved(&foreseen);
-                let others = unforeseen(&mut left, &list);
+                let mut others = unforeseen(&mut left, &list);
+                if !foreseen.is_complete() && matches!(form.row.exec, Exec::Far(_)) {
+                    others.clear();
+                }
                 compared += list.len();
                 let ended = matches!(outcome, Outcome::Completed(_));
                 completed += usize::from(ended);
@@ -522,7 +528,7 @@ fn accesses_by_hand() {
         (Long64, &[0x0f, 0xae, 0x3b], vec![(BX, 1, Address)], true),       // clflush [rbx]
         (Long64, &[0x8e, 0xe1], vec![], true),                             // mov fs, ecx: a null selector
         (Long64, &[0x8e, 0xe2], vec![(0x10_0070, 8, Read), (0x10_0075, 1, Write)], true), // mov fs, edx
-        (Long64, &[0x0f, 0x00, 0xd2], vec![(0x10_0070, 16, Read)], true),  // lldt dx
+        (Long64, &[0x0f, 0x00, 0xd2], vec![(0x10_0070, 8, Read), (0x10_0078, 8, Read)], true), // lldt dx
         (Long64, &[0x0f, 0x02, 0x03], vec![(BX, 2, Read)], false),         // lar eax, [rbx]
         (Prot32, &[0xc5, 0x03], vec![(BX, 6, Read)], false),               // lds eax, [ebx]
         (Real16, &[0xc5, 0x07], vec![(BX, 4, Read)], true),                // lds ax, [bx]

@@ -101,23 +101,53 @@ fn a_profile_is_a_model_or_made_from_one() {
     )]);
 }
 
-#[test]
-fn what_comes_later_is_unsupported_and_says_why() {
-    let later = [
-        (json!({"code": "90", "deliver": true}), "deliver:"),
-        (json!({"code": "90", "event": {"type": "nmi"}}), "event:"),
-        (json!({"code": "90", "event": {"type": "exception", "vector": 13, "error_code": 0}}), "event:"),
-        (json!({"code": "90", "event": {"type": "interrupt", "vector": 255, "error_code": null}}), "event:"),
-        (json!({"code": "90", "event": {"type": "software", "vector": "0x80"}}), "event:"),
-        (json!({"code": "90", "blocking": ["mov_ss", "sti", "nmi"]}), "blocking:"),
-    ];
-    let (results, status) = exec(&later.clone().map(|(case, _)| case.to_string()));
-    for ((case, field), result) in later.iter().zip(&results) {
-        assert_eq!(result["outcome"], "unsupported", "{case}: {result}");
-        assert!(result["reason"].as_str().unwrap().starts_with(field), "{case}: {result}");
-        assert_eq!((&result["steps"], &result["accesses"]), (&json!(0), &json!([])));
+/// A 32-bit handler at 18h:5000h for vectors 6 (a trap gate), 13 and 32 (interrupt gates).
+fn handlers(more: serde_json::Value) -> serde_json::Value {
+    let gate = |kind: &str| format!("0050180000{kind}0000");
+    let mut case = json!({
+        "mode": "prot32", "code": "0f0b", "deliver": true,
+        "regs": {"rsp": "0x8000", "rflags": "0x202"},
+        "seg": {"cs": {"sel": "0x18"}},
+        "gdtr": {"base": "0x1000", "limit": 31}, "idtr": {"base": "0x2000", "limit": 263},
+        "mem": [
+            {"at": "0x1018", "hex": "ffff0000009bcf00"},
+            {"at": "0x2000", "zero": 264},
+            {"at": "0x7000", "zero": 4096}
+        ]
+    });
+    let idt = format!("{}{}{}{}", "00".repeat(48), gate("8f"), "00".repeat(48), gate("8e"));
+    case["mem"][1] = json!({"at": "0x2000", "hex": format!("{idt}{}{}", "00".repeat(264 - 8 - 112), gate("8e"))});
+    for (key, value) in more.as_object().unwrap() {
+        case[key] = value.clone();
     }
-    assert_eq!((results.len(), status), (later.len(), 0), "an outcome is no malformed line");
+    case
+}
+
+#[test]
+fn events_are_delivered() {
+    let idtr = json!({"base": "0x2000", "limit": 7});
+    check(&[
+        // UD2: rIP is at the handler, one step; a fault's flags have RF.
+        (
+            handlers(json!({})),
+            json!({"outcome": "retired", "steps": 1, "regs": {"rip": "0x5000", "rsp": "0x7ff4"},
+                "mem": [{"at": "0x7ff6", "hex": "01"}, {"at": "0x7ff8", "hex": "18"}, {"at": "0x7ffc", "hex": "020201"}]}),
+        ),
+        // An interrupt before a NOP is no step, and clears IF.
+        (
+            handlers(json!({"code": "90", "event": {"type": "interrupt", "vector": 32}, "max_steps": 0})),
+            json!({"outcome": "retired", "steps": 0, "regs": {"rip": "0x5000", "rsp": "0x7ff4", "rflags": "0x2"}}),
+        ),
+        // An exception with an error code.
+        (
+            handlers(
+                json!({"code": "90", "event": {"type": "exception", "vector": 13, "error_code": 24}, "max_steps": 0}),
+            ),
+            json!({"outcome": "retired", "regs": {"rip": "0x5000", "rsp": "0x7ff0", "rflags": "0x2"}}),
+        ),
+        // An IDT that holds no gate for anything: #GP while #UD is delivered is delivered too, then #DF, then it is over.
+        (handlers(json!({"idtr": idtr})), json!({"outcome": "shutdown", "steps": 0})),
+    ]);
 }
 
 /// Cases that are wrong, and what the reason has to name.

@@ -2,6 +2,7 @@
 
 use crate::checked::List;
 use crate::expand;
+use crate::manual;
 use encore86::isa::row::{Map, Row, Space};
 use encore86::isa::{Feature, tables};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +18,10 @@ pub struct Count {
     pub decoded: usize,
     /// those that an engine runs,
     pub emulated: usize,
-    /// those of rows that were compared with a processor.
+    /// those of rows that were compared with a processor,
     pub checked: usize,
+    /// those that were not, and that cases worked out by hand from the manual check.
+    pub by_manual: usize,
     /// Forms of the rest, by reason.
     pub why_not: BTreeMap<String, usize>,
     /// Mnemonics of rows that an engine runs.
@@ -35,6 +38,7 @@ impl Count {
         self.decoded += other.decoded;
         self.emulated += other.emulated;
         self.checked += other.checked;
+        self.by_manual += other.by_manual;
         for (reason, forms) in &other.why_not {
             *self.why_not.entry(reason.clone()).or_default() += forms;
         }
@@ -47,7 +51,7 @@ impl Count {
         self.emulated_mnemonics.union(&self.decoded_mnemonics).count()
     }
 
-    fn of(row: &'static Row, checked: &List) -> Count {
+    fn of(row: &'static Row, checked: &List, manual: &manual::Rows) -> Count {
         let forms = expand::forms(row).len();
         let mut count = Count { lines: 1, forms, decoded: expand::decoded(row), ..Count::default() };
         if row.executed() {
@@ -58,7 +62,10 @@ impl Count {
         }
         match checked.why_not(row) {
             None => count.checked = forms,
-            Some(reason) => drop(count.why_not.insert(reason.to_owned(), forms)),
+            Some(reason) => {
+                count.why_not.insert(reason.to_owned(), forms);
+                count.by_manual = if row.executed() && manual.has(row) { forms } else { 0 };
+            }
         }
         count
     }
@@ -70,7 +77,8 @@ pub struct Counts(Vec<(&'static Row, Count)>);
 impl Counts {
     /// Counts all rows.
     pub fn new(checked: &List) -> Counts {
-        Counts(tables::rows().map(|row| (row, Count::of(row, checked))).collect())
+        let manual = manual::Rows::read();
+        Counts(tables::rows().map(|row| (row, Count::of(row, checked, &manual))).collect())
     }
 
     /// The counts of groups.

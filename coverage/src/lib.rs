@@ -7,4 +7,5 @@ pub mod checked;
 pub mod count;
 pub mod expand;
 pub mod list;
+pub mod manual;
 pub mod pages;

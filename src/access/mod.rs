@@ -7,6 +7,7 @@ pub(crate) use journal::{Journal, Kind, Owner};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
+use crate::host::LockedOp;
 use journal::Replay;
 
 /// Why an instruction ends before it is complete.
@@ -152,6 +153,36 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
             self.read(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
         }
         Ok(())
+    }
+
+    /// Sets bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
+    /// itself. Doing it twice changes nothing, so that the journal need not know of it.
+    pub(crate) fn set_bits(&mut self, linear: u64, bits: u8, access: &Access) -> Result<(), Halt> {
+        let access = Access { locked: true, ..*access };
+        if let Some(ram) = self.vmm.ram(linear, 1, &access)? {
+            if ram.len() != 1 {
+                return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+            }
+            ram.locked(LockedOp::Or, u64::from(bits), 0, false);
+            return Ok(());
+        }
+        let mut old = [0];
+        let mut modify = |old: &[u8], new: &mut [u8]| {
+            for (new, old) in new.iter_mut().zip(old) {
+                *new = old | bits;
+            }
+        };
+        if !self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
+            self.vmm.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
+            self.vmm.write(linear, &[old[0] | bits], &Access { kind: AccessKind::Write, ..access })?;
+        }
+        Ok(())
+    }
+
+    /// Goes on at the processor's new privilege and in its new mode.
+    pub(crate) fn follow(&mut self, cpu: &Cpu) {
+        self.cpl = cpu.cpl();
+        self.wrap = cpu.word().wrap;
     }
 
     /// A port read.

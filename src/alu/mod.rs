@@ -114,21 +114,31 @@ pub(crate) fn logic(value: u64, size: u16) -> Result {
     Result { value, flags: result_flags(value, size) }
 }
 
-/// Is the condition (the opcode's low four bits) true?
-#[inline]
+/// For each condition, a bit for each value of CF, PF, ZF, SF and OF: is it true?
+const CONDITIONS: [u32; 16] = {
+    let mut truth = [0; 16];
+    let mut flags = 0;
+    while flags < 32 {
+        let (cf, pf, zf, sf, of) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0, flags & 8 != 0, flags & 16 != 0);
+        let conditions = [of, cf, zf, cf || zf, sf, pf, sf != of, zf || sf != of];
+        let mut code = 0;
+        while code < 16 {
+            if conditions[code >> 1] != (code & 1 != 0) {
+                truth[code] |= 1 << flags;
+            }
+            code += 1;
+        }
+        flags += 1;
+    }
+    truth
+};
+
+/// Is the condition (the opcode's low four bits) true? Without a branch, which a guest's data would have mispredicted.
+#[inline(always)]
 pub(crate) fn condition(code: u8, flags: u64) -> bool {
-    let set = |bits: u64| flags & bits != 0;
-    let truth = match code >> 1 & 7 {
-        0 => set(OF),
-        1 => set(CF),
-        2 => set(ZF),
-        3 => set(CF | ZF),
-        4 => set(SF),
-        5 => set(PF),
-        6 => set(SF) != set(OF),
-        _ => set(ZF) || set(SF) != set(OF),
-    };
-    truth != (code & 1 != 0)
+    const { assert!(CF == 1 && PF == 1 << 2 && ZF == 1 << 6 && SF == 1 << 7 && OF == 1 << 11) };
+    let index = flags & 1 | flags >> 1 & 2 | flags >> 4 & 0xc | flags >> 7 & 16;
+    CONDITIONS[usize::from(code & 15)] >> index & 1 != 0
 }
 
 #[cfg(test)]
@@ -173,6 +183,36 @@ mod tests {
             flags |= PF;
         }
         (value, flags)
+    }
+
+    /// The manual's conditions in words.
+    #[test]
+    fn conditions_are_those_of_the_manual() {
+        for bits in 0..32u64 {
+            let (cf, pf, zf, sf, of) = (bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3 & 1, bits >> 4 & 1);
+            let flags = cf | pf << 2 | zf << 6 | sf << 7 | of << 11;
+            let expected = [
+                ("o", of == 1),
+                ("no", of == 0),
+                ("b", cf == 1),
+                ("nb", cf == 0),
+                ("z", zf == 1),
+                ("nz", zf == 0),
+                ("be", cf + zf > 0),
+                ("nbe", cf + zf == 0),
+                ("s", sf == 1),
+                ("ns", sf == 0),
+                ("p", pf == 1),
+                ("np", pf == 0),
+                ("l", sf != of),
+                ("nl", sf == of),
+                ("le", zf == 1 || sf != of),
+                ("nle", zf == 0 && sf == of),
+            ];
+            for (code, (name, truth)) in expected.into_iter().enumerate() {
+                assert_eq!(condition(code as u8, flags), truth, "{name} with {flags:x}");
+            }
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl fmt::Display for ImageError {
     }
 }
 
-impl std::error::Error for ImageError {}
+impl core::error::Error for ImageError {}
 
 /// Where the components lie, as CPUID leaf 0Dh says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +247,7 @@ pub fn in_use(cpu: &Cpu) -> u64 {
 }
 
 /// An image whose components all have their initial state, `size` bytes long (at least those of the header).
+#[cfg(feature = "std")]
 pub fn initial(size: usize) -> Vec<u8> {
     let mut image = vec![0; size.max(HEADER_END)];
     image[..2].copy_from_slice(&X87::default().fcw.to_le_bytes());

@@ -82,11 +82,11 @@ pub(crate) const RIP: u8 = 0xfe;
 #[repr(C)]
 pub struct Insn {
     pub(crate) row: &'static Row,
+    pub(crate) gate: u32,
+    /// The operands, four bytes each, in the order of [`ORDER`].
+    pub(super) operands: [u8; 20],
     pub(crate) imm: u64,
     pub(crate) disp: i64,
-    /// The operands, four bytes each.
-    pub(super) operands: [u8; 20],
-    pub(crate) gate: u32,
     /// Prefix bits, length, opcode, ModRM and sizes, as [`at`] places them.
     pub(super) encoding: [u8; 8],
     /// Register numbers and what goes with them, as [`at`] places them.
@@ -97,21 +97,27 @@ pub struct Insn {
     pub(crate) seg: Seg,
 }
 
+/// Where [`Insn::operands`] has each operand: the third, which names no register in most programs' instructions, comes first, so that
+/// it is written together with what stands before it.
+const ORDER: [usize; 5] = [1, 2, 0, 3, 4];
+
 /// Places in [`Insn::encoding`] and [`Insn::registers`].
 pub(super) mod at {
+    /// And the byte behind it.
+    pub(in crate::decode) const BITS: usize = 3;
+    pub(in crate::decode) const OPCODE: usize = 0;
+    pub(in crate::decode) const MODRM: usize = 1;
     pub(in crate::decode) const LEN: usize = 2;
-    pub(in crate::decode) const OPCODE: usize = 3;
-    pub(in crate::decode) const MODRM: usize = 4;
     pub(in crate::decode) const OSIZE: usize = 5;
     pub(in crate::decode) const ASIZE: usize = 6;
     pub(in crate::decode) const MEM: usize = 7;
 
-    pub(in crate::decode) const RM: usize = 0;
-    pub(in crate::decode) const REG: usize = 1;
-    pub(in crate::decode) const VVVV: usize = 2;
-    pub(in crate::decode) const AAA: usize = 3;
-    pub(in crate::decode) const BASE: usize = 4;
-    pub(in crate::decode) const INDEX: usize = 5;
+    pub(in crate::decode) const VVVV: usize = 0;
+    pub(in crate::decode) const RM: usize = 1;
+    pub(in crate::decode) const AAA: usize = 2;
+    pub(in crate::decode) const BASE: usize = 3;
+    pub(in crate::decode) const INDEX: usize = 4;
+    pub(in crate::decode) const REG: usize = 5;
     pub(in crate::decode) const SCALE: usize = 6;
     pub(in crate::decode) const VL: usize = 7;
 }
@@ -167,12 +173,12 @@ impl Insn {
     /// Bits of [`prefix`].
     #[inline(always)]
     pub(crate) const fn prefixes(&self) -> u16 {
-        u16::from_le_bytes([self.encoding[0], self.encoding[1]])
+        u16::from_le_bytes([self.encoding[at::BITS], self.encoding[at::BITS + 1]])
     }
 
     #[inline(always)]
     pub(super) fn set_prefixes(&mut self, bits: u16) {
-        [self.encoding[0], self.encoding[1]] = bits.to_le_bytes();
+        [self.encoding[at::BITS], self.encoding[at::BITS + 1]] = bits.to_le_bytes();
     }
 }
 
@@ -213,12 +219,12 @@ impl Insn {
     /// What [`decode_into`](super::decode_into) begins from; stands for no instruction.
     pub(crate) const EMPTY: Insn = Insn {
         row: &Row::NONE,
+        gate: 0,
+        operands: [0; 20],
         imm: 0,
         disp: 0,
-        operands: [0; 20],
-        gate: 0,
         encoding: [0, 0, 0, 0, 0, 0, 0, NO_REG],
-        registers: [0, 0, 0, 0, NO_REG, NO_REG, 0, 16],
+        registers: [0, 0, 0, NO_REG, NO_REG, 0, 0, 16],
         ll: 0,
         mode: Mode::Long64,
         seg: Seg::Ds,
@@ -248,13 +254,13 @@ impl Insn {
     /// Operand `i`; none from 5 on.
     #[inline(always)]
     pub(crate) fn slot(&self, i: usize) -> Slot {
-        let bytes = self.operands.get(4 * i..).and_then(|rest| rest.first_chunk());
+        let bytes = ORDER.get(i).and_then(|i| self.operands.as_chunks().0.get(*i));
         bytes.map_or(Slot::NONE, |bytes| Slot::from_bytes(*bytes))
     }
 
     #[inline(always)]
     pub(super) fn set_slot(&mut self, i: usize, slot: Slot) {
-        if let Some(bytes) = self.operands.get_mut(4 * i..).and_then(|rest| rest.first_chunk_mut()) {
+        if let Some(bytes) = ORDER.get(i).and_then(|i| self.operands.as_chunks_mut().0.get_mut(*i)) {
             *bytes = slot.to_bytes();
         }
     }
@@ -262,7 +268,7 @@ impl Insn {
     /// All five, those that the row lacks included.
     #[inline(always)]
     pub(crate) fn all_slots(&self) -> [Slot; 5] {
-        core::array::from_fn(|i| self.slot(i))
+        [self.slot(0), self.slot(1), self.slot(2), self.slot(3), self.slot(4)]
     }
 
     /// The instruction without its new destination: operands as the line without ND has them (APX).

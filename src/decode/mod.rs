@@ -136,14 +136,11 @@ pub fn decode(bytes: &[u8], mode: Mode, profile: &Profile) -> Result<Insn, Decod
 ///
 /// # Errors
 /// As for [`decode`]; `insn` is then of no use.
-#[inline]
+#[inline(always)]
 pub fn decode_into(bytes: &[u8], mode: Mode, profile: &Profile, insn: &mut Insn) -> Result<(), DecodeError> {
     // The window is all that is needed from there on: what is at hand in few registers is quick.
     match bytes.first_chunk() {
-        Some(window) if mode == Mode::Long64 => match quick::decode(window, profile, insn) {
-            true => Ok(()),
-            false => general(window, Mode::Long64, profile, insn),
-        },
+        Some(window) if mode == Mode::Long64 && quick::decode(window, profile, insn) => Ok(()),
         _ => general(bytes, mode, profile, insn),
     }
 }

@@ -7,7 +7,8 @@ use super::lane::Way;
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{DecodeError, Insn, decode};
 use crate::profile::Profile;
-use encore86_stubs::StubRef;
+use crate::replay::StubRef;
+use crate::room::Room;
 
 const ENTRIES: usize = 256;
 
@@ -82,14 +83,14 @@ fn seven(b: &[u8; 16], at: usize) -> u64 {
 /// 256 entries.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: Box<[Option<Entry>; ENTRIES]>,
+    entries: Room<[Option<Entry>; ENTRIES]>,
     /// The slot used last; `ENTRIES` if none was.
     last: u32,
 }
 
 impl Cache {
     pub(super) fn new() -> Cache {
-        Cache { entries: Box::new([const { None }; ENTRIES]), last: ENTRIES as u32 }
+        Cache { entries: Room::new([const { None }; ENTRIES]), last: ENTRIES as u32 }
     }
 
     #[inline(always)]

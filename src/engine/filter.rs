@@ -1,10 +1,10 @@
 //! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
 
 use super::cache::Entry;
-use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at, uses_state};
+use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at, need_apx, uses_state};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, obstacle};
 use crate::event::{Outcome, Retired, Stop};
 use crate::integer;
 use crate::introspect::{Filter, Protect, Verdict, filter::Findings};
@@ -103,6 +103,9 @@ impl Works {
         let state = uses_state(insn.row.gate);
         if (state || matches!(insn.row.exec, Exec::Replay(_))) && cpu.word().bits & insn.gate == 0 {
             need_state(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
+        }
+        if insn.gate & obstacle::NO_APX != 0 && cpu.word().bits & insn.gate == 0 {
+            need_apx(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
         }
         let mut copy = cpu.clone();
         let trial = |survey: &mut dyn Vmm| self.general_with_care(entry, &mut copy, survey);

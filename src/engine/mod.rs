@@ -2,9 +2,11 @@
 
 mod cache;
 mod extended;
+#[cfg(feature = "std")]
 mod filter;
 mod gate;
 mod lane;
+mod run;
 mod value;
 
 use crate::access::{Halt, Journal, Mem, Owner};
@@ -14,21 +16,25 @@ use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
-use crate::decode::{DecodeError, Insn, decode};
+use crate::decode::{DecodeError, Insn, SlotKind, decode};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
-use crate::replay::{Replayer, need_state};
+use crate::replay::{Replayer, StubRef, need_state};
+use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
+#[cfg(feature = "std")]
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
+pub use run::Run;
 
 /// The longest instruction.
 const LIMIT: usize = 15;
 /// Memory for stubs that an engine maps for itself, in bytes.
+#[cfg(feature = "std")]
 const STUB_MEMORY: usize = 64 * 1024;
 
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
@@ -54,6 +60,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`MapError`] when the host denies executable memory; [`Engine::integer_only`] works without.
+    #[cfg(feature = "std")]
     pub fn new(profile: Profile) -> Result<Engine, MapError> {
         let replayer = Replayer::new(STUB_MEMORY)?;
         Ok(Engine::assemble(profile, replayer))
@@ -63,6 +70,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`MapError`] when the memory has an unfit length.
+    #[cfg(feature = "std")]
     pub fn with_code_memory(profile: Profile, memory: Box<dyn CodeMemory>) -> Result<Engine, MapError> {
         let replayer = Replayer::with_memory(memory)?;
         Ok(Engine::assemble(profile, replayer))
@@ -124,10 +132,20 @@ impl Engine {
             Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles == 0
-            && works.journal.is_idle()
-            && let Some(linear) = lane::address(&entry.insn, cpu)
-        {
+        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
+            return works.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return works.operate(entry, cpu),
+            Lane::Branch => {
+                return match works.branch(entry, cpu) {
+                    Some(outcome) => outcome,
+                    None => works.general(entry, cpu, vmm),
+                };
+            }
+            _ => {}
+        }
+        if let Some(linear) = lane::address(&entry.insn, cpu) {
             return match entry.way.lane {
                 Lane::Store => works.store(entry, cpu, vmm, linear),
                 Lane::Load => works.load(entry, cpu, vmm, linear),
@@ -143,7 +161,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General => works.general(entry, cpu, vmm),
+                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)
@@ -198,6 +216,40 @@ impl Engine {
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
             Ok(entry) => self.works.general(entry, cpu, vmm),
             Err(error) => self.not_decoded(decode_halt(error), cpu),
+        }
+    }
+
+    /// Delivers an exception or interrupt through the interrupt vector table or the IDT: what [`Engine::step`] has reported,
+    /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
+    /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
+    ///
+    /// On `Retry`, `Stopped` and `Unsupported` (task gates, transfers under CET, an open journal: see [`Engine::abandon`])
+    /// nothing is changed; `Shutdown` is a triple fault.
+    pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
+        let journal = &mut self.works.journal;
+        if journal.is_open() {
+            return Outcome::Unsupported(Unsupported::JournalMismatch);
+        }
+        let (vmm, saved): (&mut dyn Vmm, _) = (vmm, cpu.system().cr2);
+        if let (Some(cr2), EventKind::Fault) = (event.cr2, event.kind) {
+            cpu.update(|s| s.cr2 = cr2);
+        }
+        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event) {
+            Ok(Delivered::Handler) => completed(journal, Retired::default()),
+            Ok(Delivered::Shutdown) => {
+                journal.clear();
+                Outcome::Shutdown
+            }
+            Err(halt) => {
+                cpu.update(|s| s.cr2 = saved);
+                let outcome = match halt {
+                    // There is no instruction that would come again with the journal: the delivery starts anew.
+                    Halt::Stop(Stop::Retry) => Outcome::Retry,
+                    halt => return ended(journal, halt, cpu, 0),
+                };
+                journal.clear();
+                outcome
+            }
         }
     }
 
@@ -359,7 +411,7 @@ fn cold(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     replayer: &mut Replayer,
     profile: &Profile,
-    stub: &mut Option<encore86_stubs::StubRef>,
+    stub: &mut Option<StubRef>,
 ) -> Result<Retired, Halt> {
     let mut retired = Retired::default();
     if insn.row.gate == Gate::Port {
@@ -373,6 +425,7 @@ fn cold(
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
+        Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Missing | Exec::Value(_) | Exec::Extended(_) | Exec::Replay(_) => {
             return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }
@@ -393,7 +446,8 @@ fn need_apx<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), 
 #[inline(always)]
 fn mark_apx(cpu: &mut Cpu, insn: &Insn) {
     if insn.gate & obstacle::NO_APX != 0 {
-        cpu.dirty |= insn.state_written().components & component::APX;
+        let above = |i: usize| insn.slot(i).kind == SlotKind::Gpr && insn.slot(i).reg > 15 && insn.uses(i).writes();
+        cpu.dirty |= if (0..5).any(above) { component::APX } else { 0 };
     }
 }
 

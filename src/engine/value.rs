@@ -11,7 +11,7 @@ use crate::cpu::registers::rflags::{ARITH, CF, DF, ZF};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::Event;
 use crate::host::Locked;
-use crate::integer::{self, Effects, execute, read_slot, write_slot};
+use crate::integer::{self, Effects, Single, execute, read_slot, write_slot};
 use crate::isa::row::{IntOp, Use, attr};
 
 /// Runs an instruction that is a function of values with one memory operand at most.
@@ -104,6 +104,12 @@ fn run_effects<V: Vmm + ?Sized>(
     let uses = if at < 3 { insn.row.operands[at].uses } else { Use::None };
     if uses == Use::None {
         let v = values(cpu, insn, usize::MAX, 0);
+        if let Some(Single { value, flag_mask, flags }) = integer::single(op, cpu, insn, v) {
+            write_slot(cpu, insn.slot(0), value);
+            cpu.merge_flags(flag_mask, flags);
+            cpu.rip = integer::next_rip(cpu, insn);
+            return Ok(());
+        }
         let effects = execute(op, cpu, insn, v)?;
         commit(cpu, insn, &effects);
         return Ok(());
@@ -156,7 +162,8 @@ fn adjust<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, V>, siz
 /// Values of the first three operands; operand `at` is in memory and has `value`.
 #[inline]
 pub(super) fn values(cpu: &Cpu, insn: &Insn, at: usize, value: u64) -> [u64; 3] {
-    core::array::from_fn(|i| if i == at { value } else { read_slot(cpu, insn, insn.slot(i)) })
+    let operand = |i: usize| if i == at { value } else { read_slot(cpu, insn, insn.slot(i)) };
+    [operand(0), operand(1), operand(2)]
 }
 
 /// The read of an unlocked read-modify-write.

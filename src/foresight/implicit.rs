@@ -10,7 +10,7 @@ use crate::cpu::registers::{cr4, efer, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::SlotKind;
 use crate::integer::read_slot;
-use crate::isa::row::{Exec, Gate, Implied, Loc, Width, X87Op};
+use crate::isa::row::{Exec, Gate, Implied, Loc, Width};
 use crate::profile::Vendor;
 use crate::system;
 
@@ -273,7 +273,7 @@ impl Look<'_> {
     /// The descriptor of a far pointer in the instruction, and what it leads to.
     fn far_descriptor(&mut self) {
         if self.insn.row.operands[0].loc == Loc::FarPointer {
-            self.descriptor((self.insn.immediate() >> 32) as u16, 8);
+            self.descriptor((self.insn.immediate() >> 32) as u16);
         }
         self.more();
     }
@@ -305,20 +305,24 @@ impl Look<'_> {
         }
         let selector = read_slot(cpu, insn, source) as u16;
         let long = cpu.system().efer & efer::LMA != 0;
+        let Some(at) = address::descriptor(cpu, selector) else { return };
         match implied {
-            Implied::LoadTable | Implied::LoadTask => self.descriptor(selector, if long { 16 } else { 8 }),
-            _ => self.descriptor(selector, 8),
+            // A selector beyond its table is an answer too.
+            Implied::LookUp | Implied::Verify => self.push_conditional(at, 8, Kind::Read, Role::Table),
+            _ => self.push(at, 8, Kind::Read, Role::Table),
+        }
+        if long && matches!(implied, Implied::LoadTable | Implied::LoadTask) {
+            self.push(at.wrapping_add(8), 8, Kind::Read, Role::Table);
         }
         // The accessed bit, or a task's busy bit.
-        let marks = matches!(implied, Implied::LoadSegment | Implied::LoadTask | Implied::LoadGs);
-        if let (true, Some(at)) = (marks, address::descriptor(cpu, selector)) {
+        if matches!(implied, Implied::LoadSegment | Implied::LoadTask | Implied::LoadGs) {
             self.push_conditional(at.wrapping_add(TYPE), 1, Kind::Write, Role::Table);
         }
     }
 
-    fn descriptor(&mut self, selector: u16, len: u32) {
+    fn descriptor(&mut self, selector: u16) {
         if let Some(at) = address::descriptor(self.cpu, selector) {
-            self.push(at, len, Kind::Read, Role::Table);
+            self.push(at, 8, Kind::Read, Role::Table);
         }
     }
 
@@ -372,12 +376,7 @@ impl Look<'_> {
         } else {
             self.operand();
         }
-        let stores = X87Op::Store as u8..=X87Op::StorePop as u8;
-        let number = match insn.row.exec {
-            Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) => true,
-            Exec::X87(op) => stores.contains(&(op as u8)),
-            _ => insn.row.implied == Implied::Decimal,
-        };
+        let number = matches!(insn.row.exec, Exec::X87(op) if op.stores_number());
         if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
             self.all_conditional();
         }

@@ -104,7 +104,7 @@ impl Insn {
         if row.is(attr::MXCSR) && !row.is(attr::QUIET) && self.static_rounding().is_none() {
             state.and(CONTROL);
         }
-        let kept = matches!(row.exec, Exec::X87(X87Op::Wait | X87Op::StoreControl | X87Op::StoreStatus));
+        let kept = matches!(row.exec, Exec::X87(op) if op.keeps_state());
         if row.gate == Gate::X87 && !kept || self.uses_mmx() {
             state.and(STATUS);
         }

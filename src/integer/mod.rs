@@ -11,9 +11,9 @@ mod sequence;
 mod string;
 mod value;
 
-pub(crate) use sequence::sequence;
-pub(crate) use string::{BLOCK, Progress, element_size, string, uses_destination, uses_source};
-pub(crate) use value::{Effects, execute, is_met, plain};
+pub(crate) use sequence::{load_stack_at, sequence, set_stack};
+pub(crate) use string::{BATCH, BLOCK, Progress, element_size, string, uses_destination, uses_source};
+pub(crate) use value::{Effects, Single, check_target, execute, is_met, plain, single};
 
 use crate::address;
 use crate::alu;

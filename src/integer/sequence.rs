@@ -86,7 +86,6 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
         SeqOp::Push2 => frame::push_pair(cpu, insn, mem)?,
         SeqOp::Pop2 => frame::pop_pair(cpu, insn, mem)?,
         SeqOp::Bound => frame::bound(cpu, insn, mem)?,
-        SeqOp::CopyLine => frame::copy_line(cpu, insn, mem)?,
     }
     cpu.rip = next;
     Ok(())
@@ -192,7 +191,7 @@ fn load_stack<V: Vmm + ?Sized>(cpu: &Cpu, mem: &mut Mem<'_, V>, delta: i64, size
     load_stack_at(cpu, mem, stack_offset(cpu, delta), size)
 }
 
-pub(super) fn load_stack_at<V: Vmm + ?Sized>(
+pub(crate) fn load_stack_at<V: Vmm + ?Sized>(
     cpu: &Cpu,
     mem: &mut Mem<'_, V>,
     offset: u64,
@@ -206,6 +205,6 @@ pub(super) fn load_stack_at<V: Vmm + ?Sized>(
     Ok(u64::from_le_bytes(buf))
 }
 
-pub(super) fn set_stack(cpu: &mut Cpu, offset: u64) {
+pub(crate) fn set_stack(cpu: &mut Cpu, offset: u64) {
     cpu.gpr[RSP] = replace(cpu.gpr[RSP], offset, stack_width(cpu));
 }

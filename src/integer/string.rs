@@ -18,7 +18,7 @@ use crate::isa::row::{StrOp, attr};
 use crate::profile::{Profile, Vendor};
 
 /// Repetitions of one step, before it yields to the caller.
-const BATCH: u64 = 4096;
+pub(crate) const BATCH: u64 = 4096;
 /// Bytes of one block.
 pub(crate) const BLOCK: usize = 512;
 

@@ -92,34 +92,60 @@ pub(crate) fn execute(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<
                 ..Effects::NONE
             }
         }
-        IntOp::Movsx => Effects::value(sign_extend(b, insn.slot(1).size) & mask(size)),
-        IntOp::Lea => Effects::value(address::effective(cpu, insn) & mask(size)),
         IntOp::Xchg => Effects { second: Some((insn.slot(1), a)), ..Effects::value(b) },
         IntOp::Xadd => Effects { second: Some((insn.slot(1), a)), ..Effects::arith(alu::add(a, b, false, size)) },
         IntOp::Cmpxchg => compare_exchange(cpu, a, b, size),
         IntOp::CmpxchgPair => unreachable!("CMPXCHG8B and CMPXCHG16B are atomic's"),
+        IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc => bit_test(op, flags, a, b, size),
+        IntOp::Jcc => branch_if(cpu, insn, alu::condition(insn.condition(), flags))?,
+        IntOp::Jmp => jump(cpu, insn, a)?,
+        IntOp::Nop => Effects::NONE,
+        _ => match single(op, cpu, insn, v) {
+            Some(Single { value, flag_mask, flags }) => Effects { flag_mask, flags, ..Effects::value(value) },
+            None => rare(op, cpu, insn, v)?,
+        },
+    })
+}
+
+/// One result, which operand 0 takes, and flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Single {
+    pub(crate) value: u64,
+    pub(crate) flag_mask: u64,
+    pub(crate) flags: u64,
+}
+
+/// Computes an operation that has one result and cannot fail; `None` for others. Apart from [`execute`], because [`Effects`]
+/// that go from hand to hand cost more than most of these.
+#[inline]
+pub(crate) fn single(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Option<Single> {
+    let size = insn.slot(0).size;
+    let flags = cpu.rflags();
+    let [a, b, c] = v;
+    let only = |value: u64| Single { value, flag_mask: 0, flags: 0 };
+    let osize = u16::from(insn.osize());
+    Some(match op {
+        IntOp::Movsx => only(sign_extend(b, insn.slot(1).size) & mask(size)),
+        IntOp::Lea => only(address::effective(cpu, insn) & mask(size)),
+        IntOp::Setcc => only(u64::from(alu::condition(insn.condition(), flags))),
+        // A 32-bit destination is zero-extended whether the condition holds or not.
+        IntOp::Cmovcc => only(if alu::condition(insn.condition(), flags) { b } else { a }),
+        IntOp::Movbe => only(b.swap_bytes() >> (64 - u32::from(size) * 8)),
+        IntOp::Cbw => only(sign_extend(b, osize / 2) & mask(osize)),
+        IntOp::Cwd => only(if b >> (osize * 8 - 1) & 1 != 0 { mask(osize) } else { 0 }),
         IntOp::Rol | IntOp::Ror | IntOp::Rcl | IntOp::Rcr | IntOp::Shl | IntOp::Shr | IntOp::Sar => {
             shifted(alu::shift(op, a, b, flags, size), a, insn)
         }
         IntOp::Shld | IntOp::Shrd => {
-            let count = if insn.slot(2).kind == SlotKind::Imm { v[2] } else { cpu.gpr[RCX] & 0xff };
+            let count = if insn.slot(2).kind == SlotKind::Imm { c } else { cpu.gpr[RCX] & 0xff };
             shifted(alu::double_shift(op == IntOp::Shld, a, b, count, size), a, insn)
         }
-        IntOp::Bt | IntOp::Bts | IntOp::Btr | IntOp::Btc => bit_test(op, flags, a, b, size),
-        IntOp::Movbe => Effects::value(b.swap_bytes() >> (64 - u32::from(size) * 8)),
-        IntOp::Setcc => Effects::value(u64::from(alu::condition(insn.condition(), flags))),
-        IntOp::Cmovcc => {
-            // A 32-bit destination is zero-extended whether the condition holds or not.
-            Effects::value(if alu::condition(insn.condition(), flags) { b } else { a })
+        IntOp::Imul => {
+            let (x, y) = if insn.slot(2).kind == SlotKind::None { (a, b) } else { (b, c) };
+            let product = alu::multiply(x, y, true, size).low;
+            Single { value: product.value, flag_mask: PRODUCT, flags: product.flags }
         }
-        IntOp::Cbw => Effects::value(sign_extend(b, insn.osize() as u16 / 2) & mask(insn.osize() as u16)),
-        IntOp::Cwd => {
-            Effects::value(if b >> (u32::from(insn.osize()) * 8 - 1) & 1 != 0 { mask(insn.osize() as u16) } else { 0 })
-        }
-        IntOp::Jcc => branch_if(cpu, insn, alu::condition(insn.condition(), flags))?,
-        IntOp::Jmp => jump(cpu, insn, a)?,
-        IntOp::Nop => Effects::NONE,
-        _ => rare(op, cpu, insn, v)?,
+        _ => return None,
     })
 }
 
@@ -153,13 +179,10 @@ fn compare_exchange(cpu: &Cpu, memory: u64, new: u64, size: u16) -> Effects {
 }
 
 /// A shift by 0 changes no flag; its destination is written with what it held.
-fn shifted(result: Option<alu::Result>, a: u64, insn: &Insn) -> Effects {
+fn shifted(result: Option<alu::Result>, a: u64, insn: &Insn) -> Single {
     match result {
-        Some(r) => {
-            let mask = u64::from(insn.row.flags.written);
-            Effects { flag_mask: mask, ..Effects::arith(r) }
-        }
-        None => Effects::value(a),
+        Some(r) => Single { value: r.value, flag_mask: u64::from(insn.row.flags.written), flags: r.flags },
+        None => Single { value: a, flag_mask: 0, flags: 0 },
     }
 }
 
@@ -191,11 +214,6 @@ fn rare(op: IntOp, cpu: &Cpu, insn: &Insn, v: [u64; 3]) -> Result<Effects, Event
     let [a, b, c] = v;
     Ok(match op {
         IntOp::Mul | IntOp::Imul1 => multiply(cpu, a, op == IntOp::Imul1, size),
-        IntOp::Imul => {
-            let (x, y) = if insn.slot(2).kind == SlotKind::None { (a, b) } else { (b, c) };
-            let product = alu::multiply(x, y, true, size).low;
-            Effects { flag_mask: PRODUCT, flags: product.flags, ..Effects::value(product.value) }
-        }
         IntOp::Div | IntOp::Idiv => divide(cpu, a, op == IntOp::Idiv, size)?,
         IntOp::Bsf | IntOp::Bsr => {
             if b == 0 {

@@ -266,6 +266,10 @@ impl Platform for Survey<'_> {
         Ok(())
     }
 
+    fn ferr(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
     fn cpuid(&mut self, _leaf: u32, _subleaf: u32, answer: CpuidResult) -> Result<CpuidResult, Stop> {
         self.assumed = true;
         Ok(answer)

@@ -153,6 +153,11 @@ impl Platform for Mock {
         Ok(())
     }
 
+    fn ferr(&mut self) -> Result<(), Stop> {
+        self.calls.push("ferr");
+        Ok(())
+    }
+
     fn interrupt_pending(&mut self) -> bool {
         self.calls.push("interrupt_pending");
         true
@@ -210,6 +215,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.time(), Ok(79));
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
+    assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));
     vmm.resume_others();
     assert!(vmm.interrupt_pending());
@@ -218,7 +224,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 23] = [
+const EVERY_METHOD: [&str; 24] = [
     "fetch",
     "read",
     "write",
@@ -236,6 +242,7 @@ const EVERY_METHOD: [&str; 23] = [
     "time",
     "random",
     "cache",
+    "ferr",
     "stop_others",
     "resume_others",
     "interrupt_pending",

@@ -334,7 +334,7 @@ pub(super) static PRIMARY: &[Row] = rows![
 pub(super) const M0F_INTEGER: &[Row] = rows![
     [
         legacy("xgetbv", M0f, 0x01, &[R(ECX.hidden()), W(EAX.hidden()), W(EDX.hidden())]).digit(2).rm(0).pp(NP).gate(Gate::Xgetbv).cpuid(Xsave).system(SysOp::Xgetbv),
-        legacy("syscall", M0f, 0x05, &[W(RCX.hidden()), W(R11.hidden())]).only64().cpuid(Syscall).attr(attr::BRANCH).flags(FlagEffect { read: ARITH | DF | IF | NT | AC, ..super::segments::LOADED }).implies(Implied::SystemCall),
+        legacy("syscall", M0f, 0x05, &[W(RCX.hidden()), W(R11.hidden())]).only64().cpuid(Syscall).attr(attr::BRANCH).flags(FlagEffect { read: ARITH | DF | IF | NT | AC, ..super::segments::LOADED }).implies(Implied::SystemCall).far(FarOp::Syscall),
         legacy("ud2", M0f, 0x0b, &[]).system(SysOp::Ud),
         legacy("prefetch", M0f, 0x0d, &[N(Mb)]).digit(0).system(SysOp::Prefetch).implies(Implied::Hint),
         legacy("prefetchw", M0f, 0x0d, &[N(Mb)]).digit(1).system(SysOp::Prefetch).implies(Implied::Hint),

@@ -603,6 +603,10 @@ impl Row {
         self.gate(Gate::X87).cpuid(Feature::Fpu).exec(Exec::X87(op))
     }
 
+    pub(super) const fn far(self, op: FarOp) -> Row {
+        self.exec(Exec::Far(op))
+    }
+
     pub(super) const fn system(self, op: SysOp) -> Row {
         self.exec(Exec::System(op))
     }

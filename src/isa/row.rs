@@ -867,8 +867,6 @@ pub enum SeqOp {
     Push2,
     /// POP2.
     Pop2,
-    /// MOVDIR64B.
-    CopyLine,
     /// BOUND.
     Bound,
 }
@@ -925,11 +923,11 @@ pub enum X87Op {
     StoreReal,
     /// FSTP of 4 or 8 bytes to memory: store ST(0), pop.
     StoreRealPop,
-    /// FILD, and FLD of 10 bytes.
+    /// FILD, FBLD, and FLD of 10 bytes.
     Load,
     /// FIST: store ST(0), keep it.
     Store,
-    /// FISTP, FISTTP, and FSTP of 10 bytes: store ST(0), pop.
+    /// FISTP, FISTTP, FBSTP, and FSTP of 10 bytes: store ST(0), pop.
     StorePop,
     /// FLD ST(i).
     LoadSt,
@@ -951,6 +949,87 @@ pub enum X87Op {
     Wait,
     /// EMMS.
     Empty,
+    /// FNENI, FNDISI and FNSETPM: nothing.
+    Ignore,
+    /// FLDENV.
+    LoadEnvironment,
+    /// FNSTENV: stores the environment and masks all exceptions.
+    StoreEnvironment,
+    /// FRSTOR.
+    LoadState,
+    /// FNSAVE: stores the state, then is FNINIT.
+    StoreState,
+    /// FNOP.
+    Nothing,
+    /// FADD and its kin: ST(0) and memory or ST(i) to ST(0) or ST(i).
+    Arithmetic,
+    /// The same with a pop.
+    ArithmeticPop,
+    /// FCOM and its kin, to the status word or the flags.
+    Compare,
+    /// The same with a pop.
+    ComparePop,
+    /// The same with two.
+    ComparePopPop,
+    /// FCMOVcc.
+    Move,
+    /// FXCH.
+    Exchange,
+    /// FCHS.
+    Negate,
+    /// FABS.
+    Absolute,
+    /// FINCSTP.
+    Increment,
+    /// FDECSTP.
+    Decrement,
+    /// FFREE.
+    Free,
+    /// FFREEP: FFREE, then a pop.
+    FreePop,
+    /// Run on the whole state: transcendental functions, and what takes longer than moving the state.
+    Whole,
+}
+
+impl X87Op {
+    /// Is it a control instruction, which leaves FOP, FIP and FDP alone or sets them itself?
+    pub const fn is_control(self) -> bool {
+        use X87Op::*;
+        matches!(
+            self,
+            Init | LoadControl
+                | StoreControl
+                | StoreStatus
+                | Clear
+                | Wait
+                | Empty
+                | Ignore
+                | LoadEnvironment
+                | StoreEnvironment
+                | LoadState
+                | StoreState
+        )
+    }
+
+    /// Is the x87 state left as it is?
+    pub const fn keeps_state(self) -> bool {
+        matches!(self, X87Op::Wait | X87Op::StoreControl | X87Op::StoreStatus | X87Op::Ignore)
+    }
+
+    /// Registers that are popped.
+    pub(crate) const fn pops(self) -> u8 {
+        use X87Op::*;
+        match self {
+            StoreRealPop | StorePop | ArithmeticPop | ComparePop | FreePop => 1,
+            ComparePopPop => 2,
+            _ => 0,
+        }
+    }
+
+    /// May an unmasked exception keep a number from being stored to memory?
+    pub(crate) const fn stores_number(self) -> bool {
+        matches!(self, X87Op::StoreReal | X87Op::StoreRealPop | X87Op::Store | X87Op::StorePop)
+    }
 }
 
 /// System work.
@@ -1171,6 +1250,46 @@ pub enum Implied {
     Decimal,
 }
 
+/// Segments and far transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FarOp {
+    /// MOV to a segment register.
+    Load,
+    /// POP of a segment register.
+    Pop,
+    /// LDS, LES, LFS, LGS, LSS.
+    LoadPointer,
+    /// LLDT.
+    LoadTable,
+    /// LTR.
+    LoadTask,
+    /// LAR.
+    Lar,
+    /// LSL.
+    Lsl,
+    /// VERR.
+    VerifyRead,
+    /// VERW.
+    VerifyWrite,
+    /// Far JMP.
+    Jump,
+    /// Far CALL.
+    Call,
+    /// Far RET.
+    Return,
+    /// IRET.
+    Iret,
+    /// SYSCALL.
+    Syscall,
+    /// SYSRET.
+    Sysret,
+    /// SYSENTER.
+    Sysenter,
+    /// SYSEXIT.
+    Sysexit,
+}
+
 /// What executes a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exec {
@@ -1191,6 +1310,8 @@ pub enum Exec {
     X87(X87Op),
     /// System work.
     System(SysOp),
+    /// Segment registers and far transfers.
+    Far(FarOp),
 }
 
 /// Properties of a row that are yes or no.

@@ -3,7 +3,6 @@
 use super::{CpuidResult, Signature, Vendor};
 use crate::cpu::registers::component;
 use crate::isa::feature::{Feature, FeatureSet};
-use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
@@ -19,23 +18,33 @@ pub(super) fn cpuid(_leaf: u32, _subleaf: u32) -> CpuidResult {
 /// The host, asked once: under a hypervisor each CPUID is an exit.
 #[derive(Clone, Copy)]
 pub(super) struct Host {
+    #[cfg(feature = "std")]
     pub(super) vendor: Vendor,
+    #[cfg(feature = "std")]
     pub(super) signature: Signature,
     /// What CPUID reports and the operating system has switched on.
     pub(super) features: FeatureSet,
 }
 
 impl Host {
+    #[cfg(feature = "std")]
     pub(super) fn get() -> &'static Host {
-        static HOST: OnceLock<Host> = OnceLock::new();
+        static HOST: std::sync::OnceLock<Host> = std::sync::OnceLock::new();
         HOST.get_or_init(|| Host {
             vendor: Vendor::of_leaf(&cpuid(0, 0)),
             signature: Signature(cpuid(1, 0).eax),
             features: features(),
         })
     }
+
+    /// Nothing is replayed, so that nothing depends on it.
+    #[cfg(not(feature = "std"))]
+    pub(super) fn get() -> Host {
+        Host { features: FeatureSet::base() }
+    }
 }
 
+#[cfg(feature = "std")]
 fn features() -> FeatureSet {
     let mut set = FeatureSet::base();
     let highest = [cpuid(0, 0).eax, cpuid(0x8000_0000, 0).eax, cpuid(0xc000_0000, 0).eax];

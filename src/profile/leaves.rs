@@ -2,7 +2,6 @@
 
 use super::{CpuidResult, Signature, Vendor};
 use crate::isa::feature::{CpuidBit, CpuidRegister, Feature, FeatureSet};
-use std::sync::Arc;
 
 /// Leaves whose answer depends on ECX.
 const INDEXED: [u32; 22] = [
@@ -33,19 +32,45 @@ const INDEXED: [u32; 22] = [
 /// The topology leaves, whose levels beyond the last are not all zeros.
 const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
 
+type Entry = (u32, u32, CpuidResult);
+
 /// A list of CPUID leaves.
+#[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Leaves(Arc<[(u32, u32, CpuidResult)]>);
+pub(super) struct Leaves(std::sync::Arc<[Entry]>);
+
+/// A list of CPUID leaves; without an allocator the first 128 count.
+#[cfg(not(feature = "std"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leaves([Entry; 128], usize);
 
 impl Leaves {
-    pub(super) fn new(entries: impl IntoIterator<Item = (u32, u32, CpuidResult)>) -> Leaves {
+    #[cfg(feature = "std")]
+    pub(super) fn new(entries: impl IntoIterator<Item = Entry>) -> Leaves {
         Leaves(entries.into_iter().collect())
+    }
+
+    #[cfg(not(feature = "std"))]
+    pub(super) fn new(entries: impl IntoIterator<Item = Entry>) -> Leaves {
+        let mut leaves = Leaves([(0, 0, CpuidResult::default()); 128], 0);
+        for (place, entry) in leaves.0.iter_mut().zip(entries) {
+            *place = entry;
+            leaves.1 += 1;
+        }
+        leaves
+    }
+
+    fn entries(&self) -> &[Entry] {
+        #[cfg(feature = "std")]
+        return &self.0;
+        #[cfg(not(feature = "std"))]
+        &self.0[..self.1.min(128)]
     }
 
     /// The entry of a leaf, if there is one. The first of several counts.
     pub(super) fn find(&self, leaf: u32, subleaf: u32) -> Option<CpuidResult> {
         let subleaf = if INDEXED.contains(&leaf) { subleaf } else { 0 };
-        self.0.iter().find(|(l, s, _)| (*l, *s) == (leaf, subleaf)).map(|(.., result)| *result)
+        self.entries().iter().find(|(l, s, _)| (*l, *s) == (leaf, subleaf)).map(|(.., result)| *result)
     }
 
     /// The leaf that answers for `leaf`. Those beyond the highest are the highest basic one's on Intel's processors (SDM

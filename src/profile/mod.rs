@@ -2,6 +2,7 @@
 
 mod host;
 mod leaves;
+#[cfg(feature = "std")]
 mod models;
 mod xsave;
 
@@ -99,6 +100,7 @@ const FEATURE_LEAVES: [(u32, u32); 16] = [
 
 impl Profile {
     /// The host itself: its CPUID, and of vector state what its operating system has enabled in XCR0.
+    #[cfg(feature = "std")]
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
         Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }

@@ -235,7 +235,7 @@ pub(super) fn byte_mask_mmx<V: Vmm + ?Sized>(
     mem: &mut Mem<'_, V>,
     vendor: Vendor,
 ) -> Result<(), Halt> {
-    mmx::wait(cpu)?;
+    super::x87::wait(cpu, mem.vmm)?;
     let data = cpu.x87.regs[insn.slot(0).reg as usize & 7];
     let result = store_bytes(cpu, insn, mem, &data[..8], mmx_signs(cpu, insn));
     let changed = match result {

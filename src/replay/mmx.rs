@@ -4,6 +4,7 @@
 //! and afterwards TOP is 0, every register counts as in use, and the one that was written has an exponent of all ones
 //! (SDM volume 1, 9.5).
 
+use super::x87::wait;
 use super::{Replayer, components};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
@@ -33,7 +34,7 @@ impl Replayer {
             // CVTPI2PS of memory leaves the x87 state alone there; the SDM has it changed.
             return self.plain(cpu, insn, mem, profile, held);
         }
-        wait(cpu)?;
+        wait(cpu, mem.vmm)?;
         let done = if insn.mem() == NO_REG {
             let stub = self.stub(insn, held, profile)?;
             self.execute(cpu, insn, mem.vmm, stub, components(insn))
@@ -48,11 +49,6 @@ impl Replayer {
         }
         done
     }
-}
-
-/// #MF for a pending x87 exception.
-pub(super) fn wait(cpu: &Cpu) -> Result<(), Event> {
-    if cpu.x87.pending() { Err(Event::mf("an unmasked x87 exception is pending")) } else { Ok(()) }
 }
 
 /// TOP and tags as every MMX instruction but EMMS leaves them.

@@ -11,22 +11,23 @@ mod recipe;
 mod rewrite;
 mod run;
 mod staged;
+mod state;
 mod x87;
 
+pub(crate) use encore86_stubs::StubRef;
 pub use rewrite::{Rewritten, rewritten};
 pub(crate) use run::reach;
+pub(crate) use state::{components, has_state, need_state, vector_components};
 pub(crate) use x87::{exact_real, real_stored};
 
-use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
-use crate::cpu::registers::component;
 use crate::cpu::{Cpu, Zmm};
-use crate::decode::{Insn, SlotKind};
+use crate::decode::Insn;
 use crate::event::Unsupported;
 use crate::isa::row::{attr, sel};
 use crate::isa::{Feature, Row};
 use crate::profile::Profile;
-use encore86_stubs::{CodeMemory, Exit, MapError, Scratch, StubCache, StubError, StubRef};
+use encore86_stubs::{CodeMemory, Exit, MapError, Scratch, StubCache, StubError};
 
 /// Local operand of a replayed instruction, behind it nothing that matters.
 #[repr(C, align(64))]
@@ -179,53 +180,6 @@ impl From<StubError> for Unsupported {
     fn from(error: StubError) -> Unsupported {
         stub_error(error)
     }
-}
-
-/// State components that come from the monitor before an instruction touches any of them: one call for all, since that is
-/// what fetching an XSAVE image costs.
-const STATE: u64 = component::AVX512 | component::X87;
-
-/// Is all of the vector and x87 state the guest's?
-#[inline(always)]
-pub(crate) fn has_state(cpu: &Cpu) -> bool {
-    cpu.valid & STATE == STATE
-}
-
-/// Asks the monitor for the vector and x87 state that is not the guest's yet.
-///
-/// # Errors
-/// What [`Platform::load_state`](crate::bus::Platform::load_state) answers.
-#[inline]
-pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    if !has_state(cpu) {
-        let wanted = STATE & !cpu.valid;
-        mem.vmm.load_state(cpu, wanted)?;
-        cpu.valid |= wanted;
-    }
-    Ok(())
-}
-
-/// The components that writing a vector register changes. VEX and EVEX clear the rest of it.
-#[inline]
-pub(crate) fn vector_components(reg: u8, legacy: bool) -> u64 {
-    match (reg, legacy) {
-        (16.., _) => component::HI16_ZMM,
-        (_, true) => component::SSE,
-        (_, false) => component::SSE | component::AVX | component::ZMM_HI256,
-    }
-}
-
-/// The components of the destination of a vector or opmask instruction.
-pub(crate) fn components(insn: &Insn) -> u32 {
-    let slot = insn.slot(0);
-    (match slot.kind {
-        // PCMPESTRM and PCMPISTRM write XMM0 alone.
-        SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => vector_components(0, !insn.is_vex()),
-        _ if !insn.uses(0).writes() => 0,
-        SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
-        SlotKind::Mask => component::OPMASK,
-        _ => 0,
-    }) as u32
 }
 
 /// A vector register's first `len` bytes.

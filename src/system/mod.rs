@@ -1,8 +1,14 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
+mod descriptor;
+pub(crate) mod event;
+mod frame;
 pub(crate) mod image;
+mod iret;
 mod line;
 mod platform;
+mod segment;
+mod transfer;
 
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
@@ -16,7 +22,7 @@ use crate::event::{Event, Retired, Unsupported};
 use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::Feature;
-use crate::isa::row::SysOp;
+use crate::isa::row::{FarOp, SysOp};
 use crate::profile::Profile;
 
 /// Runs `op` and moves RIP past it.
@@ -108,6 +114,36 @@ pub(crate) fn run(
                 mem.vmm.cache(CacheOp::Prefetch, at)?;
             }
         }
+    }
+    cpu.rip = next;
+    Ok(())
+}
+
+/// Runs an instruction on segment registers or a far transfer.
+///
+/// # Errors
+/// Nothing is changed when it fails, but for accessed and busy bits of descriptors.
+pub(crate) fn far(
+    op: FarOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, dyn Vmm + '_>,
+    profile: &Profile,
+    retired: &mut Retired,
+) -> Result<(), Halt> {
+    let next = next_rip(cpu, insn);
+    match op {
+        FarOp::Load => segment::load(cpu, insn, mem, retired)?,
+        FarOp::Pop => segment::pop(cpu, insn, mem, retired)?,
+        FarOp::LoadPointer => segment::load_far(cpu, insn, mem)?,
+        FarOp::LoadTable => segment::load_table(cpu, insn, mem)?,
+        FarOp::LoadTask => segment::load_task(cpu, insn, mem)?,
+        FarOp::Lar | FarOp::Lsl | FarOp::VerifyRead | FarOp::VerifyWrite => segment::question(op, cpu, insn, mem)?,
+        FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem),
+        FarOp::Return => return transfer::far_return(cpu, insn, mem),
+        FarOp::Iret => return iret::iret(cpu, insn, mem, retired),
+        FarOp::Syscall | FarOp::Sysret => return transfer::system_call(op, cpu, insn, mem, profile),
+        FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem),
     }
     cpu.rip = next;
     Ok(())

@@ -136,6 +136,8 @@ pub struct X87 {
     /// Where that depends on the data (FPTAN, FSINCOS with C2 set), give the greater number;
     /// the entries past the real ones then hold a default NaN.
     pub pops: u8,
+    /// How many more values it leaves behind those, which are dropped: 0 to 8.
+    pub drops: u8,
 }
 
 /// Everything a stub is made from. The stub does, in this order: flags in, loads, control words,
@@ -156,6 +158,9 @@ pub struct Recipe {
     pub mxcsr: bool,
     /// The instruction works on the x87 stack: it runs under [`Scratch::fcw`].
     pub x87: Option<X87>,
+    /// The instruction works on all of the x87 state: it runs on [`Scratch::image`], control word included. Not together
+    /// with `x87`.
+    pub x87_image: bool,
     /// The instruction writes bits 128 and up of a vector register: VEX moves, and VZEROUPPER on every exit.
     /// Loads of `Ymm` and `Zmm` imply it.
     pub vex_dirty: bool,
@@ -172,6 +177,7 @@ impl Recipe {
             rflags_out: false,
             mxcsr: false,
             x87: None,
+            x87_image: false,
             vex_dirty: false,
         }
     }
@@ -200,6 +206,8 @@ pub struct Scratch {
     pub fcw_host: u16,
     /// In and out: x87 registers from ST(0) on, ten bytes each.
     pub st: [[u8; 16]; 8],
+    /// In and out: the x87 state as FRSTOR and FNSAVE have it in 64-bit mode, no unmasked exception pending when it goes in.
+    pub image: [u8; 108],
 }
 
 impl Scratch {
@@ -215,6 +223,7 @@ impl Scratch {
             fsw: 0,
             fcw_host: 0,
             st: [[0; 16]; 8],
+            image: [0; 108],
         }
     }
 }

@@ -333,7 +333,7 @@ fn f80(value: u64) -> [u8; 16] {
 }
 
 fn x87(body: &[u8], pushes: u8, pops: u8) -> Recipe {
-    Recipe { x87: Some(X87 { pushes, pops }), ..recipe(body, &[], &[]) }
+    Recipe { x87: Some(X87 { pushes, pops, drops: 0 }), ..recipe(body, &[], &[]) }
 }
 
 #[test]
@@ -404,6 +404,44 @@ fn x87_stack_is_empty_whatever_the_instruction_left() {
         (C2, huge),
         "the extra pop raises nothing that is reported"
     );
+}
+
+/// Values that the instruction leaves and nobody wants.
+#[test]
+fn x87_values_are_dropped() {
+    let mut rig = Rig::new();
+    (rig.scratch.st[0], rig.scratch.st[1]) = (f80(7), f80(5));
+    let recipe = Recipe { x87: Some(X87 { pushes: 2, pops: 1, drops: 1 }), ..recipe(&[0xd8, 0xe1], &[], &[]) };
+    let _ = rig.run(&recipe); // fsub st0, st1
+    assert_eq!(rig.scratch.st[..2], [f80(2), f80(5)]);
+    let none = Recipe { x87: Some(X87 { pushes: 2, pops: 0, drops: 2 }), ..recipe };
+    let _ = rig.run(&none);
+    let _ = rig.run(&x87(&[0xd9, 0xe8], 0, 1)); // fld1: an empty stack has room
+    assert_eq!(rig.scratch.st[0], f80(1));
+}
+
+/// The whole state goes in and comes out, an unmasked exception pending in it, and the host sees nothing of that.
+#[test]
+fn x87_on_a_whole_state() {
+    let mut rig = Rig::new();
+    let image = &mut rig.scratch.image;
+    // Zero divide unmasked, TOP 6, two registers in use: 1 and 0.
+    image[..2].copy_from_slice(&0x037bu16.to_le_bytes());
+    image[4..6].copy_from_slice(&(6u16 << 11).to_le_bytes());
+    image[8..10].copy_from_slice(&0x0fffu16.to_le_bytes());
+    image[28..38].copy_from_slice(&f80(1)[..10]);
+    let before = *image;
+    let divide = Recipe { x87_image: true, ..recipe(&[0xd8, 0xf1], &[], &[]) }; // fdiv st0, st1
+    let _ = rig.run(&divide);
+    // SAFETY: traps if an exception is pending, which is what this asks.
+    unsafe { asm!("fwait") };
+    let after = rig.scratch.image;
+    let word = |at: usize| u16::from_le_bytes([after[at], after[at + 1]]);
+    assert_eq!((word(0), word(4)), (0x037b, 6 << 11 | 0x8084));
+    assert_eq!(after[28..], before[28..], "the registers are as they were");
+    let both = Recipe { x87: Some(X87 { pushes: 1, pops: 1, drops: 0 }), ..divide };
+    let error = rig.cache.get(Key(1), || Ok::<_, StubError>(both)).map(|_| ());
+    assert_eq!(error, Err(StubError::BadRecipe("registers of the x87 stack, and all of its state")));
 }
 
 #[test]

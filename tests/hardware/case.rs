@@ -35,8 +35,20 @@ fn width(e: &Encoding, width: Width) -> usize {
         Width::Pseudo => 10,
         Width::Far => 2 + e.osize,
         Width::Pair => 2 * e.osize,
-        Width::Env => 28,
-        Width::X87State => 108,
+        Width::Env => {
+            if e.osize == 2 {
+                14
+            } else {
+                28
+            }
+        }
+        Width::X87State => {
+            if e.osize == 2 {
+                94
+            } else {
+                108
+            }
+        }
         Width::Fx => 512,
         Width::FarZ => 2 + e.osize.min(4),
         Width::Addr => e.asize,
@@ -154,6 +166,12 @@ impl Maker<'_> {
             1 => x87.ftw = 0,
             _ => {}
         }
+        if r.one_in(4) {
+            // Equal registers, or opposite ones.
+            let (from, to) = (r.below(8) as usize, r.below(8) as usize);
+            x87.st[to] = x87.st[from];
+            x87.st[to][9] ^= r.pick(&[0, 0x80]);
+        }
         if r.one_in(2) {
             x87.fsw |= r.word() as u16 & 0x7f;
         }
@@ -162,9 +180,10 @@ impl Maker<'_> {
         }
         if x87.fsw & !x87.fcw & 0x3f != 0 {
             if r.one_in(3) {
+                // Without a pending exception a switch of the host's processes loses the pointers on AMD's processors.
                 x87.fsw |= 0x8080;
                 x87.fop = r.word() as u16 & 0x7ff;
-                (x87.fip, x87.fdp) = (r.word() >> 33, r.word() >> 33);
+                (x87.fip, x87.fdp) = (r.word() >> 17, r.word() >> 17);
             } else {
                 x87.fsw &= x87.fcw | !0x3f;
             }
@@ -453,6 +472,7 @@ impl Maker<'_> {
             }
             Exec::System(SysOp::Fxrstor) => self.fx_image(),
             Exec::X87(X87Op::LoadControl) => (self.random.word() as u16 | 0x40).to_le_bytes().to_vec(),
+            Exec::X87(X87Op::LoadEnvironment | X87Op::LoadState) if self.random.one_in(2) => self.x87_image(size),
             Exec::X87(_) if size == 10 => self.random.extended().to_vec(),
             _ if compares_strings(e) && self.random.one_in(2) => {
                 let mut content = self.content(size);
@@ -461,6 +481,21 @@ impl Maker<'_> {
             }
             _ => self.content(size),
         }
+    }
+
+    /// What FNSTENV or FNSAVE stores, of a random state.
+    fn x87_image(&mut self, size: usize) -> Vec<u8> {
+        let mut image = self.content(size);
+        let x87 = self.x87();
+        let width = if self.encoding.osize == 2 { 2 } else { 4 };
+        let tags = self.random.word() as u16;
+        for (place, word) in image.chunks_mut(width).zip([x87.fcw, x87.fsw, tags]) {
+            place[..2].copy_from_slice(&word.to_le_bytes());
+        }
+        for (place, st) in image[7 * width..].chunks_mut(10).zip(x87.st) {
+            place.copy_from_slice(&st[..place.len()]);
+        }
+        image
     }
 
     fn fx_image(&mut self) -> Vec<u8> {

@@ -284,6 +284,11 @@ impl Platform for Vm {
             // CET: shadow stacks at CPL 3 alone.
             0x6a0 => Ok(1),
             0x6a2 => Ok(0),
+            // System calls.
+            0xc000_0081 => Ok(0x0023_0010_0000_1000),
+            0xc000_0082 | 0xc000_0083 | 0x175 | 0x176 => Ok(0x4000),
+            0xc000_0084 => Ok(0x200),
+            0x174 => Ok(0x10),
             _ => Err(Stop::NotProvided("the register")),
         }
     }

@@ -17,7 +17,7 @@ mod setup;
 use crate::lines::{self, Line};
 use case::Id;
 use report::Report;
-use setup::{Refusal, Setup};
+use setup::Setup;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,7 +52,6 @@ fn answer(line: Line) -> Report {
     };
     match Setup::new(&case) {
         Ok(setup) => run::run(setup),
-        Err(Refusal::Bad(why)) => Report::refused(case.id, "bad_case", why),
-        Err(Refusal::Later(why)) => Report::refused(case.id, "unsupported", why),
+        Err(why) => Report::refused(case.id, "bad_case", why),
     }
 }

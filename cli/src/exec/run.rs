@@ -70,7 +70,36 @@ pub fn run(setup: Setup) -> Report {
     let mut steps = 0;
     let mut retries = 0;
     let mut retired = Retired::default();
+    // An event is delivered before the next instruction. The case's own is none of its steps.
+    let (mut due, mut counts) = (setup.event, false);
     let end = loop {
+        if let Some(event) = due {
+            fetch_bit.set(false);
+            let outcome = match record.inner().prepare(&cpu) {
+                Ok(()) => engine.deliver(&mut cpu, &mut record, event),
+                Err(stop) => break End::unsupported(format!("the PDPTEs cannot be read: {stop:?}")),
+            };
+            record.settle(&outcome, None);
+            match outcome {
+                Outcome::Completed(now) => {
+                    due = None;
+                    if std::mem::replace(&mut counts, setup.deliver) {
+                        steps += 1;
+                        retired = now;
+                        if setup.until == Some(cpu.rip) {
+                            break End::plain("retired");
+                        }
+                    }
+                }
+                Outcome::Retry if retries < setup.max_retries => retries += 1,
+                Outcome::Retry => break End::plain("retry"),
+                Outcome::Shutdown => break End::plain("shutdown"),
+                Outcome::Unsupported(why) => break End::unsupported(why.to_string()),
+                other => break End::unsupported(format!("exec does not know the outcome {other:?}")),
+            }
+            continue;
+        }
+        counts = setup.deliver;
         if steps >= setup.max_steps {
             break End::plain("retired");
         }
@@ -101,11 +130,17 @@ pub fn run(setup: Setup) -> Report {
                     break End::plain("retired");
                 }
                 if now.singlestep && steps < setup.max_steps {
-                    break End::exception(single_step());
+                    if !setup.deliver {
+                        break End::exception(single_step());
+                    }
+                    const BS: u64 = 1 << 14;
+                    cpu.update(|s| s.dr[6] |= BS);
+                    due = Some(single_step());
                 }
             }
             Outcome::Retry if retries < setup.max_retries => retries += 1,
             Outcome::Retry => break End::plain("retry"),
+            Outcome::Exception(event) if setup.deliver => due = Some(event),
             Outcome::Exception(event) => break End::exception(event),
             Outcome::Shutdown => break End::plain("shutdown"),
             Outcome::Unsupported(why) => break End::unsupported(why.to_string()),

@@ -7,11 +7,12 @@ use super::processor::{self, fill, index};
 use crate::fields::{Given, Object};
 use crate::model::Wanted;
 use crate::number::{Bytes, Number, choose};
+use encore86::cpu::Blocking;
 use encore86::cpu::registers::cr0;
 use encore86::cpu::segment::Seg;
 use encore86::introspect::Clock;
 use encore86::paging::{Limits, Paging};
-use encore86::{Bus, Cpu, Mode, Profile, SplitLock, Stop};
+use encore86::{Bus, Cpu, Event, EventKind, Mode, Profile, SplitLock, Stop};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -81,29 +82,18 @@ pub struct Setup {
     pub seed: u64,
     pub fetches: bool,
     pub full: bool,
-}
-
-/// Why a case is not run.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The case is wrong: what, and what to write instead.
-    Bad(String),
-    /// The case is right and wants what this version has not: what.
-    Later(String),
-}
-
-impl From<String> for Refusal {
-    fn from(why: String) -> Refusal {
-        Refusal::Bad(why)
-    }
+    /// Are exceptions taken through the IDT?
+    pub deliver: bool,
+    /// What is delivered before the first instruction.
+    pub event: Option<Event>,
 }
 
 impl Setup {
-    /// Checks every field of a case. What is wrong counts before what comes later.
+    /// Checks every field of a case.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub fn new(case: &Case) -> Result<Setup, Refusal> {
+    /// What is wrong with it, and what to write instead.
+    pub fn new(case: &Case) -> Result<Setup, String> {
         let (mode, cpl) = processor::mode_of(case)?;
         let choice = case.profile.0.as_ref().map_or_else(|| Wanted::Name("host".to_owned()).find(), Wanted::find);
         let profile = choice.map_err(|why| format!("profile: {why}"))?;
@@ -114,12 +104,13 @@ impl Setup {
         cpu.update(|s| (s.kernel_gs_base, s.pkrs) = (kernel_gs_base, pkrs));
         let walks = case.cr0.0.is_some_and(|cr0| cr0.0 & cr0::PG != 0);
         let (memory, paging) = memory(case, &cpu, code, walks.then(|| Limits::new(&profile)))?;
-        let later = wanted_later(case)?;
+        let event = case.event.0.as_ref().map(|Object(fields)| event(fields)).transpose()?;
+        cpu.set_blocking(blocking(case)?);
         let overlay = case.introspect.overlay.iter().enumerate().map(|(i, Object(o))| {
             let field = |name| format!("introspect.overlay[{i}].{name}");
             Ok((need(o.at, &field("at"))?.0, need(o.hex.clone(), &field("hex"))?.0))
         });
-        let setup = Setup {
+        Ok(Setup {
             id: case.id.clone(),
             profile,
             memory,
@@ -137,9 +128,10 @@ impl Setup {
             seed: case.seed.0.map_or(0, |n| n.0),
             fetches: case.fetches,
             full: case.full,
+            deliver: case.deliver,
+            event,
             cpu,
-        };
-        later.map_or(Ok(setup), |why| Err(Refusal::Later(why)))
+        })
     }
 }
 
@@ -147,56 +139,52 @@ fn need<T>(given: Given<T>, field: &str) -> Result<T, String> {
     given.0.ok_or_else(|| format!("{field}: it has no default; write it"))
 }
 
-/// What the case wants and this version has not.
-fn wanted_later(case: &Case) -> Result<Option<String>, String> {
+/// What blocks events at the start.
+fn blocking(case: &Case) -> Result<Blocking, String> {
+    let mut blocking = Blocking::default();
     for name in &case.blocking {
-        choose("blocking state", name, &[("mov_ss", ()), ("sti", ()), ("nmi", ())])?;
+        type Field = fn(&mut Blocking) -> &mut bool;
+        let fields: [(&str, Field); 3] =
+            [("mov_ss", |b| &mut b.mov_ss), ("sti", |b| &mut b.sti), ("nmi", |b| &mut b.nmi)];
+        *choose("blocking state", name, &fields)?(&mut blocking) = true;
     }
-    if let Some(Object(event)) = &case.event.0 {
-        check_event(event)?;
-    }
-    let wanted = [
-        (case.deliver, "deliver: events are not delivered yet; leave it out to have them reported"),
-        (case.event.0.is_some(), "event: events are not delivered yet"),
-        (!case.blocking.is_empty(), "blocking: it is not taken into account yet"),
-    ];
-    Ok(wanted.into_iter().find(|(wanted, _)| *wanted).map(|(_, why)| why.to_owned()))
+    Ok(blocking)
 }
 
-fn check_event(event: &EventFields) -> Result<(), String> {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Type {
-        Interrupt,
-        Nmi,
-        Exception,
-        Software,
-    }
+/// The event that is delivered first.
+fn event(event: &EventFields) -> Result<Event, String> {
     let types = [
-        ("interrupt", Type::Interrupt),
-        ("nmi", Type::Nmi),
-        ("exception", Type::Exception),
-        ("software", Type::Software),
+        ("interrupt", EventKind::Interrupt),
+        ("nmi", EventKind::Nmi),
+        ("exception", EventKind::Fault),
+        ("software", EventKind::Software),
     ];
     let kind = need(event.kind.clone(), "event.type")?;
     let kind = choose("event type", &kind, &types).map_err(|why| format!("event.type: {why}"))?;
     let vector = match (event.vector.0, kind) {
         (Some(vector), _) => vector.within(8, "event.vector")?,
-        (None, Type::Nmi) => 2,
+        (None, EventKind::Nmi) => 2,
         (None, _) => return Err("event.vector: it has no default; write it".to_owned()),
     };
-    if kind == Type::Nmi && vector != 2 {
+    if kind == EventKind::Nmi && vector != 2 {
         return Err(format!("event.vector: {vector}; an NMI has vector 2"));
     }
-    if kind == Type::Exception && vector > 31 {
+    if kind == EventKind::Fault && vector > 31 {
         return Err(format!("event.vector: {vector}; exceptions have vectors 0 to 31"));
     }
-    if let Some(code) = event.error_code {
-        code.within(32, "event.error_code")?;
-        if kind != Type::Exception {
-            return Err("event.error_code: only exceptions have one; leave it out".to_owned());
-        }
+    let error_code = event.error_code.map(|code| code.within(32, "event.error_code")).transpose()?;
+    if error_code.is_some() && kind != EventKind::Fault {
+        return Err("event.error_code: only exceptions have one; leave it out".to_owned());
     }
-    Ok(())
+    // Exceptions after which the program goes on: their RIP is no fault's.
+    let kind = if kind == EventKind::Fault && matches!(vector, 1 | 3 | 4) { EventKind::Trap } else { kind };
+    Ok(Event {
+        vector: vector as u8,
+        error_code: error_code.map(|code| code as u32),
+        cr2: None,
+        kind,
+        cause: "the case's event",
+    })
 }
 
 fn split_lock(case: &Case) -> Result<SplitLock, String> {

@@ -7,6 +7,8 @@ use super::summary::Summary;
 use crate::accesses::Watched;
 use crate::boot::Place;
 use encore86::introspect::Record;
+use encore86::isa::Exec;
+use encore86::isa::row::FarOp;
 use encore86::{Cpu, Engine, Insn, Mode, Outcome, Unsupported, Vmm, decode};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -122,7 +124,10 @@ fn steps(processor: &mut Processor, board: &mut impl Board, summary: &mut Summar
         board.stepped(rip, last, &outcome)?;
         match (outcome, last) {
             (Outcome::Completed(retired), Some(insn)) => summary.count(insn, !retired.rep_unfinished),
-            (Outcome::Unsupported(Unsupported::Instruction("syscall")), Some(insn)) => {
+            // There is no STAR that would lead anywhere: the kernel is behind it.
+            (Outcome::Unsupported(Unsupported::Platform(_)), Some(insn))
+                if insn.row().exec == Exec::Far(FarOp::Syscall) =>
+            {
                 summary.count(insn, true);
                 match kernel.syscall(insn.length(), cpu, board.arena()) {
                     Ok(()) => {}

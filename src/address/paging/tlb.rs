@@ -3,6 +3,7 @@
 use super::page::{Page, Want};
 use super::tables::{Format, Tables};
 use crate::bus::{Access, AccessKind};
+use crate::room::Room;
 
 const SLOTS: usize = 256;
 
@@ -110,7 +111,7 @@ const EMPTY: Slot = Slot {
 /// 256 translations.
 #[derive(Clone, Debug)]
 pub(super) struct Tlb {
-    slots: Box<[Slot; SLOTS]>,
+    slots: Room<[Slot; SLOTS]>,
     /// Added to a linear page to make a tag.
     pcid: u64,
     /// There may be pieces of pages larger than 4 KiB.
@@ -119,7 +120,7 @@ pub(super) struct Tlb {
 
 impl Tlb {
     pub(super) fn new() -> Tlb {
-        Tlb { slots: Box::new([EMPTY; SLOTS]), pcid: 0, large: false }
+        Tlb { slots: Room::new([EMPTY; SLOTS]), pcid: 0, large: false }
     }
 
     #[inline(always)]

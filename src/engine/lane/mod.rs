@@ -13,6 +13,8 @@ mod string;
 use super::cache::Entry;
 use super::{Works, ended};
 use crate::access::{Halt, Journal, Mem, crosses};
+use crate::address;
+use crate::alu;
 use crate::atomic;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
@@ -24,7 +26,7 @@ use crate::event::{Outcome, Retired, Stop};
 use crate::host::{Issue, LockedOp, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
-use crate::isa::row::{Class, IntOp, Masking, Shape, StrOp, Use, X87Op, attr};
+use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
 use crate::replay;
 pub(super) use string::Block;
 
@@ -33,6 +35,10 @@ pub(super) use string::Block;
 pub(super) enum Lane {
     /// None: the general line.
     General,
+    /// An arithmetic instruction or MOV of registers and immediates.
+    Operate,
+    /// Jcc, and JMP by a displacement.
+    Branch,
     /// MOV from a register to memory.
     Store,
     /// MOV from memory to a register.
@@ -155,10 +161,19 @@ impl Lane {
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
         let [dst, src, ..] = insn.all_slots();
+        if matches!(op, IntOp::Jcc | IntOp::Jmp) && dst.kind == SlotKind::Rel {
+            let whole = insn.mode == Mode::Long64 && insn.osize() == 8;
+            return if whole { Lane::Branch } else { Lane::General };
+        }
+        let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
+        let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
+        if insn.mem() == NO_REG && insn.mode == Mode::Long64 {
+            let operates = op.is_plain() && whole && registers(dst.kind) && registers(src.kind);
+            return if operates && insn.row.operands[2].loc == Loc::Nothing { Lane::Operate } else { Lane::General };
+        }
         if !addressed || insn.mem() > 1 {
             return Lane::General;
         }
-        let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
         if locked {
             return match op {
@@ -173,7 +188,6 @@ impl Lane {
                 _ => Lane::General,
             };
         }
-        let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         if !whole || !registers(dst.kind) || !registers(src.kind) {
             return Lane::General;
         }
@@ -288,6 +302,43 @@ impl Works {
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn operate(&self, entry: &Entry, cpu: &mut Cpu) -> Outcome {
+        if entry.insn.slot(0).size == 8 { self.operate_on::<8>(entry, cpu) } else { self.operate_on::<4>(entry, cpu) }
+    }
+
+    /// One for each width, so that arithmetic is of a width that the compiler knows.
+    #[inline(never)]
+    fn operate_on<const SIZE: u16>(&self, entry: &Entry, cpu: &mut Cpu) -> Outcome {
+        let (insn, op) = (&entry.insn, entry.way.op);
+        let dst = insn.slot(0).reg as usize & 31;
+        let b = whole(source(cpu, insn), SIZE);
+        if op == IntOp::Mov {
+            cpu.gpr[dst] = b;
+            return done(cpu, insn);
+        }
+        let r = integer::plain(op, whole(cpu.gpr[dst], SIZE), b, SIZE, cpu.rflags());
+        if entry.way.writes {
+            cpu.gpr[dst] = r.value;
+        }
+        cpu.merge_flags(u64::from(entry.way.flags), r.flags);
+        done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn branch(&self, entry: &Entry, cpu: &mut Cpu) -> Option<Outcome> {
+        let insn = &entry.insn;
+        let next = cpu.rip.wrapping_add(u64::from(insn.len()));
+        let taken = entry.way.op == IntOp::Jmp || alu::condition(insn.opcode(), cpu.rflags());
+        let to = next.wrapping_add(if taken { insn.imm } else { 0 });
+        // A target that is refused takes the general line.
+        if taken && !address::canonical(cpu, to) {
+            return None;
+        }
+        cpu.rip = to;
+        Some(Outcome::Completed(Retired::default()))
     }
 
     #[inline(never)]
@@ -651,7 +702,7 @@ impl Works {
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {
-                replay::real_stored(op, cpu, insn, &self.profile);
+                replay::real_stored(op, cpu, insn);
                 Outcome::Completed(Retired::default())
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),

@@ -49,6 +49,7 @@ const RFLAGS_IN: i8 = offset_of!(Scratch, rflags_in) as i8;
 const FCW: i8 = offset_of!(Scratch, fcw) as i8;
 const FSW: i8 = offset_of!(Scratch, fsw) as i8;
 const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
+const IMAGE: i32 = offset_of!(Scratch, image) as i32;
 
 /// Assembles the stub of `recipe` into `place`, which starts at a line, and fills the last line. Returns the number of lines.
 /// Everything that pushes is inlined here, so that the sink's length stays in a register.
@@ -106,8 +107,11 @@ impl<'a> Frame<'a> {
         let (loads, stores) = (recipe.loads.as_slice(), recipe.stores.as_slice());
         loads.iter().try_for_each(|m| check(m, Way::Load))?;
         stores.iter().try_for_each(|m| check(m, Way::Store))?;
-        if recipe.x87.is_some_and(|x87| x87.pushes > 8 || x87.pops > 8) {
+        if recipe.x87.is_some_and(|x87| x87.pushes > 8 || x87.pops > 8 || x87.drops > 8) {
             return Err(StubError::BadRecipe("the x87 stack has 8 registers"));
+        }
+        if recipe.x87.is_some() && recipe.x87_image {
+            return Err(StubError::BadRecipe("registers of the x87 stack, and all of its state"));
         }
         let all = || loads.iter().chain(stores);
         let stored = |gpr: u8| stores.iter().any(|m| m.kind == Gpr64 && m.reg == gpr);
@@ -136,7 +140,7 @@ impl<'a> Frame<'a> {
     fn enter(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
         sink.bytes(&ENDBR64);
-        if recipe.rflags_in || recipe.mxcsr || recipe.x87.is_some() {
+        if recipe.rflags_in || recipe.mxcsr || recipe.x87.is_some() || recipe.x87_image {
             dynasm!(sink ; .arch x64 ; mov r8, rdx);
         }
         if recipe.rflags_in {
@@ -166,6 +170,9 @@ impl<'a> Frame<'a> {
                 dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
             }
         }
+        if recipe.x87_image {
+            dynasm!(sink ; .arch x64 ; fnstcw [BYTE r8 + FCW_HOST] ; frstor [r8 + IMAGE]);
+        }
     }
 
     #[inline(always)]
@@ -182,9 +189,16 @@ impl<'a> Frame<'a> {
             for i in 0..x87.pops {
                 dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
             }
+            for _ in 0..x87.drops {
+                dynasm!(sink ; .arch x64 ; fstp st0);
+            }
             dynasm!(sink ; .arch x64 ; test WORD [BYTE r8 + FSW], FSW_C2 | FSW_EXCEPTIONS);
             sink.bytes(&JZ_OVER_FNCLEX);
             dynasm!(sink ; .arch x64 ; fnclex ; fldcw [BYTE r8 + FCW_HOST]);
+        }
+        if recipe.x87_image {
+            // FNSAVE waits for nothing, and empties the stack.
+            dynasm!(sink ; .arch x64 ; fnsave [r8 + IMAGE] ; fldcw [BYTE r8 + FCW_HOST]);
         }
         if !recipe.mxcsr {
             self.stores(sink);

@@ -5,6 +5,7 @@ mod branch;
 mod decimal;
 mod flags;
 mod frame;
+mod modes;
 mod mov;
 mod ports;
 mod segments;

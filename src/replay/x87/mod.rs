@@ -3,21 +3,32 @@
 //! A stub gets its operands as 80-bit values and gives results and the status word of that one operation, run with all
 //! exceptions masked. What an unmasked exception would have kept from happening is decided here, before anything of the
 //! guest's state changes.
+//!
+//! That is the way of loads, stores, arithmetic and comparisons as long as nothing is wrong (`operate`). Empty registers,
+//! unmasked exceptions and long instructions go another way: the whole state is loaded into the host's x87, the instruction
+//! is run, and the state is saved again (`whole`). It costs 100 ns, and what it leaves is the processor's own.
+
+mod image;
+mod operand;
+mod operate;
+mod whole;
 
 use super::Replayer;
 use crate::access::{Halt, Mem};
-use crate::address::{self, Intent};
+use crate::address;
 use crate::alu::real;
-use crate::bus::{Access, AccessKind, Vmm};
-use crate::cpu::registers::component;
+use crate::bus::{AccessKind, Vmm};
 use crate::cpu::registers::gpr::RAX;
+use crate::cpu::registers::{component, cr0};
+use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, X87};
 use crate::decode::{Insn, NO_REG};
 use crate::event::{Event, Unsupported};
 use crate::integer::next_rip;
 use crate::isa::row::{Exec, X87Op, attr};
 use crate::profile::{Profile, Vendor};
-use encore86_stubs::{Body, Key, Recipe, StubRef, X87 as Stack};
+use encore86_stubs::{Body, Exit, Key, Recipe, StubError, StubRef, X87 as Stack};
+use operand::{Operand, read, write};
 
 const IE: u16 = 1;
 const DE: u16 = 2;
@@ -44,11 +55,11 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        if insn.row.is(attr::WAITING) && cpu.x87.pending() {
-            return Err(Event::mf("an unmasked x87 exception is pending").into());
+        if insn.row.is(attr::WAITING) {
+            wait(cpu, mem.vmm)?;
         }
         match op {
-            X87Op::Wait => {}
+            X87Op::Wait | X87Op::Ignore | X87Op::Nothing => {}
             X87Op::Init => cpu.x87.init(),
             X87Op::Empty => {
                 cpu.x87.set_top(0);
@@ -81,42 +92,52 @@ impl Replayer {
             X87Op::StoreSt => store_register(&mut cpu.x87, insn),
             X87Op::Store | X87Op::StoreReal => self.store(cpu, insn, mem, profile, held, false)?,
             X87Op::StorePop | X87Op::StoreRealPop => self.store(cpu, insn, mem, profile, held, true)?,
+            X87Op::LoadEnvironment => image::load_environment(cpu, insn, mem)?,
+            X87Op::StoreEnvironment => image::store_environment(cpu, insn, mem)?,
+            X87Op::LoadState => image::load_state(cpu, insn, mem)?,
+            X87Op::StoreState => image::store_state(cpu, insn, mem)?,
+            op => self.operate(op, cpu, insn, mem, profile, held)?,
         }
-        retire(op, cpu, insn, profile);
+        retire(op, cpu, insn);
         Ok(())
     }
 
-    /// Runs the instruction's own bytes on `scratch.st[0]`, exceptions masked; gives the status word.
-    fn run(
+    /// Runs the instruction on `scratch.st`, exceptions masked; gives the status word.
+    #[inline]
+    fn run<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
-        vmm: &mut dyn Vmm,
+        vmm: &mut V,
         profile: &Profile,
         held: &mut Option<StubRef>,
-    ) -> Result<u16, Halt> {
-        let Some(op) = op(insn) else { return Err(Unsupported::Instruction(insn.row.mnemonic).into()) };
-        if let Some(feature) = insn.row.features.into_iter().find(|&f| profile.host_lacks(f)) {
-            return Err(Unsupported::HostLacks(feature.name()).into());
-        }
+    ) -> Result<Exit, Halt> {
         let current = held.filter(|&stub| self.stubs.as_ref().is_some_and(|s| s.is_current(stub)));
         let stub = match current {
             Some(stub) => stub,
-            None => {
-                let Some(stubs) = &mut self.stubs else {
-                    return Err(Unsupported::Stubs("the host denied executable memory").into());
-                };
-                let body = body(insn);
-                let mut key = [0; 16];
-                key[..2].copy_from_slice(&body);
-                key[15] = 2;
-                stubs.get(Key(u128::from_le_bytes(key)), || recipe(&body, op))?
-            }
+            None => self.find(insn, profile, Variant::Operands)?,
         };
         *held = Some(stub);
         // Rounding and precision are the guest's, exceptions are masked.
         self.scratch.0.fcw = cpu.x87.fcw | 0x3f;
-        Ok(self.call(stub, cpu, vmm)?.fsw())
+        Ok(self.call(stub, cpu, vmm)?)
+    }
+
+    /// The stub of `insn`, from the cache or a new one.
+    #[cold]
+    fn find(&mut self, insn: &Insn, profile: &Profile, variant: Variant) -> Result<StubRef, Unsupported> {
+        if let Some(feature) = insn.row.features.into_iter().find(|&f| profile.host_lacks(f)) {
+            return Err(Unsupported::HostLacks(feature.name()));
+        }
+        let Some(stubs) = &mut self.stubs else {
+            return Err(Unsupported::Stubs("the host denied executable memory"));
+        };
+        let recipe = variant.recipe(insn)?;
+        let mut key = [0; 16];
+        key[..2].copy_from_slice(recipe.body.as_slice());
+        key[14] = variant as u8;
+        key[15] = 2;
+        Ok(stubs.get(Key(u128::from_le_bytes(key)), || Ok::<_, StubError>(recipe))?)
     }
 
     fn load(
@@ -144,7 +165,7 @@ impl Replayer {
         buf: [u8; 10],
     ) -> Result<(), Halt> {
         self.scratch.1.0[..10].copy_from_slice(&buf);
-        let status = self.run(cpu, insn, vmm, profile, held)?;
+        let status = self.run(cpu, insn, vmm, profile, held)?.fsw();
         let value = self.result();
         push(&mut cpu.x87, value, status & (IE | DE), profile.vendor());
         Ok(())
@@ -171,7 +192,7 @@ impl Replayer {
                 self.loaded(cpu, insn, vmm, profile, held, buf)?;
             }
         }
-        retire(X87Op::LoadReal, cpu, insn, profile);
+        retire(X87Op::LoadReal, cpu, insn);
         Ok(())
     }
 
@@ -183,7 +204,7 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        self.run(cpu, insn, mem.vmm, profile, held)?;
+        let _ = self.run(cpu, insn, mem.vmm, profile, held)?;
         let value = self.result();
         push(&mut cpu.x87, value, 0, profile.vendor());
         Ok(())
@@ -208,7 +229,7 @@ impl Replayer {
         let size = usize::from(insn.slot(0).size);
         let value = cpu.x87.st(0);
         self.scratch.0.st[0][..10].copy_from_slice(&value.unwrap_or(INDEFINITE));
-        let status = self.run(cpu, insn, mem.vmm, profile, held)?;
+        let status = self.run(cpu, insn, mem.vmm, profile, held)?.fsw();
         // Storing the default NaN is what a masked stack underflow stores.
         let raised = if value.is_none() { IE | SF } else { status & 0x3f };
         let unmasked = raised & !cpu.x87.fcw & 0x3f;
@@ -234,38 +255,68 @@ impl Replayer {
     }
 }
 
-/// What the host runs for `insn`: its opcode, with the local operand.
-fn body(insn: &Insn) -> [u8; 2] {
-    let modrm = if insn.mem() == NO_REG { insn.modrm() } else { insn.modrm() & 0x38 | 6 };
-    [insn.opcode(), modrm]
-}
-
-fn op(insn: &Insn) -> Option<X87Op> {
-    match insn.row.exec {
-        Exec::X87(op) => Some(op),
-        _ => None,
+/// #MF for a pending exception, or with CR0.NE clear what the platform makes of FERR#.
+///
+/// # Errors
+/// The event, or what [`Platform::ferr`](crate::bus::Platform::ferr) answers.
+pub(super) fn wait<V: Vmm + ?Sized>(cpu: &Cpu, vmm: &mut V) -> Result<(), Halt> {
+    if !cpu.x87.pending() {
+        return Ok(());
     }
+    if cpu.system().cr0 & cr0::NE == 0 {
+        return Ok(vmm.ferr()?);
+    }
+    Err(Event::mf("an unmasked x87 exception is pending").into())
 }
 
-/// The stub around `body`: a value comes from the stack, or goes there.
-fn recipe(body: &[u8], op: X87Op) -> Result<Recipe, Unsupported> {
-    let (pushes, pops) = match op {
-        X87Op::Store | X87Op::StoreReal => (1, 1),
-        X87Op::StorePop | X87Op::StoreRealPop => (1, 0),
-        _ => (0, 1),
-    };
-    Ok(Recipe { x87: Some(Stack { pushes, pops }), ..Recipe::new(Body::new(body)?) })
+/// How an instruction is run on the host: the last byte but one of its stub's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Variant {
+    /// On its operands.
+    Operands,
+    /// On the whole state.
+    Whole,
 }
 
-/// The recipe of `insn`, if it runs on the host.
-pub(super) fn recipe_of(insn: &Insn) -> Result<Option<Recipe>, Unsupported> {
-    use X87Op::{Const, Load, LoadReal, Store, StorePop, StoreReal, StoreRealPop};
-    match op(insn) {
-        Some(op @ (Load | LoadReal | Const | Store | StoreReal | StorePop | StoreRealPop)) => {
-            recipe(&body(insn), op).map(Some)
+impl Variant {
+    fn recipe(self, insn: &Insn) -> Result<Recipe, StubError> {
+        let row = insn.row;
+        let Exec::X87(op) = row.exec else { return Err(StubError::BadRecipe("no x87 instruction")) };
+        let body = |modrm: u8| Body::new(&[insn.opcode(), modrm]);
+        let memory = insn.mem() != NO_REG;
+        let own = if memory { insn.modrm() & 0x38 | 6 } else { insn.modrm() };
+        let recipe =
+            Recipe { rflags_in: row.flags.read != 0, rflags_out: row.flags.written != 0, ..Recipe::new(body(own)?) };
+        if self == Variant::Whole {
+            return Ok(Recipe { x87_image: true, ..recipe });
         }
-        _ => Ok(None),
+        use X87Op::*;
+        let (body, pushes, pops, drops) = match op {
+            Store | StoreReal => (recipe.body, 1, 0, 1),
+            StorePop | StoreRealPop => (recipe.body, 1, 0, 0),
+            Arithmetic if memory => (recipe.body, 1, 1, 0),
+            // The opcode's digit says what is done with ST(0) and ST(i), whatever the opcode; DE leaves the result alone.
+            Arithmetic | ArithmeticPop => (Body::new(&[0xde, own & 0xf8 | 1])?, 2, 1, 0),
+            Compare | ComparePop | ComparePopPop if memory => (recipe.body, 1, 0, 1 - op.pops()),
+            Compare | ComparePop | ComparePopPop => (body(own & 0xf8 | 1)?, 2, 0, 2 - op.pops()),
+            _ => (recipe.body, 0, 1, 0),
+        };
+        Ok(Recipe { body, x87: Some(Stack { pushes, pops, drops }), ..recipe })
     }
+}
+
+/// The recipe of `insn`, if it usually runs on the host: on its operands, or on the whole state.
+pub(super) fn recipe_of(insn: &Insn) -> Result<Option<Recipe>, Unsupported> {
+    use X87Op::*;
+    let Exec::X87(op) = insn.row.exec else { return Ok(None) };
+    let variant = match op {
+        Load | LoadReal | Const | Store | StoreReal | StorePop | StoreRealPop | Arithmetic | ArithmeticPop
+        | Compare | ComparePop | ComparePopPop => Variant::Operands,
+        Whole => Variant::Whole,
+        _ => return Ok(None),
+    };
+    Ok(Some(variant.recipe(insn)?))
 }
 
 /// The real that FST and FSTP store, where ST(0) is one exactly and no exception is possible.
@@ -276,20 +327,22 @@ pub(crate) fn exact_real(cpu: &Cpu, insn: &Insn) -> Option<u64> {
 
 /// The rest of FST and FSTP once [`exact_real`] has been stored.
 #[inline]
-pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
+pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn) {
     cpu.x87.fsw &= !C1;
     if op == X87Op::StoreRealPop {
         pop(&mut cpu.x87);
     }
     cpu.x87.update_summary();
-    retire(op, cpu, insn, profile);
+    retire(op, cpu, insn);
 }
 
 /// What follows every x87 instruction.
 #[inline]
-fn retire(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
-    pointers(op, cpu, insn, profile);
-    if !matches!(op, X87Op::Wait | X87Op::StoreControl | X87Op::StoreStatus) {
+fn retire(op: X87Op, cpu: &mut Cpu, insn: &Insn) {
+    if !op.is_control() {
+        pointers(cpu, insn);
+    }
+    if !op.keeps_state() {
         cpu.dirty |= component::X87;
     }
     cpu.rip = next_rip(cpu, insn);
@@ -336,106 +389,13 @@ fn store_register(x87: &mut X87, insn: &Insn) {
     x87.update_summary();
 }
 
-/// FOP, FIP and FDP after an instruction that is no control instruction. AMD processors keep them only for the
-/// instruction that raised the pending exception.
-fn pointers(op: X87Op, cpu: &mut Cpu, insn: &Insn, profile: &Profile) {
-    let control = matches!(
-        op,
-        X87Op::Wait
-            | X87Op::Init
-            | X87Op::Empty
-            | X87Op::Clear
-            | X87Op::LoadControl
-            | X87Op::StoreControl
-            | X87Op::StoreStatus
-    );
-    if control || profile.vendor() == Vendor::Amd && !cpu.x87.pending() {
-        return;
-    }
+/// FOP, FIP and FDP after an instruction that is no control instruction.
+fn pointers(cpu: &mut Cpu, insn: &Insn) {
     cpu.x87.fop = u16::from(insn.opcode() & 7) << 8 | u16::from(insn.modrm());
     cpu.x87.fip = cpu.rip;
-    cpu.x87.fcs = cpu.seg(crate::cpu::segment::Seg::Cs).selector;
+    cpu.x87.fcs = cpu.seg(Seg::Cs).selector;
     if insn.mem() != NO_REG {
         cpu.x87.fdp = address::effective(cpu, insn);
         cpu.x87.fds = cpu.seg(insn.segment()).selector;
     }
-}
-
-/// The memory operand's linear addresses. An 80-bit one is taken as 8 bytes and 2, which may wrap to the beginning of the
-/// segment.
-struct Operand {
-    at: u64,
-    size: u16,
-    access: Access,
-    wrapped: Option<u64>,
-}
-
-/// Where an 80-bit operand is cut in two.
-const CUT: u16 = 8;
-
-impl Operand {
-    fn of(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, kind: AccessKind) -> Result<Operand, Halt> {
-        let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
-        let (seg, offset, size) = (insn.segment(), address::effective(cpu, insn), insn.slot(0).size);
-        let first = size.min(CUT);
-        let at = address::linear(cpu, seg, offset, u64::from(first), intent)?;
-        crate::integer::aligned(cpu, at, first)?;
-        let mut operand = Operand { at, size, access: mem.access(kind, size), wrapped: None };
-        if size > first {
-            let rest = address::truncate(offset.wrapping_add(u64::from(first)), insn.asize());
-            match address::linear(cpu, seg, rest, u64::from(size - first), intent) {
-                Ok(rest) => {
-                    operand.wrapped = Some(rest).filter(|&rest| rest != address::advance(cpu, at, first.into()))
-                }
-                Err(event) => {
-                    mem.probe(at, usize::from(first), &operand.access)?;
-                    return Err(event.into());
-                }
-            }
-        }
-        Ok(operand)
-    }
-
-    /// The two pieces: address, length, access.
-    fn pieces(&self, wrapped: u64) -> [(u64, usize, Access); 2] {
-        let rest = Access { offset: self.access.offset + CUT, ..self.access };
-        [(self.at, usize::from(CUT), self.access), (wrapped, usize::from(self.size - CUT), rest)]
-    }
-
-    fn probe(&self, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-        let Some(wrapped) = self.wrapped else {
-            return mem.probe(self.at, usize::from(self.size), &self.access);
-        };
-        self.pieces(wrapped).iter().try_for_each(|(at, len, access)| mem.probe(*at, *len, access))
-    }
-
-    fn read(&self, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
-        let Some(wrapped) = self.wrapped else { return mem.read_last(self.at, buf, &self.access) };
-        self.probe(mem)?;
-        let mut done = 0;
-        for (at, len, access) in self.pieces(wrapped) {
-            mem.read(at, &mut buf[done..done + len], &access)?;
-            done += len;
-        }
-        Ok(())
-    }
-
-    fn write(&self, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
-        let Some(wrapped) = self.wrapped else { return mem.write_last(self.at, buf, &self.access) };
-        self.probe(mem)?;
-        let mut done = 0;
-        for (at, len, access) in self.pieces(wrapped) {
-            mem.write(at, &buf[done..done + len], &access)?;
-            done += len;
-        }
-        Ok(())
-    }
-}
-
-fn read(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &mut [u8]) -> Result<(), Halt> {
-    Operand::of(cpu, insn, mem, AccessKind::Read)?.read(mem, buf)
-}
-
-fn write(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, buf: &[u8]) -> Result<(), Halt> {
-    Operand::of(cpu, insn, mem, AccessKind::Write)?.write(mem, buf)
 }

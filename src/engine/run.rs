@@ -1,0 +1,90 @@
+//! Many steps in one call.
+
+use super::Engine;
+use crate::bus::Vmm;
+use crate::cpu::Cpu;
+use crate::event::{Outcome, Retired};
+
+/// Instructions between two questions whether an interrupt waits.
+const BETWEEN_QUESTIONS: u64 = 32;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Instructions that were completed; an unfinished repetition is none.
+    pub completed: u64,
+    /// What the last step ended in.
+    pub outcome: Outcome,
+}
+
+impl Engine {
+    /// Steps until the monitor has something to do: `limit` instructions are done, one ends in anything but plain
+    /// completion (HLT, a trap, an interrupt shadow, an unfinished repetition, an exception, a retry, …), or
+    /// [`Platform::interrupt_pending`](crate::Platform::interrupt_pending) says so, which is asked every 32 instructions.
+    ///
+    /// Each instruction is fetched and found again by its bytes, as by [`Engine::step`]: code that changes itself, or that
+    /// another processor changes, is seen from the next instruction on.
+    ///
+    /// ```
+    /// use encore86::{Access, Bus, Cpu, Engine, Outcome, Platform, Profile, Retired, Stop};
+    ///
+    /// /// 64 KiB of RAM, with the code at 0.
+    /// struct Ram(Vec<u8>);
+    ///
+    /// impl Bus for Ram {
+    ///     fn fetch(&mut self, at: u64, buf: &mut [u8; 15], _: &Access) -> Result<usize, Stop> {
+    ///         buf.copy_from_slice(&self.0[at as usize..][..15]);
+    ///         Ok(15)
+    ///     }
+    ///     fn read(&mut self, at: u64, buf: &mut [u8], _: &Access) -> Result<(), Stop> {
+    ///         buf.copy_from_slice(&self.0[at as usize..][..buf.len()]);
+    ///         Ok(())
+    ///     }
+    ///     fn write(&mut self, at: u64, buf: &[u8], _: &Access) -> Result<(), Stop> {
+    ///         self.0[at as usize..][..buf.len()].copy_from_slice(buf);
+    ///         Ok(())
+    ///     }
+    ///     fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// impl Platform for Ram {}
+    ///
+    /// // add rax, rcx; dec ecx; jnz to the first; hlt
+    /// let code = [0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9, 0xf4];
+    /// let mut ram = Ram([&code[..], &[0; 0xfff8]].concat());
+    /// let (mut engine, mut cpu) = (Engine::integer_only(Profile::all()), Cpu::new());
+    /// cpu.gpr[1] = 100;
+    /// let run = engine.run(&mut cpu, &mut ram, 1_000_000);
+    /// assert!(matches!(run.outcome, Outcome::Completed(Retired { hlt: true, .. })));
+    /// assert_eq!((run.completed, cpu.gpr[0]), (301, 5050));
+    /// ```
+    pub fn run<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, limit: u64) -> Run {
+        const PLAIN: Outcome = Outcome::Completed(Retired {
+            mov_ss: false,
+            sti: false,
+            singlestep: false,
+            nmi_unblocked: false,
+            hlt: false,
+            rep_unfinished: false,
+        });
+        let mut completed = 0;
+        while completed < limit {
+            let pause = (completed + BETWEEN_QUESTIONS).min(limit);
+            while completed < pause {
+                let outcome = self.step(cpu, vmm);
+                match outcome {
+                    PLAIN => completed += 1,
+                    Outcome::Completed(Retired { rep_unfinished, .. }) => {
+                        return Run { completed: completed + u64::from(!rep_unfinished), outcome };
+                    }
+                    _ => return Run { completed, outcome },
+                }
+            }
+            if vmm.interrupt_pending() {
+                break;
+            }
+        }
+        Run { completed, outcome: PLAIN }
+    }
+}
