@@ -62,7 +62,7 @@ impl Look<'_> {
             }
             Implied::Call if self.is_far() => self.far_call(),
             Implied::Jump if self.is_far() => {
-                self.operand();
+                self.far_operand();
                 if protected {
                     self.far_descriptor();
                 }
@@ -105,7 +105,7 @@ impl Look<'_> {
                 self.push(system::port(cpu, insn, 0).into(), insn.slot(1).size.into(), Kind::Out, Role::Port);
             }
             Implied::LoadFar => {
-                self.operand();
+                self.far_operand();
                 if protected {
                     self.more();
                 }
@@ -260,8 +260,17 @@ impl Look<'_> {
         spec.loc == Loc::FarPointer || matches!(spec.width, Width::Far | Width::FarZ)
     }
 
+    /// A far pointer in memory: the offset, then the selector.
+    fn far_operand(&mut self) {
+        let (cpu, insn) = (self.cpu, self.insn);
+        let Some((slot, _)) = insn.memory() else { return };
+        let (offset, size) = (effective(cpu, insn), u64::from(slot.size) - 2);
+        self.at(insn.segment(), offset, size as u32, Kind::Read);
+        self.at(insn.segment(), truncate(offset.wrapping_add(size), insn.asize()), 2, Kind::Read);
+    }
+
     fn far_call(&mut self) {
-        self.operand();
+        self.far_operand();
         if !self.cpu.mode().is_real_or_v86() {
             // What kind of call it is, the descriptor says.
             return self.far_descriptor();

@@ -138,49 +138,94 @@ macro_rules! compare_add {
     };
 }
 
-macro_rules! by_width {
-    ($self:expr, $op:expr, $src:expr, $acc:expr, $cf:expr, $size:literal, $m:literal, $class:ident, $t:ty) => {{
-        let p = $self.address();
-        match $op {
-            LockedOp::Add => two_operands!("add", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Or => two_operands!("or", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Adc => two_operands!("adc", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Sbb => two_operands!("sbb", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::And => two_operands!("and", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Sub => two_operands!("sub", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Xor => two_operands!("xor", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Xadd => two_operands!("xadd", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Xchg => two_operands!("xchg", $size, $m, $class, $t, p, $src, $cf),
-            LockedOp::Inc => one_operand!("inc", $size, p, $cf),
-            LockedOp::Dec => one_operand!("dec", $size, p, $cf),
-            LockedOp::Not => one_operand!("not", $size, p, $cf),
-            LockedOp::Neg => one_operand!("neg", $size, p, $cf),
-            LockedOp::Cmpxchg => {
-                let (old, rax): (u64, u64);
-                asm!(
-                    concat!("lock cmpxchg ", $size, " ptr [{p}], {s", $m, "}"),
-                    "mov {o}, rax",
-                    "lahf",
-                    "seto al",
-                    p = in(reg) p, s = in($class) $src as $t, o = out(reg) old, inout("rax") $acc => rax,
-                    options(nostack)
-                );
-                Locked { old: old as $t as u64, flags: unpack(rax) }
-            }
-            LockedOp::Bts | LockedOp::Btr | LockedOp::Btc => unreachable!("bit operations are made at their own width"),
-        }
+macro_rules! compare {
+    ($size:literal, $m:literal, $class:ident, $t:ty, $p:expr, $src:expr, $acc:expr) => {{
+        let (old, rax): (u64, u64);
+        asm!(
+            concat!("lock cmpxchg ", $size, " ptr [{p}], {s", $m, "}"),
+            "mov {o}, rax",
+            "lahf",
+            "seto al",
+            p = in(reg) $p, s = in($class) $src as $t, o = out(reg) old, inout("rax") $acc => rax,
+            options(nostack)
+        );
+        Locked { old: old as $t as u64, flags: unpack(rax) }
     }};
 }
 
-macro_rules! bits_by_width {
-    ($self:expr, $op:expr, $src:expr, $size:literal, $m:literal, $t:ty) => {{
-        let p = $self.address();
+/// One locked instruction of one width: its address, source, accumulator and carry flag.
+///
+/// # Safety
+/// The bytes of its width at the address are mapped and writable, and shared by assembly, volatile or atomic accesses alone.
+pub(crate) type Issue = unsafe fn(usize, u64, u64, u64) -> Locked;
+
+// What makes each block sound is the promise of `Issue`'s caller: an instruction touches the bytes of its width at its address and
+// nothing else; the clobbered registers are declared; flags are not preserved.
+macro_rules! issue_two {
+    ($op:literal, $size:literal, $m:literal, $class:ident, $t:ty) => {
+        // SAFETY: the caller of `Issue` promises what it touches.
+        |p, source, _, carry| unsafe { two_operands!($op, $size, $m, $class, $t, p, source, carry) }
+    };
+}
+
+macro_rules! issue_one {
+    ($op:literal, $size:literal) => {
+        // SAFETY: the same.
+        |p, _, _, carry| unsafe { one_operand!($op, $size, p, carry) }
+    };
+}
+
+macro_rules! issue_bit {
+    ($op:literal, $size:literal, $m:literal, $t:ty) => {
+        // SAFETY: the same; the bit number is below the width.
+        |p, source, _, _| unsafe { bit_operand!($op, $size, $m, $t, p, source & (<$t>::BITS as u64 - 1)) }
+    };
+}
+
+macro_rules! issue_by_width {
+    ($op:expr, $size:literal, $m:literal, $class:ident, $t:ty, $bits:expr) => {
         match $op {
-            LockedOp::Bts => bit_operand!("bts", $size, $m, $t, p, $src),
-            LockedOp::Btr => bit_operand!("btr", $size, $m, $t, p, $src),
-            _ => bit_operand!("btc", $size, $m, $t, p, $src),
+            LockedOp::Add => issue_two!("add", $size, $m, $class, $t),
+            LockedOp::Or => issue_two!("or", $size, $m, $class, $t),
+            LockedOp::Adc => issue_two!("adc", $size, $m, $class, $t),
+            LockedOp::Sbb => issue_two!("sbb", $size, $m, $class, $t),
+            LockedOp::And => issue_two!("and", $size, $m, $class, $t),
+            LockedOp::Sub => issue_two!("sub", $size, $m, $class, $t),
+            LockedOp::Xor => issue_two!("xor", $size, $m, $class, $t),
+            LockedOp::Xadd => issue_two!("xadd", $size, $m, $class, $t),
+            LockedOp::Xchg => issue_two!("xchg", $size, $m, $class, $t),
+            LockedOp::Inc => issue_one!("inc", $size),
+            LockedOp::Dec => issue_one!("dec", $size),
+            LockedOp::Not => issue_one!("not", $size),
+            LockedOp::Neg => issue_one!("neg", $size),
+            LockedOp::Cmpxchg => {
+                // SAFETY: the same.
+                |p, source, accumulator, _| unsafe { compare!($size, $m, $class, $t, p, source, accumulator) }
+            }
+            LockedOp::Bts | LockedOp::Btr | LockedOp::Btc => return $bits,
         }
-    }};
+    };
+}
+
+macro_rules! issue_bits {
+    ($op:expr, $size:literal, $m:literal, $t:ty) => {
+        Some(match $op {
+            LockedOp::Bts => issue_bit!("bts", $size, $m, $t),
+            LockedOp::Btr => issue_bit!("btr", $size, $m, $t),
+            _ => issue_bit!("btc", $size, $m, $t),
+        })
+    };
+}
+
+/// The instruction for an operation of 1, 2, 4 or 8 bytes. `None` where there is none (another width, bits of a byte).
+pub(crate) fn issue(op: LockedOp, len: usize) -> Option<Issue> {
+    Some(match len {
+        1 => issue_by_width!(op, "byte", "", reg_byte, u8, None),
+        2 => issue_by_width!(op, "word", ":x", reg, u16, issue_bits!(op, "word", ":x", u16)),
+        4 => issue_by_width!(op, "dword", ":e", reg, u32, issue_bits!(op, "dword", ":e", u32)),
+        8 => issue_by_width!(op, "qword", ":r", reg, u64, issue_bits!(op, "qword", ":r", u64)),
+        _ => return None,
+    })
 }
 
 impl HostRam<'_> {
@@ -188,36 +233,71 @@ impl HostRam<'_> {
     /// CMPXCHG's rAX, `carry` the input CF. `None` when no such instruction exists (another length, a bit operation on
     /// a byte).
     pub fn locked(&self, op: LockedOp, source: u64, accumulator: u64, carry: bool) -> Option<Locked> {
-        let bit_operation = matches!(op, LockedOp::Bts | LockedOp::Btr | LockedOp::Btc);
-        let source = if bit_operation { source & (self.len() as u64 * 8 - 1) } else { source };
+        let issue = issue(op, self.len())?;
         // SAFETY: the range is mapped and writable for its length (promise of `HostRam::new` and of the bus, which granted
-        // it for an Rmw); each instruction touches that length at its start and nothing else (a bit number is below the
-        // width); the clobbered registers are declared; flags are not preserved.
-        unsafe {
-            Some(match (self.len(), bit_operation) {
-                (1, false) => by_width!(self, op, source, accumulator, carry, "byte", "", reg_byte, u8),
-                (2, false) => by_width!(self, op, source, accumulator, carry, "word", ":x", reg, u16),
-                (4 | 8, false) => self.locked_word(op, source, accumulator, carry),
-                (2, true) => bits_by_width!(self, op, source, "word", ":x", u16),
-                (4, true) => bits_by_width!(self, op, source, "dword", ":e", u32),
-                (8, true) => bits_by_width!(self, op, source, "qword", ":r", u64),
-                _ => return None,
-            })
-        }
+        // it for an Rmw), which is the instruction's width.
+        Some(unsafe { issue(self.address(), source, accumulator, carry.into()) })
     }
 
-    /// [`HostRam::locked`] of 4 or 8 bytes for all but the bit operations; handed back in registers.
+    /// The same by an instruction that was found before.
+    ///
+    /// # Safety
+    /// The range has the instruction's width.
+    #[inline(always)]
+    pub(crate) unsafe fn issue(&self, issue: Issue, source: u64, accumulator: u64, carry: u64) -> Locked {
+        // SAFETY: as in `locked`; the width is the caller's promise.
+        unsafe { issue(self.address(), source, accumulator, carry) }
+    }
+
+    /// LOCK XADD of 4 or 8 bytes, without a call.
     ///
     /// # Panics
     /// For another length.
-    #[inline(never)]
-    pub(crate) fn locked_word(&self, op: LockedOp, source: u64, accumulator: u64, carry: bool) -> Locked {
-        // SAFETY: as in `locked`.
+    #[inline(always)]
+    pub(crate) fn exchange_add(&self, addend: u64) -> Locked {
+        // SAFETY: as in `locked`; each instruction touches as many bytes as the range has.
         unsafe {
             match self.len() {
-                8 => by_width!(self, op, source, accumulator, carry, "qword", ":r", reg, u64),
-                4 => by_width!(self, op, source, accumulator, carry, "dword", ":e", reg, u32),
-                len => panic!("a locked word of {len} bytes"),
+                8 => two_operands!("xadd", "qword", ":r", reg, u64, self.address(), addend, 0),
+                4 => two_operands!("xadd", "dword", ":e", reg, u32, self.address(), addend, 0),
+                len => panic!("LOCK XADD of {len} bytes"),
+            }
+        }
+    }
+
+    /// LOCK CMPXCHG of 4 or 8 bytes, without a call.
+    ///
+    /// # Panics
+    /// For another length.
+    #[inline(always)]
+    pub(crate) fn compare_exchange_word(&self, source: u64, accumulator: u64) -> Locked {
+        // SAFETY: as in `exchange_add`.
+        unsafe {
+            match self.len() {
+                8 => compare!("qword", ":r", reg, u64, self.address(), source, accumulator),
+                4 => compare!("dword", ":e", reg, u32, self.address(), source, accumulator),
+                len => panic!("LOCK CMPXCHG of {len} bytes"),
+            }
+        }
+    }
+
+    /// LOCK BTS, BTR or BTC of 4 or 8 bytes, without a call.
+    ///
+    /// # Panics
+    /// For another length or operation.
+    #[inline(always)]
+    pub(crate) fn change_bit(&self, op: LockedOp, bit: u64) -> Locked {
+        let p = self.address();
+        // SAFETY: as in `exchange_add`; the bit number is below the width.
+        unsafe {
+            match (self.len(), op) {
+                (8, LockedOp::Bts) => bit_operand!("bts", "qword", ":r", u64, p, bit & 63),
+                (8, LockedOp::Btr) => bit_operand!("btr", "qword", ":r", u64, p, bit & 63),
+                (8, LockedOp::Btc) => bit_operand!("btc", "qword", ":r", u64, p, bit & 63),
+                (4, LockedOp::Bts) => bit_operand!("bts", "dword", ":e", u32, p, bit & 31),
+                (4, LockedOp::Btr) => bit_operand!("btr", "dword", ":e", u32, p, bit & 31),
+                (4, LockedOp::Btc) => bit_operand!("btc", "dword", ":e", u32, p, bit & 31),
+                (len, op) => panic!("LOCK {op:?} of {len} bytes"),
             }
         }
     }
@@ -229,6 +309,7 @@ impl HostRam<'_> {
 
     /// CMPXCHG8B or CMPXCHG16B, by the range's length (8 or 16): compares with `expected`, stores `new` if equal.
     /// Gives the old value and ZF. `None` for another length, or if 16 bytes are not aligned or the host lacks CX16.
+    #[inline]
     pub fn compare_exchange_pair(&self, expected: u128, new: u128) -> Option<(u128, bool)> {
         let p = self.address();
         match self.len() {

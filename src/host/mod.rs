@@ -7,6 +7,7 @@ mod features;
 mod locked;
 mod turnstile;
 
+pub(crate) use locked::{Issue, issue};
 pub use locked::{Locked, LockedOp, RemoteOp};
 pub use turnstile::forgo_membarrier;
 pub(crate) use turnstile::{Alone, Seat};

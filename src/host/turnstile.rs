@@ -14,6 +14,9 @@ const HELD: u32 = 1;
 /// Announcements are made with a fence.
 const FENCED: u32 = 2;
 
+/// There were more engines than slots.
+const CROWDED: u32 = 4;
+
 /// What an engine looks at before a locked instruction; zero almost always.
 static GATE: AtomicU32 = AtomicU32::new(FENCED);
 
@@ -27,6 +30,7 @@ struct Slot {
 /// Engines that have a slot at most. Those beyond it run each locked instruction alone.
 const SLOTS: usize = 512;
 static SEATS: [Slot; SLOTS] = [const { Slot { busy: AtomicBool::new(false), taken: AtomicBool::new(false) } }; SLOTS];
+static SPARE: Slot = Slot { busy: AtomicBool::new(false), taken: AtomicBool::new(true) };
 /// Slots from here on were never taken.
 static HIGH: AtomicUsize = AtomicUsize::new(0);
 /// Engines that there are.
@@ -57,6 +61,8 @@ fn decide() {
 #[derive(Debug)]
 pub(crate) struct Seat {
     slot: Option<&'static Slot>,
+    /// The same, or a spare one: while an engine has no slot of its own, the gate is never clear.
+    short: &'static Slot,
 }
 
 impl core::fmt::Debug for Slot {
@@ -74,7 +80,30 @@ impl Seat {
             HIGH.fetch_max(at + 1, SeqCst);
         }
         ENGINES.fetch_add(1, SeqCst);
-        Seat { slot: at.map(|at| &SEATS[at]) }
+        let slot = at.map(|at| &SEATS[at]);
+        if slot.is_none() {
+            GATE.fetch_or(CROWDED, SeqCst);
+        }
+        Seat { slot, short: slot.unwrap_or(&SPARE) }
+    }
+
+    /// The short way through: says whether it is clear, and then keeps it so until [`Seat::leave`]. Where it is not,
+    /// [`Seat::enter`] waits.
+    #[inline(always)]
+    pub(crate) fn announce(&self) -> bool {
+        self.short.busy.store(true, Relaxed);
+        compiler_fence(SeqCst);
+        if GATE.load(Acquire) != 0 {
+            self.short.busy.store(false, Release);
+            return false;
+        }
+        true
+    }
+
+    /// Behind the locked instruction that followed [`Seat::announce`].
+    #[inline(always)]
+    pub(crate) fn leave(&self) {
+        self.short.busy.store(false, Release);
     }
 
     /// Waits until nobody is alone, and keeps it so until the guard is dropped. Nothing but the locked instruction may lie

@@ -13,9 +13,6 @@ use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::{Event, Stop};
 use crate::profile::{Profile, Vendor};
 
-/// Bytes that MOVDIR64B moves, and the alignment of where they go.
-const LINE: u64 = 64;
-
 /// A general-purpose register of a width.
 const fn gpr(reg: usize, size: u8) -> Slot {
     Slot { kind: SlotKind::Gpr, reg: reg as u8, size: size as u16 }
@@ -183,19 +180,4 @@ pub(super) fn pop_pair<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Me
 fn pair_at(cpu: &Cpu, delta: i64) -> Result<u64, Event> {
     let offset = stack_offset(cpu, delta);
     if offset.is_multiple_of(16) { Ok(offset) } else { Err(Event::gp0("PUSH2 or POP2 on a misaligned stack")) }
-}
-
-/// MOVDIR64B: 64 bytes to ES and the first operand, which is aligned, in one store.
-pub(super) fn copy_line<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    let to = truncate(cpu.gpr[usize::from(insn.slot(0).reg) & 31], insn.asize());
-    if !address::unchecked(cpu, Seg::Es, to).is_multiple_of(LINE) {
-        return Err(Event::gp0("a destination of MOVDIR64B that is not a line").into());
-    }
-    let from = linear(cpu, insn.seg, address::effective(cpu, insn), LINE, Intent::Read)?;
-    let to = linear(cpu, Seg::Es, to, LINE, Intent::Write)?;
-    let mut line = [0; LINE as usize];
-    let read = mem.access(AccessKind::Read, LINE as u16);
-    mem.read(from, &mut line, &read)?;
-    let write = mem.access(AccessKind::Write, LINE as u16);
-    mem.write_last(to, &line, &write)
 }

@@ -86,7 +86,6 @@ pub(crate) fn sequence<V: Vmm + ?Sized>(
         SeqOp::Push2 => frame::push_pair(cpu, insn, mem)?,
         SeqOp::Pop2 => frame::pop_pair(cpu, insn, mem)?,
         SeqOp::Bound => frame::bound(cpu, insn, mem)?,
-        SeqOp::CopyLine => frame::copy_line(cpu, insn, mem)?,
     }
     cpu.rip = next;
     Ok(())

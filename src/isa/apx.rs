@@ -279,7 +279,7 @@ pub(super) static M4: &[Row] = rows![
     [
         store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0(),
         store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0(),
-        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).seq(SeqOp::CopyLine).implies(Implied::CopyLine),
+        store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).system(SysOp::CopyLine).implies(Implied::CopyLine),
         store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE).system(SysOp::Enqueue).implies(Implied::SystemCommand),
         store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE).system(SysOp::Enqueue).implies(Implied::Command),
         store("movdiri", NP, 0xf9, &[W(My), R(Gy)], Movdiri).extends(Mov),

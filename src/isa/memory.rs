@@ -50,7 +50,7 @@ pub(super) const M0F38: &[Row] = &[
     legacy("movrs", P0F38, 0x8a, &[W(Gb), R(Mb)]).no_rep().only64().cpuid(Movrs).does(IntOp::Mov),
     legacy("movrs", P0F38, 0x8b, &[W(Gv), R(Mv)]).no_rep().only64().cpuid(Movrs).does(IntOp::Mov),
     // All three store to the 64 bytes at ES:ModRM.reg.
-    legacy("movdir64b", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(P66).cpuid(Movdir64b).seq(SeqOp::CopyLine).implies(Implied::CopyLine),
+    legacy("movdir64b", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(P66).cpuid(Movdir64b).system(SysOp::CopyLine).implies(Implied::CopyLine),
     legacy("enqcmds", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F3).cpuid(Enqcmd).gate(Gate::Cpl0).flags(TAKEN).system(SysOp::Enqueue).implies(Implied::SystemCommand),
     legacy("enqcmd", P0F38, 0xf8, &[R(GA), R(Moq)]).pp(F2).cpuid(Enqcmd).flags(TAKEN).system(SysOp::Enqueue).implies(Implied::Command),
     legacy("movdiri", P0F38, 0xf9, &[W(My), R(Gy)]).pp(NP).cpuid(Movdiri).does(IntOp::Mov),

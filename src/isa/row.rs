@@ -867,8 +867,6 @@ pub enum SeqOp {
     Push2,
     /// POP2.
     Pop2,
-    /// MOVDIR64B.
-    CopyLine,
     /// BOUND.
     Bound,
 }

@@ -22,8 +22,8 @@ const RESERVED: u32 = 0x7ff0_0000;
 
 /// MOVDIR64B: 64 bytes at once into RAM where the host has the instruction, else eight bytes at a time; one call on a device.
 pub(super) fn copy(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    let line = source(cpu, insn, mem)?;
     let (at, access) = destination(cpu, insn, mem)?;
+    let line = source(cpu, insn, mem)?;
     if mem.journal.at_end() {
         match mem.vmm.ram(at, LINE, &access) {
             // A bus may place its pages anywhere.

@@ -90,7 +90,7 @@ fn run(
     relaxed: fn(&[[u32; 2]]) -> bool,
 ) -> u64 {
     // Keeping step costs microseconds where other programs take the processors away.
-    let rounds = if std::env::var_os("ENCORE86_LONG").is_some() { 1_000_000 * scale() } else { 40_000 };
+    let rounds = if std::env::var_os("ENCORE86_LONG").is_some() { 1_000_000 * scale() } else { 10_000 };
     let batches = rounds / BATCH as u64 + 1;
     let arena = &Arena::new(LEN);
     let barrier = &Barrier::new(threads.len() + 1);

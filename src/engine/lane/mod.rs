@@ -18,13 +18,14 @@ use crate::address;
 use crate::alu;
 use crate::atomic;
 use crate::bus::{Access, AccessKind, Vmm};
-use crate::cpu::registers::gpr::RAX;
-use crate::cpu::registers::rflags::{CF, ZF};
+use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
+use crate::cpu::registers::rflags::{ARITH, CF, ZF};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
-use crate::decode::{Insn, NO_REG, RIP, SlotKind};
+use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::integer;
+use crate::host::{Issue, LockedOp, issue};
+use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
 use crate::replay;
@@ -57,6 +58,14 @@ pub(super) enum Lane {
     Modify,
     /// A locked read-modify-write of memory.
     Locked,
+    /// XADD with LOCK, of 4 or 8 bytes.
+    LockedXadd,
+    /// CMPXCHG with LOCK, of 4 or 8 bytes.
+    LockedCmpxchg,
+    /// BTS, BTR and BTC with LOCK, of 4 or 8 bytes.
+    LockedBit(LockedOp),
+    /// CMPXCHG8B and CMPXCHG16B with LOCK.
+    LockedPair,
     /// A replayed instruction that reads its memory operand.
     VectorLoad,
     /// A replayed instruction that writes it.
@@ -69,12 +78,26 @@ pub(super) enum Lane {
     String(StrOp),
 }
 
+/// What a locked instruction's register operand is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// A value that is read.
+    Nothing,
+    /// XCHG, XADD: it receives the old value.
+    Source,
+    /// CMPXCHG: the accumulator receives it when the compare fails.
+    Accumulator,
+}
+
 /// What a lane needs to know of an instruction, beyond the instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) lane: Lane,
     /// The operation of an integer lane.
     op: IntOp,
+    /// The locked instruction.
+    issue: Option<Issue>,
+    holds: Holds,
     /// Low bits of the address that must be clear.
     aligned: u8,
     /// Elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
@@ -99,11 +122,18 @@ impl Way {
         let aligned =
             matches!(row.class, Class::Aligned | Class::AlignedLegacy | Class::AlignedIntel) && slot.is_some();
         let elements = insn.broadcast().unwrap_or(0);
+        let op = if let Exec::Value(op) = row.exec { op } else { IntOp::Nop };
         let suppressed = insn.aaa() != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
-            op: if let Exec::Value(op) = row.exec { op } else { IntOp::Nop },
-            aligned: if aligned { size.wrapping_sub(1) as u8 } else { 0 },
+            op,
+            issue: atomic::locked_op(op).and_then(|op| issue(op, usize::from(size))),
+            holds: match op {
+                IntOp::Xchg | IntOp::Xadd => Holds::Source,
+                IntOp::Cmpxchg => Holds::Accumulator,
+                _ => Holds::Nothing,
+            },
+            aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
             masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
@@ -153,15 +183,27 @@ impl Lane {
             let operates = op.is_plain() && whole && registers(dst.kind) && registers(src.kind);
             return if operates && insn.row.operands[2].loc == Loc::Nothing { Lane::Operate } else { Lane::General };
         }
-        if !addressed || insn.mem() > 1 || !whole || !registers(dst.kind) || !registers(src.kind) {
+        if !addressed || insn.mem() > 1 {
             return Lane::General;
         }
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
-        let word = op.is_plain() || matches!(op, IntOp::Xadd | IntOp::Xchg | IntOp::Cmpxchg);
-        if locked && word && atomic::locked_op(op).is_some() {
-            return Lane::Locked;
+        if locked {
+            return match op {
+                IntOp::CmpxchgPair => Lane::LockedPair,
+                IntOp::Xadd if dst.size >= 4 && registers(src.kind) => Lane::LockedXadd,
+                IntOp::Cmpxchg if dst.size >= 4 && registers(src.kind) => Lane::LockedCmpxchg,
+                IntOp::Bts | IntOp::Btr | IntOp::Btc => match atomic::locked_op(op) {
+                    Some(op) if dst.size >= 4 => Lane::LockedBit(op),
+                    _ => Lane::General,
+                },
+                _ if registers(src.kind) && atomic::locked_op(op).is_some() => Lane::Locked,
+                _ => Lane::General,
+            };
         }
-        if locked || !op.is_plain() {
+        if !whole || !registers(dst.kind) || !registers(src.kind) {
+            return Lane::General;
+        }
+        if !op.is_plain() {
             return Lane::General;
         }
         match (insn.mem(), insn.row.operands[0].uses) {
@@ -384,30 +426,180 @@ impl Works {
 
     #[inline(never)]
     pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
-        let (insn, op) = (&entry.insn, entry.way.op);
+        let (insn, way) = (&entry.insn, &entry.way);
         let size = insn.slot(0).size;
         let len = usize::from(size);
-        let Some(locked) = atomic::locked_op(op).filter(|_| !atomic::splits(linear, len)) else {
+        let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
+        if atomic::splits(linear, len) {
             return self.general(entry, cpu, vmm);
-        };
+        }
         let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
         let ram = match vmm.ram(linear, len, &access) {
             Ok(Some(ram)) if ram.len() == len => ram,
             Ok(_) => return self.general(entry, cpu, vmm),
             Err(stop) => return self.stopped(stop, entry, cpu, vmm),
         };
-        let source = whole(source(cpu, insn), size);
-        let passage = self.locks.seat.enter();
-        let done = ram.locked_word(locked, source, whole(cpu.gpr[RAX], size), cpu.rflags() & CF != 0);
-        drop(passage);
-        let old = whole(done.old, size);
-        match op {
-            IntOp::Xchg | IntOp::Xadd => cpu.gpr[insn.slot(1).reg as usize & 31] = old,
-            IntOp::Cmpxchg if done.flags & ZF == 0 => cpu.gpr[RAX] = old,
+        if !self.locks.seat.announce() {
+            return self.general(entry, cpu, vmm);
+        }
+        // SAFETY: the range has the operand's length, for which the instruction was chosen.
+        let done = unsafe { ram.issue(issue, source(cpu, insn), cpu.gpr[RAX], cpu.rflags()) };
+        self.locks.seat.leave();
+        match way.holds {
+            Holds::Source if size >= 4 => cpu.gpr[insn.slot(1).reg as usize & 31] = done.old,
+            Holds::Source => write_slot(cpu, insn.slot(1), done.old),
+            Holds::Accumulator if done.flags & ZF == 0 => {
+                write_slot(cpu, Slot { kind: SlotKind::Gpr, reg: RAX as u8, size }, done.old);
+            }
             _ => {}
         }
-        cpu.merge_flags(u64::from(entry.way.flags), done.flags);
+        cpu.merge_flags(u64::from(way.flags), done.flags);
         self::done(cpu, insn)
+    }
+
+    /// LOCK XADD of 4 or 8 bytes, what counters and tickets are made of: nothing is called between fetch and commit.
+    #[inline(never)]
+    pub(super) fn locked_xadd<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        let size = insn.slot(0).size;
+        let len = usize::from(size);
+        let register = insn.slot(1).reg as usize & 31;
+        if atomic::splits(linear, len) {
+            return self.general(entry, cpu, vmm);
+        }
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        if !self.locks.seat.announce() {
+            return self.general(entry, cpu, vmm);
+        }
+        let done = ram.exchange_add(cpu.gpr[register]);
+        self.locks.seat.leave();
+        cpu.gpr[register] = done.old;
+        cpu.merge_flags(ARITH, done.flags);
+        self::done(cpu, insn)
+    }
+
+    /// LOCK CMPXCHG of 4 or 8 bytes, what locks are made of, in the same way.
+    #[inline(never)]
+    pub(super) fn locked_cmpxchg<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        let size = insn.slot(0).size;
+        let len = usize::from(size);
+        if atomic::splits(linear, len) {
+            return self.general(entry, cpu, vmm);
+        }
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        if !self.locks.seat.announce() {
+            return self.general(entry, cpu, vmm);
+        }
+        let done = ram.compare_exchange_word(cpu.gpr[insn.slot(1).reg as usize & 31], cpu.gpr[RAX]);
+        self.locks.seat.leave();
+        if done.flags & ZF == 0 {
+            cpu.gpr[RAX] = done.old;
+        }
+        cpu.merge_flags(ARITH, done.flags);
+        self::done(cpu, insn)
+    }
+
+    /// LOCK BTS, BTR and BTC of 4 or 8 bytes, in the same way. A bit that a register names may lie in another word, and that in
+    /// another page.
+    #[inline(never)]
+    pub(super) fn locked_bit<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+        op: LockedOp,
+    ) -> Outcome {
+        let insn = &entry.insn;
+        let size = insn.slot(0).size;
+        let len = usize::from(size);
+        let bit = source(cpu, insn);
+        let linear = if insn.slot(1).kind == SlotKind::Gpr {
+            let bit = if size == 8 { bit as i64 } else { i64::from(bit as i32) };
+            linear.wrapping_add(((bit >> (size.trailing_zeros() + 3)) * i64::from(size)) as u64)
+        } else {
+            linear
+        };
+        if atomic::splits(linear, len) || !crate::address::is_plain(cpu, linear) {
+            return self.general(entry, cpu, vmm);
+        }
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        if !self.locks.seat.announce() {
+            return self.general(entry, cpu, vmm);
+        }
+        let done = ram.change_bit(op, bit);
+        self.locks.seat.leave();
+        cpu.merge_flags(CF, done.flags);
+        self::done(cpu, insn)
+    }
+
+    /// CMPXCHG8B and CMPXCHG16B.
+    #[inline(never)]
+    pub(super) fn locked_pair<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let size = entry.insn.slot(0).size;
+        let len = usize::from(size);
+        if linear & u64::from(entry.way.aligned) != 0 || atomic::splits(linear, len) {
+            return self.general(entry, cpu, vmm);
+        }
+        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
+        let ram = match vmm.ram(linear, len, &access) {
+            Ok(Some(ram)) if ram.len() == len && ram.can_exchange() => ram,
+            Ok(_) => return self.general(entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        if !self.locks.seat.announce() {
+            return self.general(entry, cpu, vmm);
+        }
+        let pair = |low: usize, high: usize| {
+            if size == 8 {
+                u128::from(cpu.gpr[low] as u32) | u128::from(cpu.gpr[high] as u32) << 32
+            } else {
+                u128::from(cpu.gpr[low]) | u128::from(cpu.gpr[high]) << 64
+            }
+        };
+        let done = ram.compare_exchange_pair(pair(RAX, RDX), pair(RBX, RCX));
+        self.locks.seat.leave();
+        let Some((old, equal)) = done else { return self.general(entry, cpu, vmm) };
+        if !equal {
+            (cpu.gpr[RAX], cpu.gpr[RDX]) =
+                if size == 8 { (u64::from(old as u32), (old >> 32) as u64) } else { (old as u64, (old >> 64) as u64) };
+        }
+        cpu.merge_flags(ZF, if equal { ZF } else { 0 });
+        self::done(cpu, &entry.insn)
     }
 
     #[inline(never)]
