@@ -398,17 +398,24 @@ impl Look<'_> {
 
     /// An x87 image that wraps around: each part has an address of its own.
     fn wrapped_image(&mut self, (first, seg): (u64, Seg), size: usize, width: usize, kind: Kind) {
-        let mut run = (0, 0);
-        for (part, len) in replay::image_parts(size, width) {
+        let part_at = |part: usize, len: usize| {
             let offset = truncate(first.wrapping_add(part as u64), self.insn.asize());
-            let at = asked(self.cpu, seg, offset, len as u64, super::intent(kind));
-            if run.1 != 0 && address::advance(self.cpu, run.0, run.1) != at {
-                self.push(run.0, run.1 as u32, kind, Role::Operand);
-                run = (at, 0);
-            }
-            run = (if run.1 == 0 { at } else { run.0 }, run.1 + len as u64);
+            asked(self.cpu, seg, offset, len as u64, super::intent(kind))
+        };
+        let start = part_at(0, width);
+        // What lies side by side with the first part is one access with it.
+        let follows =
+            |(part, len): (usize, usize)| part_at(part, len) == address::advance(self.cpu, start, part as u64);
+        let joined = replay::image_parts(size, width).take_while(|&part| follows(part)).map(|(part, len)| part + len);
+        let end = joined.last().unwrap_or(width);
+        let rest: [Option<(u64, usize)>; 23] = {
+            let mut others = replay::image_parts(size, width).filter(|(part, _)| *part >= end);
+            core::array::from_fn(|_| others.next().map(|(part, len)| (part_at(part, len), len)))
+        };
+        self.push(start, end as u32, kind, Role::Operand);
+        for (at, len) in rest.into_iter().flatten() {
+            self.push(at, len as u32, kind, Role::Operand);
         }
-        self.push(run.0, run.1 as u32, kind, Role::Operand);
     }
 
     /// An access that may not be made.

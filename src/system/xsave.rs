@@ -118,6 +118,48 @@ impl<'a> Work<'a> {
         Ok(linear(cpu, self.insn.segment(), offset, len as u64, intent)?)
     }
 
+    /// A part that goes around the end of the address size lies in two pieces: offset and length of each.
+    fn pieces(&self, cpu: &Cpu, offset: usize, len: usize) -> [(usize, usize); 2] {
+        let at = address::effective(cpu, self.insn).wrapping_add(offset as u64);
+        let at = address::truncate(at, self.insn.asize());
+        let last = address::truncate(at.wrapping_add(len as u64 - 1), self.insn.asize());
+        let first = if last < at { len - 1 - last as usize } else { len };
+        [(offset, first), (offset + first, len - first)]
+    }
+
+    fn probe(
+        &self,
+        cpu: &Cpu,
+        mem: &mut Mem<'_, dyn Vmm + '_>,
+        kind: AccessKind,
+        (offset, len): (usize, usize),
+    ) -> Result<(), Halt> {
+        let intent = if kind == AccessKind::Write { Intent::Write } else { Intent::Read };
+        for (at, len) in self.pieces(cpu, offset, len).into_iter().filter(|(_, len)| *len != 0) {
+            let linear = self.address(cpu, at, len, intent)?;
+            mem.probe(linear, len, &part_access(mem, kind, at, len))?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, offset: usize, buf: &mut [u8]) -> Result<(), Halt> {
+        for (at, len) in self.pieces(cpu, offset, buf.len()).into_iter().filter(|(_, len)| *len != 0) {
+            let linear = self.address(cpu, at, len, Intent::Read)?;
+            let access = part_access(mem, AccessKind::Read, at, len);
+            mem.read_image(linear, &mut buf[at - offset..][..len], &access)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, offset: usize, buf: &[u8]) -> Result<(), Halt> {
+        for (at, len) in self.pieces(cpu, offset, buf.len()).into_iter().filter(|(_, len)| *len != 0) {
+            let linear = self.address(cpu, at, len, Intent::Write)?;
+            let access = part_access(mem, AccessKind::Write, at, len);
+            mem.write_image(linear, &buf[at - offset..][..len], &access)?;
+        }
+        Ok(())
+    }
+
     fn area(&self, n: u32, compacted: bool) -> Result<XsaveArea, Halt> {
         let area = self.profile.xsave_area(n);
         let area = if compacted { area.or_else(|| self.profile.supervisor_area(n)) } else { area };
@@ -197,14 +239,12 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
     let header_at = work.address(cpu, HEADER, header, Intent::Write)?;
     for (at, len, wanted) in legacy_parts {
         if wanted {
-            let linear = work.address(cpu, at, len, Intent::Write)?;
-            mem.probe(linear, len, &part_access(mem, AccessKind::Write, at, len))?;
+            work.probe(cpu, mem, AccessKind::Write, (at, len))?;
         }
     }
     mem.probe(header_at, header, &part_access(mem, AccessKind::Write, HEADER, header))?;
     for part in work.parts(requested, saved, compacted)?.filter(|part| part.len != 0) {
-        let linear = work.address(cpu, part.offset, part.len, Intent::Write)?;
-        mem.probe(linear, part.len, &part_access(mem, AccessKind::Write, part.offset, part.len))?;
+        work.probe(cpu, mem, AccessKind::Write, (part.offset, part.len))?;
     }
 
     let mut words = [0; 16];
@@ -219,12 +259,10 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
     }
     for (at, len, wanted) in legacy_parts {
         if wanted {
-            let linear = work.address(cpu, at, len, Intent::Write)?;
-            write(mem, linear, &legacy[at..at + len], at)?;
+            work.write(cpu, mem, at, &legacy[at..at + len])?;
         }
     }
     for part in work.parts(requested, saved, compacted)?.filter(|part| part.len != 0) {
-        let linear = work.address(cpu, part.offset, part.len, Intent::Write)?;
         let mut buffer = [0; TILE];
         for skip in (0..part.len).step_by(TILE) {
             let piece = &mut buffer[..(part.len - skip).min(TILE)];
@@ -236,20 +274,15 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
                 }
                 None => put(cpu, part.n, skip, piece),
             }
-            write(mem, linear.wrapping_add(skip as u64), piece, part.offset + skip)?;
+            work.write(cpu, mem, part.offset + skip, piece)?;
         }
     }
-    write(mem, header_at, &words[..header], HEADER)
+    work.write(cpu, mem, HEADER, &words[..header])
 }
 
 /// One access of a part: an element as a device sees it has 64 bytes at most.
 fn part_access(mem: &Mem<'_, dyn Vmm + '_>, kind: AccessKind, offset: usize, len: usize) -> Access {
     Access { offset: offset as u16, ..mem.access(kind, len as u16) }
-}
-
-fn write(mem: &mut Mem<'_, dyn Vmm + '_>, linear: u64, bytes: &[u8], offset: usize) -> Result<(), Halt> {
-    let access = part_access(mem, AccessKind::Write, offset, bytes.len());
-    mem.write_image(linear, bytes, &access)
 }
 
 /// XRSTOR and XRSTORS.
@@ -290,8 +323,7 @@ pub(super) fn restore(
     ];
     for (at, len, wanted) in legacy_parts {
         if wanted {
-            let linear = work.address(cpu, at, len, Intent::Read)?;
-            mem.read_image(linear, &mut legacy[at..at + len], &part_access(mem, AccessKind::Read, at, len))?;
+            work.read(cpu, mem, at, &mut legacy[at..at + len])?;
         }
     }
     if with {
@@ -318,9 +350,8 @@ pub(super) fn restore(
     }
     let mut buffer = [0; 8 * TILE];
     for part in work.parts(laid_out, present, compacted)?.filter(|part| part.len != 0) {
-        let linear = work.address(cpu, part.offset, part.len, Intent::Read)?;
         let area = &mut buffer[..part.len.min(8 * TILE)];
-        mem.read_image(linear, area, &part_access(mem, AccessKind::Read, part.offset, part.len))?;
+        work.read(cpu, mem, part.offset, area)?;
         match registers_of(part.n) {
             Some(registers) => {
                 for (value, &register) in area.chunks_exact(8).zip(registers) {
