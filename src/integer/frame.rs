@@ -13,7 +13,6 @@ use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::{Event, Stop};
 use crate::profile::{Profile, Vendor};
 
-
 /// A general-purpose register of a width.
 const fn gpr(reg: usize, size: u8) -> Slot {
     Slot { kind: SlotKind::Gpr, reg: reg as u8, size: size as u16 }

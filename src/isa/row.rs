@@ -1094,6 +1094,60 @@ pub enum SysOp {
     Bounds,
 }
 
+/// Privileged work on registers, the TLB and caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PrivOp {
+    /// MOV from a control register.
+    ReadControl,
+    /// MOV to one.
+    WriteControl,
+    /// MOV from a debug register.
+    ReadDebug,
+    /// MOV to one.
+    WriteDebug,
+    /// CLTS.
+    Clts,
+    /// SMSW.
+    Smsw,
+    /// LMSW.
+    Lmsw,
+    /// SGDT, SIDT.
+    StoreTable,
+    /// LGDT, LIDT.
+    LoadTable,
+    /// SLDT, STR.
+    StoreSelector,
+    /// RDMSR.
+    Rdmsr,
+    /// WRMSR, WRMSRNS.
+    Wrmsr,
+    /// RDPMC.
+    Rdpmc,
+    /// SWAPGS.
+    Swapgs,
+    /// INVLPG.
+    Invlpg,
+    /// INVPCID.
+    Invpcid,
+    /// INVD.
+    Invd,
+    /// WBINVD.
+    Wbinvd,
+    /// WBNOINVD.
+    Wbnoinvd,
+    /// CLAC.
+    Clac,
+    /// STAC.
+    Stac,
+    /// XSETBV.
+    Xsetbv,
+    /// RDPKRU.
+    Rdpkru,
+    /// WRPKRU.
+    Wrpkru,
+}
+
 /// What an instruction touches that its operands do not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -1310,6 +1364,8 @@ pub enum Exec {
     X87(X87Op),
     /// System work.
     System(SysOp),
+    /// Privileged work.
+    Privileged(PrivOp),
     /// Segment registers and far transfers.
     Far(FarOp),
 }
