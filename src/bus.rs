@@ -1,5 +1,6 @@
 //! The traits that a VMM implements.
 
+pub use crate::address::paging::Invpcid;
 use crate::cpu::Cpu;
 use crate::event::Stop;
 use crate::host::HostRam;
@@ -160,6 +161,28 @@ pub enum CacheOp {
     Prefetch,
     /// CLFLUSH, CLFLUSHOPT, CLWB.
     Flush,
+    /// INVD: all caches, without writing back. The address is 0.
+    Invalidate,
+    /// WBINVD. The address is 0.
+    WriteBackAndInvalidate,
+    /// WBNOINVD. The address is 0.
+    WriteBack,
+}
+
+/// Which translations an instruction drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalidation {
+    /// INVLPG: those of a linear address in the current PCID, and global ones.
+    Page(u64),
+    /// INVPCID, whose descriptor has been checked.
+    Pcid {
+        /// Its type.
+        kind: Invpcid,
+        /// Its PCID.
+        pcid: u16,
+        /// Its linear address.
+        linear: u64,
+    },
 }
 
 /// The processor around the core: ports, model-specific registers, time. Each method's default says "not provided",
@@ -226,13 +249,37 @@ pub trait Platform {
         Err(Stop::NotProvided("random numbers"))
     }
 
-    /// A cache operation or prefetch at a linear address; nothing by default.
+    /// A performance-monitoring counter (RDPMC).
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; `Event::gp0` for a counter that does not exist.
+    fn read_counter(&mut self, index: u32) -> Result<u64, Stop> {
+        let _ = index;
+        Err(Stop::NotProvided("performance-monitoring counters"))
+    }
+
+    /// INVLPG and INVPCID. [`Paging`](crate::paging::Paging) drops its own translations and hands on.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`].
+    fn invalidate(&mut self, what: Invalidation) -> Result<(), Stop> {
+        let _ = what;
+        Err(Stop::NotProvided("TLB invalidation"))
+    }
+
+    /// A cache operation or prefetch at a linear address; nothing by default, but that operations on all caches are not
+    /// provided.
     ///
     /// # Errors
     /// As for [`Bus::read`].
     fn cache(&mut self, op: CacheOp, linear: u64) -> Result<(), Stop> {
-        let _ = (op, linear);
-        Ok(())
+        let _ = linear;
+        match op {
+            CacheOp::Prefetch | CacheOp::Flush => Ok(()),
+            CacheOp::Invalidate | CacheOp::WriteBackAndInvalidate | CacheOp::WriteBack => {
+                Err(Stop::NotProvided("operations on all caches"))
+            }
+        }
     }
 
     /// An unmasked x87 exception is pending, and CR0.NE is clear: the processor raises FERR#, which a PC makes interrupt 13 of.
@@ -386,7 +433,8 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, cache, ferr, stop_others, resume_others, interrupt_pending, load_state,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr,
+            stop_others, resume_others, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
     };
@@ -445,6 +493,20 @@ macro_rules! forward_platform {
         fn random(&mut self) -> Result<Option<u64>, $crate::Stop> {
             let $this = self;
             $inner.random()
+        }
+    };
+    (@read_counter $this:ident => $inner:expr) => {
+        #[inline]
+        fn read_counter(&mut self, index: u32) -> Result<u64, $crate::Stop> {
+            let $this = self;
+            $inner.read_counter(index)
+        }
+    };
+    (@invalidate $this:ident => $inner:expr) => {
+        #[inline]
+        fn invalidate(&mut self, what: $crate::bus::Invalidation) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.invalidate(what)
         }
     };
     (@cache $this:ident => $inner:expr) => {

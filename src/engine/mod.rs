@@ -422,7 +422,7 @@ fn cold(
 ) -> Result<Retired, Halt> {
     let mut retired = Retired::default();
     if insn.row.gate == Gate::Port {
-        system::port_allowed(cpu, insn)?;
+        system::port_allowed(cpu, insn, mem)?;
     }
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
@@ -434,6 +434,7 @@ fn cold(
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem, profile)?,
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
         Exec::X87(op) => replayer.x87(op, cpu, insn, mem, profile, stub)?,
+        Exec::Privileged(op) => system::privileged(op, cpu, insn, mem, profile)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         // Products of tiles would be replayed.

@@ -1,7 +1,7 @@
 //! A say in each instruction before it runs.
 
 use super::record::{Record, Recorded, What};
-use crate::bus::{Access, Bus, CacheOp, Modify, Platform, Vmm, forward_platform};
+use crate::bus::{Access, Bus, CacheOp, Invalidation, Modify, Platform, Vmm, forward_platform};
 use crate::cpu::Cpu;
 use crate::cpu::registers::rflags::DF;
 use crate::decode::{Insn, SlotKind};
@@ -300,6 +300,15 @@ impl Platform for Survey<'_> {
     fn random(&mut self) -> Result<Option<u64>, Stop> {
         self.assumed = true;
         Ok(Some(0))
+    }
+
+    fn read_counter(&mut self, _index: u32) -> Result<u64, Stop> {
+        self.assumed = true;
+        Ok(0)
+    }
+
+    fn invalidate(&mut self, _what: Invalidation) -> Result<(), Stop> {
+        Ok(())
     }
 
     fn cache(&mut self, _op: CacheOp, _linear: u64) -> Result<(), Stop> {

@@ -1,5 +1,5 @@
 use super::{Clock, Discard, Forbids, Overlay, Protect, Record, Recorded, What};
-use crate::bus::{Access, AccessKind, Bus, CacheOp, Modify, Platform, Vmm};
+use crate::bus::{Access, AccessKind, Bus, CacheOp, Invalidation, Modify, Platform, Vmm};
 use crate::event::{Event, Outcome, Retired, Stop};
 use crate::host::HostRam;
 use crate::paging::{Limits, Paging};
@@ -103,6 +103,16 @@ impl Bus for Mock {
 
 #[deny(clippy::missing_trait_methods)]
 impl Platform for Mock {
+    fn read_counter(&mut self, _index: u32) -> Result<u64, Stop> {
+        self.calls.push("read_counter");
+        Ok(81)
+    }
+
+    fn invalidate(&mut self, _what: Invalidation) -> Result<(), Stop> {
+        self.calls.push("invalidate");
+        Ok(())
+    }
+
     fn stop_others(&mut self) -> Result<(), Stop> {
         self.calls.push("stop_others");
         Ok(())
@@ -214,6 +224,8 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.write_msr(1, 2), Ok(()));
     assert_eq!(vmm.time(), Ok(79));
     assert_eq!(vmm.random(), Ok(Some(80)));
+    assert_eq!(vmm.read_counter(1), Ok(81));
+    assert_eq!(vmm.invalidate(Invalidation::Page(0x1000)), Ok(()));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
     assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));

@@ -271,7 +271,7 @@ pub(super) static M4: &[Row] = rows![
         store("invept", F3, 0xf0, &[R(Gq), R(Mdq)], Vmx).gate(Gate::Virtual).flags(INVALIDATED),
         apx("crc32", 0xf1, &[RW(Gy), R(Ev)]).nd0().no_rep().and(Sse42).extends(Crc32),
         store("invvpid", F3, 0xf1, &[R(Gq), R(Mdq)], Vmx).gate(Gate::Virtual).flags(INVALIDATED),
-        store("invpcid", F3, 0xf2, &[R(Gq), R(Mdq)], Invpcid).gate(Gate::Cpl0),
+        store("invpcid", F3, 0xf2, &[R(Gq), R(Mdq)], Invpcid).gate(Gate::Cpl0).privileged(PrivOp::Invpcid),
         count("tzcnt", 0xf4, Bmi1, COUNTED, Tzcnt),
         count("lzcnt", 0xf5, Feature::Lzcnt, COUNTED, IntOp::Lzcnt),
     ],

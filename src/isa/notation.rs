@@ -610,6 +610,11 @@ impl Row {
     pub(super) const fn system(self, op: SysOp) -> Row {
         self.exec(Exec::System(op))
     }
+
+    /// Privileged work.
+    pub(super) const fn privileged(self, op: PrivOp) -> Row {
+        self.exec(Exec::Privileged(op))
+    }
 }
 
 /// Where an opcode's rows are in its table.

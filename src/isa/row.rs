@@ -1066,8 +1066,6 @@ pub enum SysOp {
     Xsave,
     /// XRSTOR and XRSTORS.
     Xrstor,
-    /// XSETBV.
-    Xsetbv,
     /// LDTILECFG.
     LoadTileConfig,
     /// STTILECFG.
@@ -1120,6 +1118,60 @@ pub enum SysOp {
     ReadShadowStack,
     /// MPX: nothing, as long as XCR0 does not enable it.
     Bounds,
+}
+
+/// Privileged work on registers, the TLB and caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PrivOp {
+    /// MOV from a control register.
+    ReadControl,
+    /// MOV to one.
+    WriteControl,
+    /// MOV from a debug register.
+    ReadDebug,
+    /// MOV to one.
+    WriteDebug,
+    /// CLTS.
+    Clts,
+    /// SMSW.
+    Smsw,
+    /// LMSW.
+    Lmsw,
+    /// SGDT, SIDT.
+    StoreTable,
+    /// LGDT, LIDT.
+    LoadTable,
+    /// SLDT, STR.
+    StoreSelector,
+    /// RDMSR.
+    Rdmsr,
+    /// WRMSR, WRMSRNS.
+    Wrmsr,
+    /// RDPMC.
+    Rdpmc,
+    /// SWAPGS.
+    Swapgs,
+    /// INVLPG.
+    Invlpg,
+    /// INVPCID.
+    Invpcid,
+    /// INVD.
+    Invd,
+    /// WBINVD.
+    Wbinvd,
+    /// WBNOINVD.
+    Wbnoinvd,
+    /// CLAC.
+    Clac,
+    /// STAC.
+    Stac,
+    /// XSETBV.
+    Xsetbv,
+    /// RDPKRU.
+    Rdpkru,
+    /// WRPKRU.
+    Wrpkru,
 }
 
 /// What an instruction touches that its operands do not tell.
@@ -1338,6 +1390,8 @@ pub enum Exec {
     X87(X87Op),
     /// System work.
     System(SysOp),
+    /// Privileged work.
+    Privileged(PrivOp),
     /// Segment registers and far transfers.
     Far(FarOp),
 }

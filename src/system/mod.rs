@@ -7,6 +7,7 @@ pub(crate) mod image;
 mod iret;
 mod line;
 mod platform;
+mod privileged;
 mod segment;
 mod tile;
 mod transfer;
@@ -17,14 +18,15 @@ use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, CacheOp, Vmm};
 use crate::cpu::registers::gpr::{RAX, RBX, RCX, RDX};
 use crate::cpu::registers::{component, cr4, rflags};
+use crate::cpu::segment::rights;
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, Retired, Unsupported};
 use crate::host::Fence;
 use crate::integer::next_rip;
-use crate::isa::Feature;
-use crate::isa::row::{FarOp, SysOp};
+use crate::isa::row::{FarOp, PrivOp, SysOp};
+use crate::isa::{Exec, Feature};
 use crate::profile::Profile;
 
 /// Runs `op` and moves RIP past it.
@@ -43,7 +45,6 @@ pub(crate) fn run(
     match op {
         SysOp::Cpuid => cpuid(cpu, mem, profile)?,
         SysOp::Xgetbv => xsave::xgetbv(cpu, mem, profile)?,
-        SysOp::Xsetbv => xsave::xsetbv(cpu, profile)?,
         SysOp::Xsave => xsave::save(cpu, insn, mem, profile)?,
         SysOp::Xrstor => xsave::restore(cpu, insn, mem, profile)?,
         SysOp::LoadTileConfig => tile::load_config(cpu, insn, mem)?,
@@ -164,6 +165,23 @@ pub(crate) fn far(
     Ok(())
 }
 
+/// Runs privileged work on registers, the TLB or caches.
+///
+/// # Errors
+/// Nothing is changed when it fails.
+pub(crate) fn privileged(
+    op: PrivOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Mem<'_, dyn Vmm + '_>,
+    profile: &Profile,
+) -> Result<(), Halt> {
+    let next = next_rip(cpu, insn);
+    privileged::run(op, cpu, insn, mem, profile)?;
+    cpu.rip = next;
+    Ok(())
+}
+
 /// The linear address of the memory operand, `len` bytes.
 fn operand(cpu: &Cpu, insn: &Insn, len: u64, intent: Intent) -> Result<u64, Event> {
     let at = linear(cpu, insn.segment(), address::effective(cpu, insn), len, intent)?;
@@ -192,13 +210,38 @@ pub(crate) fn bounds_enabled(cpu: &Cpu) -> bool {
     s.cr4 & cr4::OSXSAVE != 0 && s.xcr0 & both == both
 }
 
-/// Port instructions below the I/O privilege level need the TSS's permission bitmap.
+/// Port instructions below the I/O privilege level need the TSS's permission bitmap (SDM volume 1, 19.5.2): two bytes of it are
+/// read, and every port of the access has to have its bit clear.
 ///
 /// # Errors
-/// `Unsupported` while that bitmap is not walked.
-pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn) -> Result<(), Halt> {
-    if asks_port_bitmap(cpu) {
-        return Err(Unsupported::Instruction(insn.row().mnemonic).into());
+/// #GP(0) where the bitmap does not allow the access, or there is none; what the bus answers.
+pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
+    /// Where the TSS says where its bitmap is.
+    const MAP_BASE: u64 = 0x66;
+    if !asks_port_bitmap(cpu) {
+        return Ok(());
+    }
+    let (port, size) = match insn.row().exec {
+        Exec::System(SysOp::In) => (port(cpu, insn, 1), insn.slot(0).size),
+        Exec::System(SysOp::Out) => (port(cpu, insn, 0), insn.slot(1).size),
+        _ => (cpu.gpr[RDX] as u16, crate::integer::element_size(insn)),
+    };
+    let tr = &cpu.system().tr;
+    let refuse = |cause| Err(Event::gp0(cause).into());
+    let limit = u64::from(tr.limit);
+    // A TSS of 32 or 64 bits, free or busy.
+    if !tr.has(rights::P) || tr.attr & 0x1d != 9 || limit < MAP_BASE + 1 {
+        return refuse("the TSS has no I/O permission bitmap");
+    }
+    let at = |offset: u64| tr.base.wrapping_add(offset);
+    let map = descriptor::read_own(mem, at(MAP_BASE), 2)?;
+    let first = map + u64::from(port / 8);
+    if first + 1 > limit {
+        return refuse("the port lies beyond the I/O permission bitmap");
+    }
+    let bits = descriptor::read_own(mem, at(first), 2)? >> (port % 8);
+    if bits & ((1 << size) - 1) != 0 {
+        return refuse("the I/O permission bitmap forbids the port");
     }
     Ok(())
 }

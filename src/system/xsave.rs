@@ -465,7 +465,9 @@ fn is_valid(xcr0: u64, supported: u64) -> bool {
     const NEEDS: [(u64, u64); 3] = [(AVX, SSE), (ZMM_HI256, AVX), (component::APX, X87_STATE)];
     let whole = TOGETHER.iter().all(|&set| xcr0 & set == 0 || xcr0 & set == set);
     let needs = NEEDS.iter().all(|&(one, other)| xcr0 & one == 0 || xcr0 & other != 0);
-    xcr0 & !supported == 0 && xcr0 & X87_STATE != 0 && whole && needs
+    // APX has MPX's place in the compacted format.
+    let apart = xcr0 & component::APX == 0 || xcr0 & (component::BNDREGS | component::BNDCSR) == 0;
+    xcr0 & !supported == 0 && xcr0 & X87_STATE != 0 && whole && needs && apart
 }
 
 #[cfg(test)]
@@ -478,7 +480,7 @@ mod tests {
         for good in [1, 3, 7, 0xe7, 0x2e7, 0x6_02e7, 0x8_0003, 1 | 1 << 9] {
             assert!(is_valid(good, all), "{good:#x}");
         }
-        for bad in [0, 2, 5, 0x27, 0xe3, 0x67, 0x2_0007, 0x4_0007, 0xf, 1 << 63 | 7, 0x107] {
+        for bad in [0, 2, 5, 0x27, 0xe3, 0x67, 0x2_0007, 0x4_0007, 0xf, 1 << 63 | 7, 0x107, 0x8_001b] {
             assert!(!is_valid(bad, all), "{bad:#x}");
         }
         assert!(!is_valid(0xe7, 7), "what the processor has not");

@@ -1,6 +1,6 @@
 //! Rows that the host cannot run natively in a process, or runs with other answers than a virtual processor's.
 
-use encore86::isa::row::{Exec, FarOp, Row, StrOp, SysOp};
+use encore86::isa::row::{Exec, FarOp, PrivOp, Row, StrOp, SysOp};
 
 const REASONS: &[(Exec, &str)] = &[
     (Exec::System(SysOp::In), "ports: a process has no I/O permission bitmap"),
@@ -10,6 +10,11 @@ const REASONS: &[(Exec, &str)] = &[
     (Exec::System(SysOp::Cpuid), "the answers are the profile's (compared by leaves in `cpuid_leaves`)"),
     (Exec::System(SysOp::Rdtsc), "time goes on between the runs"),
     (Exec::System(SysOp::Rdtscp), "time goes on between the runs"),
+    (Exec::Privileged(PrivOp::StoreTable), "Linux answers for the processor where UMIP is on"),
+    (Exec::Privileged(PrivOp::StoreSelector), "Linux answers for the processor where UMIP is on"),
+    (Exec::Privileged(PrivOp::Smsw), "Linux answers for the processor where UMIP is on"),
+    (Exec::Privileged(PrivOp::Rdpkru), "PKRU is the process's"),
+    (Exec::Privileged(PrivOp::Wrpkru), "PKRU is the process's"),
     (Exec::System(SysOp::Rdpid), "the process can move to another processor between the runs"),
     (Exec::System(SysOp::Random), "random numbers"),
     (Exec::Far(FarOp::Syscall), "a system call"),

@@ -70,6 +70,8 @@ pub struct Vm {
     pub readonly: Vec<u64>,
     /// Bytes that one fetch gives at most.
     pub fetch_limit: Option<usize>,
+    /// What the platform was told.
+    pub told: Vec<String>,
     /// Every access, as it was described.
     pub accesses: Vec<(u64, usize, Access)>,
 }
@@ -289,8 +291,25 @@ impl Platform for Vm {
             0xc000_0082 | 0xc000_0083 | 0x175 | 0x176 => Ok(0x4000),
             0xc000_0084 => Ok(0x200),
             0x174 => Ok(0x10),
-            _ => Err(Stop::NotProvided("the register")),
+            _ => Ok(0x0807_0605_0403_0201),
         }
+    }
+
+    fn write_msr(&mut self, index: u32, value: u64) -> Result<(), Stop> {
+        self.ask(Ask::Other, 4, 0)?;
+        self.told.push(format!("msr {index:#x} = {value:#x}"));
+        Ok(())
+    }
+
+    fn read_counter(&mut self, index: u32) -> Result<u64, Stop> {
+        self.ask(Ask::Other, 5, 0)?;
+        Ok(0x1_0000_0000 | u64::from(index))
+    }
+
+    fn invalidate(&mut self, what: encore86::bus::Invalidation) -> Result<(), Stop> {
+        self.ask(Ask::Other, 6, 0)?;
+        self.told.push(format!("{what:?}"));
+        Ok(())
     }
 
     fn cache(&mut self, _: encore86::bus::CacheOp, linear: u64) -> Result<(), Stop> {

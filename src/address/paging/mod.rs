@@ -11,7 +11,7 @@ mod tlb;
 pub use page::{Page, error_code};
 pub use tlb::Invpcid;
 
-use crate::bus::{Access, Bus, Modify, Platform, forward_platform};
+use crate::bus::{Access, Bus, Invalidation, Modify, Platform, forward_platform};
 use crate::cpu::Cpu;
 use crate::cpu::registers::{cr0, cr4, efer, rflags};
 use crate::event::Stop;
@@ -441,5 +441,21 @@ impl<B: Bus> Bus for Quiet<'_, B> {
 /// Linear addresses of [`Platform::cache`] stay linear.
 #[deny(clippy::missing_trait_methods)]
 impl<B: Platform> Platform for Paging<B> {
-    forward_platform!(this => this.inner; all);
+    forward_platform!(
+        this => this.inner;
+        port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, cache, ferr, stop_others, resume_others,
+        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+    );
+
+    /// Drops what is kept here. A monitor that keeps no translations of its own need not provide it.
+    fn invalidate(&mut self, what: Invalidation) -> Result<(), Stop> {
+        match what {
+            Invalidation::Page(linear) => self.invlpg(linear),
+            Invalidation::Pcid { kind, pcid, linear } => self.invpcid(kind, pcid, linear),
+        }
+        match self.inner.invalidate(what) {
+            Err(Stop::NotProvided(_)) => Ok(()),
+            answer => answer,
+        }
+    }
 }
