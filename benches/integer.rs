@@ -127,7 +127,7 @@ fn single(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter(|| {
                 (cpu.rip, cpu.gpr[4]) = (CODE, DATA + 0x800);
-                black_box(engine.step(black_box(&mut cpu), &mut machine));
+                let _ = black_box(engine.step(black_box(&mut cpu), &mut machine));
             });
         });
     }
@@ -146,7 +146,7 @@ fn strings(c: &mut Criterion) {
             b.iter(|| {
                 cpu.rip = CODE;
                 (cpu.gpr[1], cpu.gpr[6], cpu.gpr[7]) = (count as u64, DATA, DATA + 0x4000);
-                black_box(engine.step(black_box(&mut cpu), &mut machine));
+                let _ = black_box(engine.step(black_box(&mut cpu), &mut machine));
             });
         });
     }

@@ -115,6 +115,8 @@ const CASES: &[Case] = &[
     case("vaddps zmm1,zmm0,[m]", &[0x62, 0xf1, 0x7c, 0x48, 0x58, 0x0b]),
     case("fld m64", &[0xdd, 0x03]),
     case("fstp m64", &[0xdd, 0x1b]),
+    case("fadd m64", &[0xdc, 0x03]),
+    case("fxsave m512", &[0x0f, 0xae, 0x03]),
 ];
 
 fn cpu() -> Cpu {

@@ -180,9 +180,13 @@ fn engines() -> [Engine; 2] {
 /// Does the instruction deliver an event, or ask a bitmap or a descriptor, which no register tells?
 fn may_be_incomplete(form: &Form) -> bool {
     use encore86::isa::row::StrOp;
+    // Nor the header of an XSAVE area or the rows of a tile.
+    use SysOp::{In, Int, Out, TileLoad, TileStore, Xrstor};
     matches!(
         form.row.exec,
-        Exec::System(SysOp::Int | SysOp::In | SysOp::Out) | Exec::Str(StrOp::Ins | StrOp::Outs) | Exec::Far(_)
+        Exec::System(Int | In | Out | Xrstor | TileLoad | TileStore)
+            | Exec::Str(StrOp::Ins | StrOp::Outs)
+            | Exec::Far(_)
     )
 }
 
@@ -514,7 +518,7 @@ fn accesses_by_hand() {
         (Real16, &[0x9a, 0, 0, 0, 0x20], entries(Write, 2, &[-1, -2]), true), // call 2000h:0
         (Prot32, &[0x9a, 0, 0, 0, 0, 0x1b, 0], vec![(0x10_0018, 8, Read)], false), // call 1bh:0
         (Prot32, &[0xea, 0, 0, 0, 0, 0x1c, 0], vec![(0x11_0018, 8, Read)], false), // jmp 1ch:0, of the LDT
-        (Long64, &[0x48, 0xff, 0x2b], vec![(BX, 10, Read)], false), // jmp far [rbx]
+        (Long64, &[0x48, 0xff, 0x2b], vec![(BX, 8, Read), (BX + 8, 2, Read)], false), // jmp far [rbx]
         (Real16, &[0xca, 4, 0], entries(Read, 2, &[0, 1]), true), // retf 4
         (Real16, &[0xcf], entries(Read, 2, &[0, 1, 2]), true),   // iret
         (Long64, &[0x48, 0xcf], entries(Read, 8, &[0, 1, 2, 3, 4]), false), // iretq
@@ -530,8 +534,8 @@ fn accesses_by_hand() {
         (Long64, &[0x8e, 0xe2], vec![(0x10_0070, 8, Read), (0x10_0075, 1, Write)], true), // mov fs, edx
         (Long64, &[0x0f, 0x00, 0xd2], vec![(0x10_0070, 8, Read), (0x10_0078, 8, Read)], true), // lldt dx
         (Long64, &[0x0f, 0x02, 0x03], vec![(BX, 2, Read)], false),         // lar eax, [rbx]
-        (Prot32, &[0xc5, 0x03], vec![(BX, 6, Read)], false),               // lds eax, [ebx]
-        (Real16, &[0xc5, 0x07], vec![(BX, 4, Read)], true),                // lds ax, [bx]
+        (Prot32, &[0xc5, 0x03], vec![(BX, 4, Read), (BX + 4, 2, Read)], false), // lds eax, [ebx]
+        (Real16, &[0xc5, 0x07], vec![(BX, 2, Read), (BX + 2, 2, Read)], true), // lds ax, [bx]
         (Long64, &[0x0f, 0x01, 0x03], vec![(BX, 10, Write)], true),        // sgdt [rbx]
         (Mode::V86, &[0xec], vec![(0x12_0066, 2, Read), (0x70, 1, In)], false), // in al, dx
         // incsspq rcx: RCX is 3

@@ -215,7 +215,7 @@ fn apx_does_what_its_parts_do() {
             let habits = Habits { ram: random.one_in(2), atomic: random.one_in(2), later, ..Habits::default() };
             let expected = bench.native(&case, &gpr, flags, at);
             let aligned = row.class == encore86::isa::row::Class::Aligned;
-            if aligned && at % u64::from(case.size()) != 0 {
+            if aligned && !at.is_multiple_of(case.size().into()) {
                 // RAO-INT wants what the instructions without it do not.
                 bench.memory.adopt(&mut bench.oracle);
                 continue;

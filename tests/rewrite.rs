@@ -140,6 +140,7 @@ struct Seen {
 fn without_stub(row: &Row) -> Option<&'static str> {
     match row.exec {
         Exec::Replay(Shape::Gather | Shape::Scatter) => Some("a gather or scatter is a sequence of element accesses"),
+        Exec::Replay(Shape::Prefetch) => Some("a prefetch is the platform's"),
         Exec::Replay(Shape::ByteMask) => Some("MASKMOVDQU and MASKMOVQ are sequences of byte accesses"),
         _ => None,
     }

@@ -214,7 +214,12 @@ fn bad_images_are_refused_and_change_nothing() {
         image.0[at] = byte;
         load(&image.0, 3)
     };
-    assert_eq!(with(527, 0x80), Err(ImageError::Compacted));
+    assert_eq!(with(527, 0x80), Ok(()), "compacted, with nothing in it");
+    let mut compacted = good.clone();
+    compacted.0[527] = 0x80;
+    assert_eq!(layout.store(&fresh, 3, &mut compacted.0), Err(ImageError::Compacted));
+    compacted.0[512] = 2;
+    assert_eq!(load(&compacted.0, 3), Err(ImageError::Header), "in XSTATE_BV and not in XCOMP_BV");
     assert_eq!(with(520, 1), Err(ImageError::Header));
     assert_eq!(with(575, 1), Err(ImageError::Header));
     assert_eq!(with(26, 4), Err(ImageError::Mxcsr(0x0004_1f80)));
@@ -231,4 +236,67 @@ fn bad_images_are_refused_and_change_nothing() {
     assert!(Layout::new(|n| if n == 2 { (128, 576) } else { (0, 0) }).is_err(), "a size that no processor has");
     assert!(Layout::new(|n| if n == 2 { (256, 512) } else { (0, 0) }).is_err(), "over the header");
     assert!(Layout::new(|n| if n == 17 { (u32::MAX, 1024) } else { (0, 0) }).is_err(), "without end");
+}
+
+/// What the host's XSAVEC writes of any subset of its components loads, and what `store_compacted` writes is what it is: header,
+/// places, and bytes of what is in use. The host's XRSTOR takes it back.
+#[test]
+fn compacted_images_are_the_hosts() {
+    let mut skips = Skips::new("xsavec");
+    let Some(components) = host_components().filter(|_| __cpuid_count(0xd, 1).eax >> 1 & 1 != 0) else {
+        return skips.skip("images", "the host has no XSAVEC", 2000);
+    };
+    let layout = layout();
+    let mut random = Random::new(0xc0de);
+    let mut subsets = std::collections::BTreeSet::new();
+    for round in 0..2000 {
+        let asked = components & random.word();
+        subsets.insert(asked);
+        let made = random_image(&mut random, &layout, components);
+        let image = compacted_by_the_host(&made, components, asked);
+        let mut cpu = Cpu::new();
+        layout.load(&image.0, asked, &mut cpu).unwrap();
+        let mut stored = Image([0; SIZE]);
+        let length = layout.store_compacted(&cpu, asked, &mut stored.0).unwrap();
+        assert_eq!(length, layout.compacted(asked).size(asked), "round {round}");
+        assert_eq!(stored.0[520..528], image.0[520..528], "round {round}: XCOMP_BV");
+        // The host may call in use what has its initial state.
+        assert_eq!(stored.bv() & !image.bv(), 0, "round {round}: XSTATE_BV");
+        let placed = layout.compacted(asked);
+        for n in (0..10).filter(|n| stored.bv() >> n & 1 != 0) {
+            // MXCSR and its mask lie within the x87 state.
+            let held = |i: &usize| n != 0 || !(24..32).contains(i);
+            let different = placed.area(n).filter(held).find(|&i| stored.0[i] != image.0[i]);
+            assert_eq!(different, None, "round {round}: component {n}");
+        }
+        let again = through_the_host(&stored, asked);
+        let mut back = Cpu::new();
+        layout.load(&again.0, asked, &mut back).unwrap();
+        assert_eq!((&back.vector, &back.x87), (&cpu.vector, &cpu.x87), "round {round}");
+        skips.ran(1);
+    }
+    assert!(subsets.len() > 60 || components.count_ones() < 6, "{} subsets", subsets.len());
+}
+
+/// Loads `image` into the processor and has it written by XSAVEC.
+fn compacted_by_the_host(image: &Image, components: u64, asked: u64) -> Image {
+    let mut kept = Image::new();
+    let mut out = Image([0; SIZE]);
+    // SAFETY: as in `through_the_host`; XSAVEC is there.
+    unsafe {
+        asm!(
+            "mov eax, {all:e}",
+            "xsave64 [{kept}]",
+            "xrstor64 [{image}]",
+            "mov eax, {asked:e}",
+            "xsavec64 [{out}]",
+            "mov eax, {all:e}",
+            "xrstor64 [{kept}]",
+            kept = in(reg) &raw mut kept, image = in(reg) image, out = in(reg) &raw mut out,
+            all = in(reg) components, asked = in(reg) asked,
+            in("edx") 0, out("eax") _,
+            options(nostack),
+        );
+    }
+    out
 }

@@ -2,12 +2,14 @@
 
 pub mod registers;
 pub mod segment;
+pub mod tile;
 pub mod vector;
 pub mod x87;
 pub mod xsave;
 
 use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};
+pub use tile::Tiles;
 pub use vector::{Vector, Zmm};
 pub use x87::X87;
 
@@ -166,6 +168,8 @@ pub struct Cpu {
     word: ModeWord,
     /// x87 state.
     pub x87: X87,
+    /// AMX state; `None` is its initial state. Boxed by the first instruction that needs it, or before that by the monitor.
+    pub tiles: Option<Box<Tiles>>,
     blocking: Blocking,
     /// State components (as in XCR0) whose values here are the guest's. The engine asks
     /// [`Platform::load_state`](crate::bus::Platform::load_state) for others before it touches them.
@@ -201,6 +205,7 @@ impl Cpu {
                 wrap: u64::MAX,
             },
             x87: X87::default(),
+            tiles: None,
             blocking: Blocking::default(),
             valid: u64::MAX,
             dirty: 0,
@@ -271,6 +276,11 @@ impl Cpu {
     pub(crate) fn merge_flags(&mut self, mask: u64, value: u64) {
         debug_assert!(mask & !(rflags::ARITH | rflags::DF) == 0);
         self.rflags = self.rflags & !mask | value & mask;
+    }
+
+    /// AMX state to be changed.
+    pub fn tiles_mut(&mut self) -> &mut Tiles {
+        self.tiles.get_or_insert_default()
     }
 
     /// Operating mode.

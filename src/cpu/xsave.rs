@@ -1,11 +1,11 @@
-//! XSAVE images in the standard format (SDM volume 1, 13.4): what a hypervisor's interface, a core dump or a signal frame
-//! holds, from and to [`Cpu`].
+//! XSAVE images (SDM volume 1, 13.4): what a hypervisor's interface, a core dump or a signal frame holds, from and to [`Cpu`].
+//! In the standard format, which XSAVE writes, or the compacted one of XSAVEC and XSAVES.
 //!
 //! The legacy area is that of the 64-bit forms (FXSAVE64, XSAVE64): FIP and FDP have 64 bits, and FCS and FDS are not in it.
 
 use super::registers::component;
 use super::vector::MXCSR_DEFAULT;
-use super::{Cpu, X87};
+use super::{Cpu, X87, Zmm};
 use core::fmt;
 use core::ops::Range;
 
@@ -15,13 +15,21 @@ pub const HEADER_END: usize = 576;
 /// Where XSTATE_BV stands.
 const XSTATE_BV: usize = 512;
 /// Where XCOMP_BV stands, and behind it what the standard format wants zero.
-const RESERVED: Range<usize> = 520..HEADER_END;
+const XCOMP_BV: usize = 520;
 const MXCSR: usize = 24;
 const ST: usize = 32;
 const XMM: usize = 160;
 
 /// Components that [`Cpu`] holds. Others are left as they are in an image.
-pub const COMPONENTS: u64 = component::X87 | component::AVX512 | component::PKRU;
+pub const COMPONENTS: u64 =
+    component::X87 | component::AVX512 | component::PKRU | component::TILECFG | component::TILEDATA | component::APX;
+
+/// Extended components of [`COMPONENTS`] and their sizes.
+const SIZES: [(u32, u32); 8] = [(2, 256), (5, 64), (6, 512), (7, 1024), (9, 8), (17, 64), (18, 8192), (19, 128)];
+/// Components that begin at a multiple of 64 in the compacted format.
+const ALIGNED: u64 = component::TILECFG | component::TILEDATA;
+/// Bit 63 of XCOMP_BV: the compacted format.
+pub(crate) const COMPACTED: u64 = 1 << 63;
 
 /// Bits of MXCSR that some processor has: the manual's, and MM of AMD.
 const MXCSR_BITS: u32 = 0x2_ffff;
@@ -37,7 +45,7 @@ pub enum ImageError {
         /// Bytes that it has.
         given: usize,
     },
-    /// The image is in the compacted format (bit 63 of XCOMP_BV): write it with XSAVE and not with XSAVEC or XSAVES.
+    /// The image to be changed is in the compacted format (bit 63 of XCOMP_BV): [`Layout::store_compacted`] writes one.
     Compacted,
     /// Bytes of the header that the standard format wants zero are not.
     Header,
@@ -53,7 +61,9 @@ impl fmt::Display for ImageError {
             ImageError::TooShort { needed, given } => {
                 write!(f, "the XSAVE image has {given} bytes, and {needed} are needed")
             }
-            ImageError::Compacted => f.write_str("the XSAVE image is in the compacted format; write it with XSAVE"),
+            ImageError::Compacted => f.write_str(
+                "the XSAVE image is in the compacted format, in which one component alone cannot be changed",
+            ),
             ImageError::Header => f.write_str("reserved bytes of the XSAVE image's header are not zero"),
             ImageError::Mxcsr(value) => write!(f, "the XSAVE image's MXCSR, {value:#x}, has a reserved bit set"),
             ImageError::Component(n) => {
@@ -86,8 +96,7 @@ impl Layout {
             if size == 0 || offset == 0 {
                 continue;
             }
-            let known = [(2, 256), (5, 64), (6, 512), (7, 1024), (9, 8)];
-            let wrong = known.into_iter().any(|(component, bytes)| component == n && size != bytes);
+            let wrong = SIZES.into_iter().any(|(component, bytes)| component == n && size != bytes);
             if wrong || (offset as usize) < HEADER_END || offset.saturating_add(size) > 1 << 20 {
                 return Err(ImageError::Component(n));
             }
@@ -117,19 +126,41 @@ impl Layout {
         !self.area(n).is_empty()
     }
 
-    /// Loads `components` as XRSTOR does: one whose bit in XSTATE_BV is clear, and one that the layout does not place, gets
-    /// its initial state; MXCSR comes with SSE or AVX, whatever XSTATE_BV says. Sets the bits in [`Cpu::valid`] and clears
-    /// them in [`Cpu::dirty`]. Components that [`Cpu`] does not hold are passed over.
+    /// The layout of a compacted image of `components`: one after the other, in ascending order, without those that this layout
+    /// does not place and the architecture does not know.
+    pub fn compacted(&self, components: u64) -> Layout {
+        let mut areas = [(0, 0); 64];
+        let mut end = HEADER_END as u32;
+        for n in (2..63).filter(|n| components >> n & 1 != 0) {
+            let known = SIZES.iter().find(|(component, _)| *component == n).map_or(0, |(_, size)| *size);
+            let size = if known != 0 { known } else { self.areas[n as usize].1 };
+            let offset = if ALIGNED >> n & 1 != 0 { end.next_multiple_of(64) } else { end };
+            if size != 0 {
+                areas[n as usize] = (offset, size);
+                end = offset + size;
+            }
+        }
+        Layout { areas }
+    }
+
+    /// Loads `components` as XRSTOR does, from either format: one whose bit in XSTATE_BV is clear, and one that the layout does
+    /// not place, gets its initial state. MXCSR comes with SSE or AVX in the standard format, whatever XSTATE_BV says, and with
+    /// SSE in the compacted one. Sets the bits in [`Cpu::valid`] and clears them in [`Cpu::dirty`]. Components that [`Cpu`] does
+    /// not hold are passed over.
     ///
     /// # Errors
     /// [`ImageError`]; nothing is loaded then.
     pub fn load(&self, image: &[u8], components: u64, cpu: &mut Cpu) -> Result<(), ImageError> {
         let components = components & COMPONENTS;
-        let bv = self.check(image, components)?;
-        let wanted = |bit: u64| components & bit != 0;
-        let present = |bit: u64| bv & bit != 0;
-        if wanted(component::SSE | component::AVX) {
-            let mxcsr = u32_at(image, MXCSR);
+        let xcomp = image.get(XCOMP_BV..XCOMP_BV + 8).map_or(0, |_| u64_at(image, XCOMP_BV));
+        let compacted = xcomp & COMPACTED != 0;
+        let layout = if compacted { self.compacted(xcomp) } else { *self };
+        let bv = layout.check(image, components, compacted)?;
+        let (wanted, present) = (|bit: u64| components & bit != 0, |bit: u64| bv & bit != 0);
+        let with = if compacted { component::SSE } else { component::SSE | component::AVX };
+        if wanted(with) {
+            let given = !compacted || present(component::SSE);
+            let mxcsr = if given { u32_at(image, MXCSR) } else { MXCSR_DEFAULT };
             if mxcsr & !MXCSR_BITS != 0 {
                 return Err(ImageError::Mxcsr(mxcsr));
             }
@@ -138,29 +169,9 @@ impl Layout {
         if wanted(component::X87) {
             cpu.x87 = if present(component::X87) { load_x87(image) } else { X87::default() };
         }
-        let (low, high) = cpu.vector.zmm.split_at_mut(16);
-        for (bit, part, from, size) in [
-            (component::SSE, 0..16, self.area(1).start, 16),
-            (component::AVX, 16..32, self.area(2).start, 16),
-            (component::ZMM_HI256, 32..64, self.area(6).start, 32),
-        ] {
-            for (i, zmm) in low.iter_mut().enumerate().filter(|_| wanted(bit)) {
-                let part = &mut zmm.0[part.clone()];
-                if present(bit) { part.copy_from_slice(&image[from + i * size..][..size]) } else { part.fill(0) }
-            }
-        }
-        for (i, zmm) in high.iter_mut().enumerate().filter(|_| wanted(component::HI16_ZMM)) {
-            let there = present(component::HI16_ZMM);
-            if there { zmm.0.copy_from_slice(&image[self.area(7).start + i * 64..][..64]) } else { zmm.0.fill(0) }
-        }
-        for (i, k) in cpu.vector.k.iter_mut().enumerate().filter(|_| wanted(component::OPMASK)) {
-            *k = if present(component::OPMASK) { u64_at(image, self.area(5).start + i * 8) } else { 0 };
-        }
-        if wanted(component::PKRU) {
-            let pkru = if present(component::PKRU) { u32_at(image, self.area(9).start) } else { 0 };
-            if cpu.system().pkru != pkru {
-                cpu.update(|s| s.pkru = pkru);
-            }
+        for n in (1..63).filter(|n| components >> n & 1 != 0) {
+            let area = if bv >> n & 1 != 0 { image.get(layout.area(n)) } else { None };
+            take(cpu, n, area, 16);
         }
         cpu.valid |= components;
         cpu.dirty &= !components;
@@ -177,54 +188,170 @@ impl Layout {
     /// [`ImageError`], with [`ImageError::Component`] for one with state and no place; nothing is stored then.
     pub fn store(&self, cpu: &Cpu, components: u64, image: &mut [u8]) -> Result<(), ImageError> {
         let components = components & COMPONENTS;
-        let mut bv = self.check(image, components)?;
+        let mut bv = self.check(image, components, false)?;
         let used = in_use(cpu) & components;
         if let Some(n) = (0..64).find(|&n| used >> n & 1 != 0 && !self.has(n)) {
             return Err(ImageError::Component(n));
         }
         bv = bv & !components | used;
         image[XSTATE_BV..XSTATE_BV + 8].copy_from_slice(&bv.to_le_bytes());
-        let placed = |n: u32| components >> n & 1 != 0 && self.has(n);
         if components & (component::SSE | component::AVX) != 0 {
             image[MXCSR..MXCSR + 4].copy_from_slice(&cpu.vector.mxcsr.to_le_bytes());
         }
-        if placed(0) {
-            store_x87(&cpu.x87, image);
-        }
-        for (n, part, size) in [(1, 0..16, 16), (2, 16..32, 16), (6, 32..64, 32)] {
-            for (i, zmm) in cpu.vector.zmm[..16].iter().enumerate().filter(|_| placed(n)) {
-                image[self.area(n).start + i * size..][..size].copy_from_slice(&zmm.0[part.clone()]);
-            }
-        }
-        for (i, zmm) in cpu.vector.zmm[16..].iter().enumerate().filter(|_| placed(7)) {
-            image[self.area(7).start + i * 64..][..64].copy_from_slice(&zmm.0);
-        }
-        for (i, k) in cpu.vector.k.iter().enumerate().filter(|_| placed(5)) {
-            image[self.area(5).start + i * 8..][..8].copy_from_slice(&k.to_le_bytes());
-        }
-        if placed(9) {
-            image[self.area(9)].copy_from_slice(&u64::from(cpu.system().pkru).to_le_bytes());
-        }
+        self.put_all(cpu, components, image);
         Ok(())
     }
 
-    /// Is the image long enough and in the standard format? Gives XSTATE_BV.
-    fn check(&self, image: &[u8], components: u64) -> Result<u64, ImageError> {
-        let needed = self.size(components);
+    /// Stores `components` as XSAVEC does, in the compacted format, and gives the image's length. Components in their initial
+    /// state are left as they are in `image`, and their bits in XSTATE_BV clear; an MXCSR other than the default counts as SSE.
+    /// XCOMP_BV names all of `components` that [`Cpu`] holds, and the rest of the header is cleared.
+    ///
+    /// # Errors
+    /// [`ImageError::TooShort`]; nothing is stored then.
+    pub fn store_compacted(&self, cpu: &Cpu, components: u64, image: &mut [u8]) -> Result<usize, ImageError> {
+        let components = components & COMPONENTS;
+        let layout = self.compacted(components);
+        let needed = layout.size(components);
         if image.len() < needed {
             return Err(ImageError::TooShort { needed, given: image.len() });
         }
-        if image[RESERVED.start + 7] & 0x80 != 0 {
+        let mxcsr = if cpu.vector.mxcsr != MXCSR_DEFAULT { component::SSE } else { 0 };
+        let used = (in_use(cpu) | mxcsr) & components;
+        image[XSTATE_BV..HEADER_END].fill(0);
+        image[XSTATE_BV..XSTATE_BV + 8].copy_from_slice(&used.to_le_bytes());
+        image[XCOMP_BV..XCOMP_BV + 8].copy_from_slice(&(components | COMPACTED).to_le_bytes());
+        if used & component::SSE != 0 {
+            image[MXCSR..MXCSR + 4].copy_from_slice(&cpu.vector.mxcsr.to_le_bytes());
+        }
+        layout.put_all(cpu, used, image);
+        Ok(needed)
+    }
+
+    fn put_all(&self, cpu: &Cpu, components: u64, image: &mut [u8]) {
+        if components & component::X87 != 0 {
+            store_x87(&cpu.x87, image);
+        }
+        for n in (1..63).filter(|n| components >> n & 1 != 0 && self.has(*n)) {
+            put(cpu, n, 0, &mut image[self.area(n)]);
+        }
+    }
+
+    /// Is the image long enough and in the format? Gives XSTATE_BV.
+    fn check(&self, image: &[u8], components: u64, compacted: bool) -> Result<u64, ImageError> {
+        if image.len() < HEADER_END {
+            return Err(ImageError::TooShort { needed: self.size(components), given: image.len() });
+        }
+        let (bv, xcomp) = (u64_at(image, XSTATE_BV), u64_at(image, XCOMP_BV));
+        // What is not in a compacted image has no place in it.
+        let needed = self.size(if compacted { components & bv } else { components });
+        if image.len() < needed {
+            return Err(ImageError::TooShort { needed, given: image.len() });
+        }
+        if !compacted && xcomp & COMPACTED != 0 {
             return Err(ImageError::Compacted);
         }
-        if image[RESERVED].iter().any(|&byte| byte != 0) {
+        let reserved = if compacted { XCOMP_BV + 8 } else { XCOMP_BV };
+        if image[reserved..HEADER_END].iter().any(|&byte| byte != 0) || compacted && bv & !xcomp != 0 {
             return Err(ImageError::Header);
         }
-        let bv = u64_at(image, XSTATE_BV);
         match (0..64).find(|&n| (bv & components) >> n & 1 != 0 && !self.has(n)) {
             Some(n) => Err(ImageError::Component(n)),
             None => Ok(bv),
         }
+    }
+}
+
+/// Copies component `n`, 1 or above, into `area`, which is as long as the component or begins `skip` bytes into it.
+pub(crate) fn put(cpu: &Cpu, n: u32, skip: usize, area: &mut [u8]) {
+    let zmm = &cpu.vector.zmm;
+    let parts = |area: &mut [u8], registers: Range<usize>, part: Range<usize>| {
+        for (place, z) in area.chunks_mut(part.len()).zip(&zmm[registers]) {
+            place.copy_from_slice(&z.0[part.clone()][..place.len()]);
+        }
+    };
+    match 1 << n {
+        component::SSE => parts(area, 0..16, 0..16),
+        component::AVX => parts(area, 0..16, 16..32),
+        component::ZMM_HI256 => parts(area, 0..16, 32..64),
+        component::HI16_ZMM => parts(area, 16..32, 0..64),
+        component::OPMASK => words(area, &cpu.vector.k),
+        component::PKRU => words(area, &[u64::from(cpu.system().pkru)]),
+        component::APX => words(area, &cpu.gpr[16..]),
+        component::TILECFG => match &cpu.tiles {
+            Some(tiles) => area.copy_from_slice(&tiles.config[..area.len()]),
+            None => area.fill(0),
+        },
+        component::TILEDATA => {
+            for (i, place) in area.chunks_mut(TILE).enumerate() {
+                match &cpu.tiles {
+                    Some(tiles) => place.copy_from_slice(&tiles.bytes(skip / TILE + i)[..place.len()]),
+                    None => place.fill(0),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Bytes of a tile.
+pub(crate) const TILE: usize = 1024;
+
+fn words(area: &mut [u8], values: &[u64]) {
+    for (place, value) in area.chunks_mut(8).zip(values) {
+        place.copy_from_slice(&value.to_le_bytes()[..place.len()]);
+    }
+}
+
+/// Loads component `n`, 1 or above, from its area, of which there may be less than all; its initial state without one. Of
+/// XMM, YMM and ZMM0 to ZMM15 the first `registers` are loaded; ZMM16 and up, with 16 alone.
+pub(crate) fn take(cpu: &mut Cpu, n: u32, area: Option<&[u8]>, registers: usize) {
+    let zmm = &mut cpu.vector.zmm;
+    let parts = |zmm: &mut [Zmm], part: Range<usize>| {
+        let size = part.len();
+        for (i, z) in zmm.iter_mut().enumerate() {
+            let target = &mut z.0[part.clone()];
+            match area {
+                None => target.fill(0),
+                Some(area) => {
+                    if let Some(source) = area.get(i * size..(i + 1) * size) {
+                        target.copy_from_slice(source);
+                    }
+                }
+            }
+        }
+    };
+    let word = |i: usize| area.and_then(|area| area.get(8 * i..8 * i + 8)).map_or(0, |bytes| u64_at(bytes, 0));
+    match 1 << n {
+        component::SSE => parts(&mut zmm[..registers], 0..16),
+        component::AVX => parts(&mut zmm[..registers], 16..32),
+        component::ZMM_HI256 => parts(&mut zmm[..registers], 32..64),
+        component::HI16_ZMM if registers == 16 => parts(&mut zmm[16..], 0..64),
+        component::OPMASK => cpu.vector.k = core::array::from_fn(word),
+        component::PKRU => {
+            let pkru = word(0) as u32;
+            if cpu.system().pkru != pkru {
+                cpu.update(|s| s.pkru = pkru);
+            }
+        }
+        component::APX => cpu.gpr[16..].iter_mut().enumerate().for_each(|(i, gpr)| *gpr = word(i)),
+        component::TILECFG if area.is_some() || cpu.tiles.is_some() => {
+            let config = &mut cpu.tiles_mut().config;
+            config.fill(0);
+            if let Some(area) = area {
+                config[..area.len().min(64)].copy_from_slice(&area[..area.len().min(64)]);
+            }
+        }
+        component::TILEDATA if area.is_some() || cpu.tiles.is_some() => {
+            let area = area.unwrap_or_default();
+            for tile in 0..super::tile::TILES {
+                let target = cpu.tiles_mut().bytes_mut(tile);
+                match area.get(tile * TILE..(tile + 1) * TILE) {
+                    Some(source) => target.copy_from_slice(source),
+                    None => target.fill(0),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -243,6 +370,11 @@ pub fn in_use(cpu: &Cpu) -> u64 {
     set(any(16..32, 0..64), component::HI16_ZMM);
     set(cpu.vector.k != [0; 8], component::OPMASK);
     set(cpu.system().pkru != 0, component::PKRU);
+    set(cpu.gpr[16..] != [0; 16], component::APX);
+    if let Some(tiles) = &cpu.tiles {
+        set(tiles.config != [0; 64], component::TILECFG);
+        set(!tiles.is_zero(), component::TILEDATA);
+    }
     bits
 }
 

@@ -274,8 +274,7 @@ impl Insn {
     /// The instruction without its new destination: operands as the line without ND has them (APX).
     pub(crate) fn without_destination(&self) -> Insn {
         let mut old = *self;
-        old.operands.copy_within(4.., 0);
-        old.set_slot(4, Slot::NONE);
+        (0..5).for_each(|i| old.set_slot(i, self.slot(i + 1)));
         if self.mem() != NO_REG {
             old.encoding[at::MEM] = self.mem().wrapping_sub(1);
         }

@@ -22,7 +22,7 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::Gate;
 use crate::profile::Profile;
-use crate::replay::{Replayer, StubRef, need_state};
+use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
@@ -52,6 +52,8 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
+    /// A step has left something in `Retired`: for `Engine::run`.
+    noted: bool,
 }
 
 impl Engine {
@@ -83,7 +85,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false };
         Engine { cache: Cache::new(), works }
     }
 
@@ -143,6 +145,8 @@ impl Engine {
                     None => works.general(entry, cpu, vmm),
                 };
             }
+            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
             _ => {}
         }
         if let Some(linear) = lane::address(&entry.insn, cpu) {
@@ -161,7 +165,7 @@ impl Engine {
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
-                Lane::General | Lane::Operate | Lane::Branch => works.general(entry, cpu, vmm),
+                _ => works.general(entry, cpu, vmm),
             };
         }
         works.general(entry, cpu, vmm)
@@ -315,6 +319,7 @@ impl Works {
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
+                self.noted |= retired != Retired::default();
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -359,7 +364,9 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                completed(&mut self.journal, Retired { singlestep: trap, ..retired })
+                let retired = Retired { singlestep: trap, ..retired };
+                self.noted |= retired != Retired::default();
+                completed(&mut self.journal, retired)
             }
             Err(halt) => ended(&mut self.journal, halt, cpu, bytes),
         }
@@ -420,6 +427,9 @@ fn cold(
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
+    if matches!(insn.row.gate, Gate::Tile) {
+        need_components(cpu, mem, component::TILECFG | component::TILEDATA)?;
+    }
     match insn.row.exec {
         Exec::Seq(op) => integer::sequence(op, cpu, insn, mem, profile)?,
         Exec::Str(op) => retired.rep_unfinished = integer::string(op, cpu, insn, mem, profile)? == Progress::Unfinished,
@@ -427,6 +437,15 @@ fn cold(
         Exec::Privileged(op) => system::privileged(op, cpu, insn, mem, profile)?,
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
+        // Products of tiles would be replayed.
+        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileAvx512) => {
+            let lacking = insn.row.features.into_iter().find(|&f| profile.host_lacks(f));
+            return Err(match lacking {
+                Some(feature) => Unsupported::HostLacks(feature.name()),
+                None => Unsupported::Instruction(insn.row.mnemonic),
+            }
+            .into());
+        }
         Exec::Missing | Exec::Value(_) | Exec::Extended(_) | Exec::Replay(_) => {
             return Err(Unsupported::Instruction(insn.row.mnemonic).into());
         }
@@ -454,7 +473,18 @@ fn mark_apx(cpu: &mut Cpu, insn: &Insn) {
 
 /// Does what stands behind this gate look at vector or x87 state? WAIT looks for a pending exception.
 fn uses_state(gate: Gate) -> bool {
-    matches!(gate, Gate::X87 | Gate::Wait | Gate::Mmx | Gate::Fx | Gate::Sse | Gate::Avx | Gate::Avx512)
+    matches!(
+        gate,
+        Gate::X87
+            | Gate::Wait
+            | Gate::Mmx
+            | Gate::Fx
+            | Gate::Sse
+            | Gate::Avx
+            | Gate::Avx512
+            | Gate::Xsave
+            | Gate::Xsaves
+    )
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.

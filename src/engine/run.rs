@@ -60,31 +60,31 @@ impl Engine {
     /// assert_eq!((run.completed, cpu.gpr[0]), (301, 5050));
     /// ```
     pub fn run<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, limit: u64) -> Run {
-        const PLAIN: Outcome = Outcome::Completed(Retired {
-            mov_ss: false,
-            sti: false,
-            singlestep: false,
-            nmi_unblocked: false,
-            hlt: false,
-            rep_unfinished: false,
-        });
+        self.works.noted = false;
         let mut completed = 0;
         while completed < limit {
             let pause = (completed + BETWEEN_QUESTIONS).min(limit);
             while completed < pause {
                 let outcome = self.step(cpu, vmm);
-                match outcome {
-                    PLAIN => completed += 1,
-                    Outcome::Completed(Retired { rep_unfinished, .. }) => {
-                        return Run { completed: completed + u64::from(!rep_unfinished), outcome };
-                    }
-                    _ => return Run { completed, outcome },
+                // What a completed instruction leaves to be known is not looked at here: its bytes were just stored one by one, and
+                // a load of all of them would wait for the stores to retire.
+                if self.works.noted || !matches!(outcome, Outcome::Completed(_)) {
+                    return ended(completed, outcome);
                 }
+                completed += 1;
             }
             if vmm.interrupt_pending() {
                 break;
             }
         }
-        Run { completed, outcome: PLAIN }
+        Run { completed, outcome: Outcome::Completed(Retired::default()) }
     }
+}
+
+/// Out of line, so that outcomes are copied here alone.
+#[cold]
+#[inline(never)]
+fn ended(completed: u64, outcome: Outcome) -> Run {
+    let done = matches!(outcome, Outcome::Completed(retired) if !retired.rep_unfinished);
+    Run { completed: completed + u64::from(done), outcome }
 }

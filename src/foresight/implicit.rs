@@ -12,6 +12,7 @@ use crate::decode::SlotKind;
 use crate::integer::read_slot;
 use crate::isa::row::{Exec, Gate, Implied, Loc, Width};
 use crate::profile::Vendor;
+use crate::replay;
 use crate::system;
 
 /// Offset in the TSS of the word that says where its port bitmap lies.
@@ -61,7 +62,7 @@ impl Look<'_> {
             }
             Implied::Call if self.is_far() => self.far_call(),
             Implied::Jump if self.is_far() => {
-                self.operand();
+                self.far_operand();
                 if protected {
                     self.far_descriptor();
                 }
@@ -104,7 +105,7 @@ impl Look<'_> {
                 self.push(system::port(cpu, insn, 0).into(), insn.slot(1).size.into(), Kind::Out, Role::Port);
             }
             Implied::LoadFar => {
-                self.operand();
+                self.far_operand();
                 if protected {
                     self.more();
                 }
@@ -259,8 +260,17 @@ impl Look<'_> {
         spec.loc == Loc::FarPointer || matches!(spec.width, Width::Far | Width::FarZ)
     }
 
+    /// A far pointer in memory: the offset, then the selector.
+    fn far_operand(&mut self) {
+        let (cpu, insn) = (self.cpu, self.insn);
+        let Some((slot, _)) = insn.memory() else { return };
+        let (offset, size) = (effective(cpu, insn), u64::from(slot.size) - 2);
+        self.at(insn.segment(), offset, size as u32, Kind::Read);
+        self.at(insn.segment(), truncate(offset.wrapping_add(size), insn.asize()), 2, Kind::Read);
+    }
+
     fn far_call(&mut self) {
-        self.operand();
+        self.far_operand();
         if !self.cpu.mode().is_real_or_v86() {
             // What kind of call it is, the descriptor says.
             return self.far_descriptor();
@@ -373,12 +383,38 @@ impl Look<'_> {
                 self.push(at, 8, kind, Role::Operand);
                 self.push(rest, 2, kind, Role::Operand);
             }
+        } else if let Some(width) = image_entry(slot.size)
+            && truncate(first.wrapping_add(u64::from(slot.size) - 1), insn.asize()) < first
+        {
+            self.wrapped_image((first, seg), slot.size.into(), width, kind);
         } else {
             self.operand();
         }
         let number = matches!(insn.row.exec, Exec::X87(op) if op.stores_number());
         if number && !cpu.x87.fcw & (IE | OE | UE) != 0 {
             self.all_conditional();
+        }
+    }
+
+    /// An x87 image that wraps around: each part has an address of its own.
+    fn wrapped_image(&mut self, (first, seg): (u64, Seg), size: usize, width: usize, kind: Kind) {
+        let part_at = |part: usize, len: usize| {
+            let offset = truncate(first.wrapping_add(part as u64), self.insn.asize());
+            asked(self.cpu, seg, offset, len as u64, super::intent(kind))
+        };
+        let start = part_at(0, width);
+        // What lies side by side with the first part is one access with it.
+        let follows =
+            |(part, len): (usize, usize)| part_at(part, len) == address::advance(self.cpu, start, part as u64);
+        let joined = replay::image_parts(size, width).take_while(|&part| follows(part)).map(|(part, len)| part + len);
+        let end = joined.last().unwrap_or(width);
+        let rest: [Option<(u64, usize)>; 23] = {
+            let mut others = replay::image_parts(size, width).filter(|(part, _)| *part >= end);
+            core::array::from_fn(|_| others.next().map(|(part, len)| (part_at(part, len), len)))
+        };
+        self.push(start, end as u32, kind, Role::Operand);
+        for (at, len) in rest.into_iter().flatten() {
+            self.push(at, len as u32, kind, Role::Operand);
         }
     }
 
@@ -391,6 +427,15 @@ impl Look<'_> {
     pub(super) fn operand_byte(&self, by: u64, intent: Intent) -> u64 {
         let at = asked(self.cpu, self.insn.segment(), effective(self.cpu, self.insn), 1, intent);
         address::advance(self.cpu, at, by)
+    }
+}
+
+/// Bytes of an entry of an x87 image, by the image's.
+fn image_entry(size: u16) -> Option<usize> {
+    match size {
+        14 | 94 => Some(2),
+        28 | 108 => Some(4),
+        _ => None,
     }
 }
 

@@ -39,10 +39,12 @@ pub(super) fn decimal(op: IntOp, cpu: &Cpu, insn: &Insn) -> Result<Option<Effect
             if base == 0 {
                 return Err(Event::de("AAM to the base 0"));
             }
-            split(al / base << 8 | al % base, alu::result_flags(al % base, 1))
+            let (quotient, rest) = (al / base, al % base);
+            split(quotient << 8 | rest, alu::result_flags(rest, 1))
         }
         IntOp::Aad => {
-            let sum = alu::add(al, ah * (insn.imm & mask(1)) & 0xff, false, 1);
+            let tens = ah * (insn.imm & mask(1));
+            let sum = alu::add(al, tens & mask(1), false, 1);
             split(sum.value, sum.flags)
         }
         _ => return Ok(None),

@@ -275,11 +275,17 @@ impl Platform for Survey<'_> {
         Ok(answer)
     }
 
-    /// Nothing is known of a register; IA32_PASID is taken to be valid, so that ENQCMD shows its accesses.
+    /// Nothing is known of a register; IA32_PASID is taken to be valid, so that ENQCMD shows its accesses, and
+    /// IA32_SYSENTER_CS not to be null.
     fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
         const PASID: u32 = 0xd93;
+        const SYSENTER_CS: u32 = 0x174;
         self.assumed = true;
-        Ok(if index == PASID { 1 << 31 } else { 0 })
+        Ok(match index {
+            PASID => 1 << 31,
+            SYSENTER_CS => 8,
+            _ => 0,
+        })
     }
 
     fn write_msr(&mut self, _index: u32, _value: u64) -> Result<(), Stop> {

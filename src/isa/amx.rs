@@ -22,19 +22,21 @@ const fn product8(name: &'static str, pp: Pp) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const VEX_M0F38: [Row; 18] = [
-    amx("tilerelease", P0F38, NP, 0x49, &[]).digit(0).rm(0).implies(Implied::ReleaseTiles),
-    amx("ldtilecfg", P0F38, NP, 0x49, &[R(Moq)]).digit(0).implies(Implied::LoadTiles),
-    amx("sttilecfg", P0F38, P66, 0x49, &[W(Moq)]).digit(0).implies(Implied::StoreTiles),
+    amx("tilerelease", P0F38, NP, 0x49, &[]).digit(0).rm(0).system(SysOp::TileRelease).implies(Implied::ReleaseTiles),
+    amx("ldtilecfg", P0F38, NP, 0x49, &[R(Moq)]).digit(0).system(SysOp::LoadTileConfig).implies(Implied::LoadTiles),
+    amx("sttilecfg", P0F38, P66, 0x49, &[W(Moq)]).digit(0).system(SysOp::StoreTileConfig).implies(Implied::StoreTiles),
     super::ace::BSRINIT,
-    amx("tilezero", P0F38, F2, 0x49, &[W(TG)]).rm(0),
-    amx("tileloaddrst1", P0F38, P66, 0x4a, &[W(TG), R(MS)]).and(AmxMovrs).implies(Implied::TileMemory),
-    amx("tileloaddrs", P0F38, F2, 0x4a, &[W(TG), R(MS)]).and(AmxMovrs).implies(Implied::TileMemory),
-    amx("tileloaddt1", P0F38, P66, 0x4b, &[W(TG), R(MS)]).implies(Implied::TileMemory),
-    amx("tilestored", P0F38, F3, 0x4b, &[W(MS), R(TG)]).implies(Implied::TileMemory),
-    amx("tileloadd", P0F38, F2, 0x4b, &[W(TG), R(MS)]).implies(Implied::TileMemory),
+    amx("tilezero", P0F38, F2, 0x49, &[W(TG)]).rm(0).system(SysOp::TileZero),
+    amx("tileloaddrst1", P0F38, P66, 0x4a, &[W(TG), R(MS)]).and(AmxMovrs).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    amx("tileloaddrs", P0F38, F2, 0x4a, &[W(TG), R(MS)]).and(AmxMovrs).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    amx("tileloaddt1", P0F38, P66, 0x4b, &[W(TG), R(MS)]).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    amx("tilestored", P0F38, F3, 0x4b, &[W(MS), R(TG)]).system(SysOp::TileStore).implies(Implied::TileMemory),
+    amx("tileloadd", P0F38, F2, 0x4b, &[W(TG), R(MS)]).system(SysOp::TileLoad).implies(Implied::TileMemory),
     product("tdpbf16ps", F3, 0x5c, AmxBf16), product("tdpfp16ps", F2, 0x5c, AmxFp16),
-    product("tdpbuud", NP, 0x5e, AmxInt8), product("tdpbusd", P66, 0x5e, AmxInt8),
-    product("tdpbsud", F3, 0x5e, AmxInt8), product("tdpbssd", F2, 0x5e, AmxInt8),
+    product("tdpbuud", NP, 0x5e, AmxInt8).system(SysOp::TileUnsigned),
+    product("tdpbusd", P66, 0x5e, AmxInt8).system(SysOp::TileUnsignedSigned),
+    product("tdpbsud", F3, 0x5e, AmxInt8).system(SysOp::TileSignedUnsigned),
+    product("tdpbssd", F2, 0x5e, AmxInt8).system(SysOp::TileSigned),
     product("tcmmrlfp16ps", NP, 0x6c, AmxComplex), product("tcmmimfp16ps", P66, 0x6c, AmxComplex),
 ];
 

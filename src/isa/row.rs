@@ -911,6 +911,8 @@ pub enum Shape {
     Gather,
     /// Elements are stored to addresses in a vector.
     Scatter,
+    /// Addresses in a vector will be gathered from or scattered to.
+    Prefetch,
 }
 
 /// x87 work.
@@ -1060,6 +1062,30 @@ pub enum SysOp {
     Fxsave,
     /// FXRSTOR.
     Fxrstor,
+    /// XSAVE and its kin.
+    Xsave,
+    /// XRSTOR and XRSTORS.
+    Xrstor,
+    /// LDTILECFG.
+    LoadTileConfig,
+    /// STTILECFG.
+    StoreTileConfig,
+    /// TILEZERO.
+    TileZero,
+    /// TILERELEASE.
+    TileRelease,
+    /// TILELOADD and its kin.
+    TileLoad,
+    /// TILESTORED.
+    TileStore,
+    /// TDPBUUD.
+    TileUnsigned,
+    /// TDPBUSD.
+    TileUnsignedSigned,
+    /// TDPBSUD.
+    TileSignedUnsigned,
+    /// TDPBSSD.
+    TileSigned,
     /// LDMXCSR.
     Ldmxcsr,
     /// STMXCSR.
@@ -1449,6 +1475,12 @@ pub mod attr {
     /// which are rounded more than once, while all exceptions are.
     pub const MASKED_EXTREMES: u64 = 1 << 35;
 
+    /// VEX.vvvv names a block of four registers, whose first has a number divisible by four; their four elements in memory are read
+    /// together, unless the opmask is empty (4FMAPS, 4VNNIW).
+    pub const BLOCK: u64 = 1 << 36;
+    /// The opmask that is written is a pair, whose first has an even number (VP2INTERSECT).
+    pub const MASK_PAIR: u64 = 1 << 37;
+
     /// Each has a bit of its own.
     const _: () = {
         let all = [
@@ -1486,6 +1518,8 @@ pub mod attr {
             W1_BUT_AMD,
             STAGED,
             MASKED_EXTREMES,
+            BLOCK,
+            MASK_PAIR,
             NO_RIP,
             LATE_MODRM,
         ];

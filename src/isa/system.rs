@@ -37,16 +37,24 @@ const fn control(opcode: u8, operands: &[Spec]) -> Row {
 
 /// An instruction that saves or restores processor state by the mask in EDX:EAX.
 macro_rules! state {
-    ($name:literal, $wide:literal, $op:literal, $digit:literal, $uses:ident, $feature:ident, $gate:expr, $implied:ident) => {
+    ($name:literal, $wide:literal, $op:literal, $digit:literal, $uses:ident, $feature:ident, $gate:expr, $implied:ident, $does:ident) => {
         [
-            state($name, $op, $digit, $uses(M)).w0().cpuid($feature).gate($gate).implies(Implied::$implied),
-            state($wide, $op, $digit, $uses(M)).w1().cpuid($feature).gate($gate).implies(Implied::$implied),
+            state($name, $op, $digit, $uses(M), SysOp::$does)
+                .w0()
+                .cpuid($feature)
+                .gate($gate)
+                .implies(Implied::$implied),
+            state($wide, $op, $digit, $uses(M), SysOp::$does)
+                .w1()
+                .cpuid($feature)
+                .gate($gate)
+                .implies(Implied::$implied),
         ]
     };
 }
 
-const fn state(name: &'static str, opcode: u8, digit: u32, area: Spec) -> Row {
-    legacy(name, M0f, opcode, &[area, R(EAX.hidden()), R(EDX.hidden())]).digit(digit).pp(NP).no_rex2()
+const fn state(name: &'static str, opcode: u8, digit: u32, area: Spec, op: SysOp) -> Row {
+    legacy(name, M0f, opcode, &[area, R(EAX.hidden()), R(EDX.hidden())]).digit(digit).pp(NP).no_rex2().system(op)
 }
 
 /// A wait until a time in EDX:EAX.
@@ -124,12 +132,12 @@ pub(super) const M0F: &[Row] = rows![
         legacy("ud0", M0f, 0xff, &[]).amd().system(SysOp::Ud),
         legacy("ud0", M0f, 0xff, &[N(Gd), N(Ed)]).attr(attr::LATE_MODRM).system(SysOp::Ud),
     ],
-    state!("xsave", "xsave64", 0xae, 4, RW, Xsave, Gate::Xsave, Save),
-    state!("xrstor", "xrstor64", 0xae, 5, R, Xsave, Gate::Xsave, Restore),
-    state!("xsaveopt", "xsaveopt64", 0xae, 6, RW, Xsaveopt, Gate::Xsave, SaveChanged),
-    state!("xrstors", "xrstors64", 0xc7, 3, R, Xsaves, Gate::Xsaves, RestoreSupervisor),
-    state!("xsavec", "xsavec64", 0xc7, 4, W, Xsavec, Gate::Xsave, SaveCompacted),
-    state!("xsaves", "xsaves64", 0xc7, 5, W, Xsaves, Gate::Xsaves, SaveSupervisor),
+    state!("xsave", "xsave64", 0xae, 4, RW, Xsave, Gate::Xsave, Save, Xsave),
+    state!("xrstor", "xrstor64", 0xae, 5, R, Xsave, Gate::Xsave, Restore, Xrstor),
+    state!("xsaveopt", "xsaveopt64", 0xae, 6, RW, Xsaveopt, Gate::Xsave, SaveChanged, Xsave),
+    state!("xrstors", "xrstors64", 0xc7, 3, R, Xsaves, Gate::Xsaves, RestoreSupervisor, Xrstor),
+    state!("xsavec", "xsavec64", 0xc7, 4, W, Xsavec, Gate::Xsave, SaveCompacted, Xsave),
+    state!("xsaves", "xsaves64", 0xc7, 5, W, Xsaves, Gate::Xsaves, SaveSupervisor, Xsave),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point

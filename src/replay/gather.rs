@@ -8,7 +8,7 @@ use super::run::sign_bits;
 use super::{vector, vector_components};
 use crate::access::{Halt, Kind, Mem, crosses};
 use crate::address::{self, Intent, string_offset};
-use crate::bus::{Access, AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, CacheOp, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
 use crate::cpu::{Cpu, Zmm};
@@ -214,6 +214,18 @@ pub(super) fn scatter<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem
         commit_opmask(cpu, insn, &vsib, bits, result.is_ok());
     }
     result
+}
+
+/// VGATHERPF and VSCATTERPF: hints, so that an address that cannot be reached is neither touched nor reported. The opmask stays.
+pub(super) fn prefetch<V: Vmm + ?Sized>(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
+    let vsib = Vsib::of(cpu, insn);
+    let bits = vsib.chosen(cpu, insn);
+    for i in (0..vsib.count).filter(|i| bits >> i & 1 != 0) {
+        if let Ok(at) = vsib.address(cpu, insn, i, Intent::Read) {
+            mem.vmm.cache(CacheOp::Prefetch, at)?;
+        }
+    }
+    Ok(())
 }
 
 /// MASKMOVDQU: bytes of ModRM.reg whose mask byte in ModRM.rm has its sign bit set, to DS:rDI.

@@ -17,8 +17,8 @@ mod x87;
 pub(crate) use encore86_stubs::StubRef;
 pub use rewrite::{Rewritten, rewritten};
 pub(crate) use run::reach;
-pub(crate) use state::{components, has_state, need_state, vector_components};
-pub(crate) use x87::{exact_real, real_stored};
+pub(crate) use state::{components, has_state, need_components, need_state, vector_components};
+pub(crate) use x87::{exact_real, image_parts, real_stored};
 
 use crate::bus::Vmm;
 use crate::cpu::{Cpu, Zmm};

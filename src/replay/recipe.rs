@@ -61,8 +61,12 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
             SlotKind::Vector => {
                 // A legacy destination narrower than the register keeps the rest of it.
                 let keeps = !vex && uses.writes() && slot.size < 16;
+                let block = insn.row.is(attr::BLOCK) && insn.row.operands[i].loc == Loc::VecVvvv;
+                let registers = if block { slot.reg & !3..=slot.reg | 3 } else { slot.reg..=slot.reg };
                 if uses.reads() || keeps {
-                    widths[slot.reg as usize & 31] = widths[slot.reg as usize & 31].max(slot.size.max(1));
+                    for reg in registers {
+                        widths[reg as usize & 31] = widths[reg as usize & 31].max(slot.size.max(1));
+                    }
                 }
                 if uses.writes() {
                     let kind = match (vex, host.avx512f, slot.size) {
@@ -78,7 +82,11 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
                 if uses.reads() {
                     recipe.loads.push(Move::new(host.mask(), slot.reg, k_at(slot.reg)))?;
                 }
-                if uses.writes() {
+                if uses.writes() && insn.row.is(attr::MASK_PAIR) {
+                    for reg in [slot.reg & !1, slot.reg | 1] {
+                        recipe.stores.push(Move::new(host.mask(), reg, k_at(reg)))?;
+                    }
+                } else if uses.writes() {
                     recipe.stores.push(Move::new(host.mask(), slot.reg, k_at(slot.reg)))?;
                 }
             }

@@ -77,7 +77,7 @@ pub(super) fn stand_in(insn: &Insn, i: usize) -> Option<u8> {
 /// [`Unsupported::Stubs`] if the rewritten bytes do not decode to the same row: the engine does not run them either.
 pub fn rewritten(insn: &Insn) -> Result<Option<Rewritten>, Unsupported> {
     match insn.row.exec {
-        Exec::Replay(Shape::Gather | Shape::Scatter | Shape::ByteMask) => Ok(None),
+        Exec::Replay(Shape::Gather | Shape::Scatter | Shape::Prefetch | Shape::ByteMask) => Ok(None),
         Exec::Replay(_) => {
             let rewritten = rewrite(insn);
             verify(insn, &rewritten, &Profile::all())?;

@@ -56,6 +56,10 @@ impl Replayer {
                 let stub = self.stub(insn, held, profile)?;
                 self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
             }
+            Shape::Plain if idles(cpu, insn) => {
+                let stub = self.stub(insn, held, profile)?;
+                self.execute(cpu, insn, mem.vmm, stub, components(insn))?;
+            }
             Shape::Plain => self.plain(cpu, insn, mem, profile, held)?,
             Shape::Compress | Shape::Expand | Shape::SignMask if insn.mem() == NO_REG => {
                 let stub = self.stub(insn, held, profile)?;
@@ -72,6 +76,7 @@ impl Replayer {
             Shape::ByteMask => gather::byte_mask(cpu, insn, mem)?,
             Shape::Gather => gather::gather(cpu, insn, mem)?,
             Shape::Scatter => gather::scatter(cpu, insn, mem)?,
+            Shape::Prefetch => gather::prefetch(cpu, insn, mem)?,
         }
         cpu.rip = next_rip(cpu, insn);
         Ok(())
@@ -328,6 +333,15 @@ fn by_elements(insn: &Insn, uses: Use) -> bool {
     insn.aaa() != 0 && (insn.row.class != Class::NoSuppress || uses.writes())
 }
 
+/// Does an empty opmask leave the elements of a block unread?
+#[inline(always)]
+fn idles(cpu: &Cpu, insn: &Insn) -> bool {
+    let results = u32::from(insn.vl() / 4);
+    let scalar = insn.row.is(attr::LIG);
+    let mask = if scalar { 1 } else { (1_u64 << results) - 1 };
+    insn.row.is(attr::BLOCK) && insn.aaa() != 0 && cpu.vector.k[insn.aaa() as usize & 7] & mask == 0
+}
+
 /// Bytes that are read of an operand of `size`.
 #[inline(always)]
 fn read_length(insn: &Insn, size: usize) -> usize {
@@ -344,8 +358,9 @@ pub(crate) fn reach(shape: Shape, cpu: &Cpu, insn: &Insn, profile: &Profile, eac
     };
     let intent = if uses.writes() { Intent::Write } else { Intent::Read };
     let whole = match shape {
-        Shape::Gather | Shape::Scatter => return gather::elements(cpu, insn, intent, each),
+        Shape::Gather | Shape::Scatter | Shape::Prefetch => return gather::elements(cpu, insn, intent, each),
         Shape::ByteMask => return,
+        Shape::Plain if idles(cpu, insn) => return,
         Shape::Plain | Shape::Mmx => !by_elements(insn, uses),
         Shape::Compress | Shape::Expand | Shape::SignMask => false,
     };

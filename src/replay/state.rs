@@ -22,8 +22,21 @@ pub(crate) fn has_state(cpu: &Cpu) -> bool {
 /// What [`Platform::load_state`](crate::bus::Platform::load_state) answers.
 #[inline]
 pub(crate) fn need_state<V: Vmm + ?Sized>(cpu: &mut Cpu, mem: &mut Mem<'_, V>) -> Result<(), Halt> {
-    if !has_state(cpu) {
-        let wanted = STATE & !cpu.valid;
+    if has_state(cpu) { Ok(()) } else { need_components(cpu, mem, STATE) }
+}
+
+/// The same of any components.
+///
+/// # Errors
+/// What [`Platform::load_state`](crate::bus::Platform::load_state) answers.
+#[cold]
+pub(crate) fn need_components<V: Vmm + ?Sized>(
+    cpu: &mut Cpu,
+    mem: &mut Mem<'_, V>,
+    components: u64,
+) -> Result<(), Halt> {
+    let wanted = components & !cpu.valid;
+    if wanted != 0 {
         mem.vmm.load_state(cpu, wanted)?;
         cpu.valid |= wanted;
     }

@@ -11,6 +11,9 @@ use crate::event::Event;
 use crate::integer;
 use crate::profile::{Profile, Vendor};
 
+/// Bytes of the legacy region that are anybody's: up to XMM15.
+pub(super) const LEGACY: usize = 416;
+
 /// Bytes that the processor transfers: up to XMM7, or XMM15 in 64-bit mode. What lies behind in the 512 bytes stays.
 pub(crate) fn length(insn: &Insn) -> usize {
     if insn.mode() == Mode::Long64 { 416 } else { 288 }
@@ -43,7 +46,14 @@ pub(super) fn fxsave(
     profile: &Profile,
 ) -> Result<(), Halt> {
     let at = image_address(cpu, insn, mem, AccessKind::Write)?;
-    let mut image = [0; 416];
+    let mut image = [0; LEGACY];
+    fill(cpu, insn, profile, &mut image);
+    let access = mem.access(AccessKind::Write, length(insn) as u16);
+    mem.write_image(at, &image[..length(insn)], &access)
+}
+
+/// Fills the legacy region of FXSAVE and XSAVE.
+pub(super) fn fill(cpu: &Cpu, insn: &Insn, profile: &Profile, image: &mut [u8; LEGACY]) {
     let x87 = &cpu.x87;
     image[0..2].copy_from_slice(&x87.fcw.to_le_bytes());
     image[2..4].copy_from_slice(&x87.fsw.to_le_bytes());
@@ -69,8 +79,6 @@ pub(super) fn fxsave(
     for i in 0..16 {
         image[160 + i * 16..][..16].copy_from_slice(&cpu.vector.zmm[i].0[..16]);
     }
-    let access = mem.access(AccessKind::Write, length(insn) as u16);
-    mem.write_image(at, &image[..length(insn)], &access)
 }
 
 /// Loads the image.
@@ -84,17 +92,31 @@ pub(super) fn fxrstor(
     profile: &Profile,
 ) -> Result<(), Halt> {
     let at = image_address(cpu, insn, mem, AccessKind::Read)?;
-    let mut image = [0; 416];
+    let mut image = [0; LEGACY];
     let len = length(insn);
     let access = mem.access(AccessKind::Read, len as u16);
     mem.read_image(at, &mut image[..len], &access)?;
-    let u16_at = |i: usize| u16::from_le_bytes([image[i], image[i + 1]]);
-    let u32_at = |i: usize| u32::from_le_bytes([image[i], image[i + 1], image[i + 2], image[i + 3]]);
-    let u64_at = |i: usize| u64::from(u32_at(i)) | u64::from(u32_at(i + 4)) << 32;
-    let mxcsr = u32_at(24);
+    let mxcsr = u32_at(&image, 24);
     if mxcsr & !mxcsr_mask(profile) != 0 {
         return Err(Event::gp0("a reserved bit of MXCSR is set in the image").into());
     }
+    cpu.x87 = x87_from(&image, insn, profile);
+    cpu.vector.mxcsr = mxcsr;
+    for i in 0..(len - 160) / 16 {
+        cpu.vector.zmm[i].0[..16].copy_from_slice(&image[160 + i * 16..][..16]);
+    }
+    cpu.dirty |= component::X87 | component::SSE;
+    Ok(())
+}
+
+pub(super) fn u32_at(image: &[u8], at: usize) -> u32 {
+    image[at..].first_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes))
+}
+
+/// The x87 state of a legacy region.
+pub(super) fn x87_from(image: &[u8; LEGACY], insn: &Insn, profile: &Profile) -> X87 {
+    let u16_at = |i: usize| u16::from_le_bytes([image[i], image[i + 1]]);
+    let u64_at = |i: usize| u64::from(u32_at(image, i)) | u64::from(u32_at(image, i + 4)) << 32;
     // Only the bits of a linear address are kept.
     let unused = 64 - profile.linear_bits();
     let pointer_at = |i: usize| (((u64_at(i) << unused) as i64) >> unused) as u64;
@@ -105,9 +127,9 @@ pub(super) fn fxrstor(
         fsw: u16_at(2),
         ftw: image[4],
         fop: u16_at(6) & 0x7ff,
-        fip: if wide { pointer_at(8) } else { u64::from(u32_at(8)) },
+        fip: if wide { pointer_at(8) } else { u64::from(u32_at(image, 8)) },
         fcs: if wide { 0 } else { u16_at(12) },
-        fdp: if wide { pointer_at(16) } else { u64::from(u32_at(16)) },
+        fdp: if wide { pointer_at(16) } else { u64::from(u32_at(image, 16)) },
         fds: if wide { 0 } else { u16_at(20) },
         ..X87::default()
     };
@@ -116,11 +138,5 @@ pub(super) fn fxrstor(
         x87.regs[p].copy_from_slice(&image[32 + i * 16..][..10]);
     }
     x87.update_summary();
-    cpu.x87 = x87;
-    cpu.vector.mxcsr = mxcsr;
-    for i in 0..(len - 160) / 16 {
-        cpu.vector.zmm[i].0[..16].copy_from_slice(&image[160 + i * 16..][..16]);
-    }
-    cpu.dirty |= component::X87 | component::SSE;
-    Ok(())
+    x87
 }

@@ -55,9 +55,18 @@ fn set_flags(cpu: &mut Cpu, value: u64, changeable: u64) {
     cpu.set_rflags(cpu.rflags() & !changeable | value & changeable);
 }
 
+/// rIP, CS and flags, of which the last is read first (seen on Zen 4: CR2 of a page that holds none of them).
+fn popped(cpu: &Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<[u64; 3], Halt> {
+    let mut values = [0; 3];
+    for i in [2, 1, 0] {
+        values[i] = frame::entry(cpu, mem, size, i as i64, 0)?;
+    }
+    Ok(values)
+}
+
 fn from_real(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8, cpl: u8) -> Result<(), Halt> {
-    let popped = |i, mem: &mut Memory<'_, '_>, cpu: &Cpu| frame::entry(cpu, mem, size, i, 0);
-    let (rip, cs, flags) = (popped(0, mem, cpu)?, popped(1, mem, cpu)? as u16, popped(2, mem, cpu)?);
+    let [rip, cs, flags] = popped(cpu, mem, size)?;
+    let cs = cs as u16;
     let after = stack_offset(cpu, 3 * i64::from(size));
     let segment = descriptor::real(cpu, Seg::Cs, cs);
     let changeable = changeable(cpu, size, cpl);
@@ -88,8 +97,8 @@ fn from_v86(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(), Hal
 }
 
 fn from_protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(), Halt> {
-    let popped = |i, mem: &mut Memory<'_, '_>, cpu: &Cpu| frame::entry(cpu, mem, size, i, 0);
-    let (rip, selector, flags) = (popped(0, mem, cpu)?, popped(1, mem, cpu)? as u16, popped(2, mem, cpu)?);
+    let [rip, selector, flags] = popped(cpu, mem, size)?;
+    let selector = selector as u16;
     let cpl = cpu.cpl();
     let changeable = changeable(cpu, size, cpl);
     if flags & rflags::VM != 0 && cpl == 0 && size == 4 && !long(cpu) {
@@ -98,7 +107,8 @@ fn from_protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(
     let mut code = transfer::returned_code(cpu, mem, selector)?;
     // 64-bit mode pops SS and RSP whatever the privilege.
     if rpl(selector) > cpl || cpu.mode() == Mode::Long64 {
-        let (rsp, stack) = (popped(3, mem, cpu)?, popped(4, mem, cpu)? as u16);
+        let rsp = frame::entry(cpu, mem, size, 3, 0)?;
+        let stack = frame::entry(cpu, mem, size, 4, 0)? as u16;
         transfer::leave(cpu, mem, code, (stack, rsp), rip)?;
     } else {
         let after = stack_offset(cpu, 3 * i64::from(size));

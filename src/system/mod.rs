@@ -9,7 +9,9 @@ mod line;
 mod platform;
 mod privileged;
 mod segment;
+mod tile;
 mod transfer;
+mod xsave;
 
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
@@ -42,7 +44,19 @@ pub(crate) fn run(
     let next = next_rip(cpu, insn);
     match op {
         SysOp::Cpuid => cpuid(cpu, mem, profile)?,
-        SysOp::Xgetbv => xgetbv(cpu, profile)?,
+        SysOp::Xgetbv => xsave::xgetbv(cpu, mem, profile)?,
+        SysOp::Xsave => xsave::save(cpu, insn, mem, profile)?,
+        SysOp::Xrstor => xsave::restore(cpu, insn, mem, profile)?,
+        SysOp::LoadTileConfig => tile::load_config(cpu, insn, mem)?,
+        SysOp::StoreTileConfig => tile::store_config(cpu, insn, mem)?,
+        SysOp::TileZero => tile::zero(cpu, insn)?,
+        SysOp::TileRelease => tile::release(cpu),
+        SysOp::TileLoad => tile::load(cpu, insn, mem)?,
+        SysOp::TileStore => tile::store(cpu, insn, mem)?,
+        SysOp::TileUnsigned => tile::multiply(cpu, insn, false, false)?,
+        SysOp::TileUnsignedSigned => tile::multiply(cpu, insn, false, true)?,
+        SysOp::TileSignedUnsigned => tile::multiply(cpu, insn, true, false)?,
+        SysOp::TileSigned => tile::multiply(cpu, insn, true, true)?,
         SysOp::Hlt => retired.hlt = true,
         SysOp::In => {
             let size = usize::from(insn.slot(0).size);
@@ -241,18 +255,6 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
     cpu.gpr[RBX] = u64::from(answer.ebx);
     cpu.gpr[RCX] = u64::from(answer.ecx);
     cpu.gpr[RDX] = u64::from(answer.edx);
-    Ok(())
-}
-
-fn xgetbv(cpu: &mut Cpu, profile: &Profile) -> Result<(), Halt> {
-    let value = match cpu.gpr[RCX] as u32 {
-        0 => cpu.system().xcr0,
-        // XINUSE: everything enabled may be in use.
-        1 if profile.has(Feature::Xgetbv1) => cpu.system().xcr0,
-        _ => return Err(Event::gp0("no such extended control register").into()),
-    };
-    cpu.gpr[RAX] = value & 0xffff_ffff;
-    cpu.gpr[RDX] = value >> 32;
     Ok(())
 }
 

@@ -112,7 +112,7 @@ pub(super) fn run(
         PrivOp::Wbnoinvd => mem.vmm.cache(CacheOp::WriteBack, 0)?,
         PrivOp::Clac => cpu.set_rflags(cpu.rflags() & !rflags::AC),
         PrivOp::Stac => cpu.set_rflags(cpu.rflags() | rflags::AC),
-        PrivOp::Xsetbv => xsetbv(cpu, profile)?,
+        PrivOp::Xsetbv => super::xsave::xsetbv(cpu, profile)?,
         PrivOp::Rdpkru => {
             keys(cpu)?;
             let value = cpu.system().pkru.into();
@@ -496,34 +496,6 @@ fn invpcid(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt>
         refuse("INVPCID of an address that is not canonical")?;
     }
     mem.vmm.invalidate(Invalidation::Pcid { kind, pcid, linear })?;
-    Ok(())
-}
-
-fn xsetbv(cpu: &mut Cpu, profile: &Profile) -> Result<(), Event> {
-    use component::{APX, AVX, AVX512, BNDCSR, BNDREGS, HI16_ZMM, OPMASK, SSE, TILECFG, TILEDATA, X87, ZMM_HI256};
-    let value = cpu.gpr[RAX] & 0xffff_ffff | cpu.gpr[RDX] << 32;
-    // Components that go together: all of a set or none.
-    let whole = |set| value & set == 0 || value & set == set;
-    if cpu.gpr[RCX] as u32 != 0 {
-        refuse("no such extended control register")?;
-    }
-    if value & !profile.xcr0() != 0 {
-        refuse("a component that the processor does not have")?;
-    }
-    if value & X87 == 0 {
-        refuse("XCR0 without x87")?;
-    }
-    if value & AVX != 0 && value & SSE == 0 {
-        refuse("AVX without SSE")?;
-    }
-    let vectors = OPMASK | ZMM_HI256 | HI16_ZMM;
-    if !whole(vectors) || value & vectors != 0 && value & AVX512 != AVX512 {
-        refuse("AVX-512 in part, or without AVX")?;
-    }
-    if !whole(BNDREGS | BNDCSR) || !whole(TILECFG | TILEDATA) || value & APX != 0 && value & (BNDREGS | BNDCSR) != 0 {
-        refuse("components of XCR0 that do not go together")?;
-    }
-    cpu.update(|s| s.xcr0 = value);
     Ok(())
 }
 

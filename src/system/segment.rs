@@ -30,15 +30,21 @@ fn selector(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, i: usize) -> Resul
 
 /// Reads an offset and the selector behind it.
 pub(super) fn far_pointer(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(u16, u64), Halt> {
-    let size = far_size(insn).into();
-    let at = linear(cpu, insn.seg, address::effective(cpu, insn), size as u64 + 2, Intent::Read)?;
-    integer::aligned(cpu, at, size as u16)?;
-    let mut buf = [0; 10];
-    let access = mem.access(AccessKind::Read, size as u16 + 2);
-    mem.read(at, &mut buf[..size + 2], &access)?;
-    let mut offset = [0; 8];
-    offset[..size].copy_from_slice(&buf[..size]);
-    Ok((u16::from_le_bytes([buf[size], buf[size + 1]]), u64::from_le_bytes(offset)))
+    let size = far_size(insn);
+    let offset = address::effective(cpu, insn);
+    let low = part(cpu, insn, mem, offset, size)?;
+    let selector = part(cpu, insn, mem, address::truncate(offset.wrapping_add(u64::from(size)), insn.asize()), 2)?;
+    Ok((selector as u16, low))
+}
+
+/// A part of a far pointer; each wraps by itself (seen on Zen 4).
+fn part(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, offset: u64, size: u8) -> Result<u64, Halt> {
+    let at = linear(cpu, insn.seg, offset, u64::from(size), Intent::Read)?;
+    integer::aligned(cpu, at, u16::from(size))?;
+    let mut buf = [0; 8];
+    let access = mem.access(AccessKind::Read, u16::from(size));
+    mem.read(at, &mut buf[..usize::from(size)], &access)?;
+    Ok(u64::from_le_bytes(buf))
 }
 
 /// Bytes of the offset in a far pointer: the operand size, but that AMD's processors have none of 64 bits.

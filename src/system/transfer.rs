@@ -182,14 +182,21 @@ fn call_inner(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, way: Way, co
 pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
     let (size, release) = (insn.osize(), insn.imm as i64);
     frame::whole(cpu, mem, |cpu, mem| {
-        let offset = frame::entry(cpu, mem, size, 0, 0)?;
+        // The selector is read first (seen on Zen 4: CR2 of a page that holds neither).
         let selector = frame::entry(cpu, mem, size, 1, 0)? as u16;
+        let offset = frame::entry(cpu, mem, size, 0, 0)?;
         let after = stack_offset(cpu, 2 * i64::from(size) + release);
         if cpu.mode().is_real_or_v86() {
             let segment = descriptor::real(cpu, Seg::Cs, selector);
             frame::set_stack(cpu, after);
             cpu.update(|s| s.seg[Seg::Cs as usize] = segment);
             return Ok(frame::set_rip(cpu, offset)?);
+        }
+        // Where the privilege differs, SS and rSP are read before anything is checked (seen on Zen 4 by CR2).
+        let mut outer = (0, 0);
+        if rpl(selector) != cpu.cpl() {
+            let stack = frame::entry(cpu, mem, size, 3, release)? as u16;
+            outer = (stack, frame::entry(cpu, mem, size, 2, release)?);
         }
         let mut code = returned_code(cpu, mem, selector)?;
         if rpl(selector) == cpu.cpl() {
@@ -198,9 +205,7 @@ pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -
             frame::enter(cpu, mem, &mut code, cpl)?;
             return Ok(frame::set_rip(cpu, offset)?);
         }
-        let rsp = frame::entry(cpu, mem, size, 2, release)?;
-        let stack = frame::entry(cpu, mem, size, 3, release)? as u16;
-        leave(cpu, mem, code, (stack, rsp), offset)?;
+        leave(cpu, mem, code, outer, offset)?;
         let released = stack_offset(cpu, release);
         frame::set_stack(cpu, released);
         Ok(())

@@ -3,7 +3,7 @@
 use crate::encode::{Address, Encoding};
 use crate::machine::{Habits, Memory};
 use crate::sites::Sites;
-use encore86::isa::row::{Exec, IntOp, Loc, Map, SeqOp, Shape, Space, StrOp, SysOp, Width, X87Op, attr};
+use encore86::isa::row::{Exec, FarOp, IntOp, Loc, Map, SeqOp, Shape, Space, StrOp, SysOp, Width, X87Op, attr};
 use encore86_oracle::features::Vector;
 use encore86_oracle::state::{AC, RAX, RBX, RCX, RDI, RDX, RSI, RSP, X87};
 use encore86_oracle::{Features, Mode, Oracle, Random, State};
@@ -69,6 +69,13 @@ fn sign_extend(value: u64, bytes: usize) -> i64 {
     (value << shift) as i64 >> shift
 }
 
+/// More than an XSAVE area of the components that are compared.
+const XSAVE_AREA: usize = 2816;
+
+fn has_xsave_area(e: &Encoding) -> bool {
+    matches!(e.row.exec, Exec::System(SysOp::Xsave | SysOp::Xrstor))
+}
+
 /// PCMPESTRI and its like.
 fn compares_strings(e: &Encoding) -> bool {
     e.row.map == Map::M0f3a && e.row.space != Space::Evex && (0x60..=0x63).contains(&e.row.opcode)
@@ -118,7 +125,7 @@ impl Maker<'_> {
             state.mxcsr = self.mxcsr();
         }
         let mmx = e.row.specs().iter().any(|s| matches!(s.loc, Loc::MmxReg | Loc::MmxOrMem | Loc::MmxRm));
-        if matches!(e.row.exec, Exec::X87(_)) || mmx || self.random.one_in(32) {
+        if matches!(e.row.exec, Exec::X87(_)) || mmx || has_xsave_area(e) || self.random.one_in(32) {
             state.x87 = self.x87();
         }
         self.registers(&mut state);
@@ -133,7 +140,8 @@ impl Maker<'_> {
         let r = &mut *self.random;
         // A block is read anew after a retry: RAM does not answer late each time.
         let later = r.one_in(8);
-        let width = r.one_in(8).then(|| r.pick(&[1, 2, 4, 8, 16]));
+        // Byte by byte a large image is more than the journal holds.
+        let width = (r.one_in(8) && !(later && has_xsave_area(self.encoding))).then(|| r.pick(&[1, 2, 4, 8, 16]));
         Habits {
             ram: width.is_none() && r.one_in(2),
             blocks: width.is_none() && !later && r.one_in(2),
@@ -219,6 +227,12 @@ impl Maker<'_> {
             Exec::Value(IntOp::Jmp) | Exec::Seq(SeqOp::Call) if e.address.is_none() && r.one_in(2) => {
                 state.gpr[e.rm as usize & 15] = (self.sites.code + r.below(0x3000)) & self.full();
             }
+            Exec::Far(FarOp::Load | FarOp::Lar | FarOp::Lsl | FarOp::VerifyRead | FarOp::VerifyWrite)
+                if e.address.is_none() =>
+            {
+                let register = e.rm as usize & 15;
+                state.gpr[register] = state.gpr[register] & !0xffff | u64::from(selector(r));
+            }
             // XINUSE (1) is the process's, not the instruction's.
             Exec::System(SysOp::Xgetbv) if state.gpr[RCX] as u32 == 1 || r.one_in(2) => {
                 state.gpr[RCX] &= !0xffff_ffff;
@@ -229,6 +243,10 @@ impl Maker<'_> {
                 let bytes = self.content(64);
                 self.memory.poke(self.oracle, at, &bytes);
             }
+            Exec::System(SysOp::Xsave | SysOp::Xrstor) if r.one_in(2) => {
+                (state.gpr[RAX], state.gpr[RDX]) = (r.word() & 0xffff_ffff, r.word() & 0xffff_ffff);
+            }
+            Exec::System(SysOp::Xsave | SysOp::Xrstor) => state.gpr[RAX] |= 0xffff_ffff,
             // Bases that are canonical, and some that are not.
             Exec::System(SysOp::WriteBase) => {
                 let base = r.word();
@@ -284,7 +302,23 @@ impl Maker<'_> {
         }
     }
 
+    /// What a far return or the load of a segment register pops.
+    fn far_stack(&mut self, state: &mut State) {
+        let e = self.encoding;
+        let Exec::Far(FarOp::Pop | FarOp::Return | FarOp::Iret) = e.row.exec else { return };
+        let size = e.osize as u64;
+        let at = self.sites.pick(self.random, size, 8);
+        let offset = at.wrapping_sub(self.sites.base(e.mode, 2));
+        let mask = if e.mode == Mode::Compat16 { 0xffff } else { u64::MAX };
+        state.gpr[RSP] = (state.gpr[RSP] & !mask | offset & mask) & self.full();
+        for i in 0..5 {
+            let entry = u64::from(selector(self.random)).to_le_bytes();
+            self.memory.poke(self.oracle, at.wrapping_add(i * size), &entry[..e.osize]);
+        }
+    }
+
     fn stack(&mut self, state: &mut State) {
+        self.far_stack(state);
         let Exec::Seq(op) = self.encoding.row.exec else { return };
         let e = self.encoding;
         let size = e.osize as u64;
@@ -402,13 +436,23 @@ impl Maker<'_> {
         }) else {
             return;
         };
-        let size = if e.broadcast { usize::from(e.row.element) } else { width(e, spec.width) };
+        let size = if e.broadcast {
+            usize::from(e.row.element)
+        } else if has_xsave_area(e) {
+            XSAVE_AREA
+        } else {
+            width(e, spec.width)
+        };
         if spec.loc == Loc::Vsib {
             self.vector_index(state, &address, size);
             return;
         }
         let locked = e.lock || e.row.is(attr::LOCKED);
-        let align = if size == 512 { 16 } else { size.next_power_of_two() };
+        let align = match size {
+            XSAVE_AREA => 64,
+            512 => 16,
+            _ => size.next_power_of_two(),
+        };
         let mut at = self.sites.pick(self.random, size as u64, align as u64);
         if locked && at % 64 + size as u64 > 64 && !self.random.one_in(32) {
             // Split locks are slow.
@@ -466,11 +510,17 @@ impl Maker<'_> {
                 let value = self.random.gpr().to_le_bytes();
                 if size <= 8 { value[..size].to_vec() } else { self.content(size) }
             }
+            Exec::Far(_) => {
+                let mut content = self.content(size);
+                content[size - 2..].copy_from_slice(&selector(self.random).to_le_bytes());
+                content
+            }
             Exec::System(SysOp::Ldmxcsr) => {
                 let value = if self.random.one_in(8) { self.random.word() as u32 } else { self.mxcsr() };
                 value.to_le_bytes().to_vec()
             }
             Exec::System(SysOp::Fxrstor) => self.fx_image(),
+            Exec::System(SysOp::Xsave | SysOp::Xrstor) => self.xsave_image(),
             Exec::X87(X87Op::LoadControl) => (self.random.word() as u16 | 0x40).to_le_bytes().to_vec(),
             Exec::X87(X87Op::LoadEnvironment | X87Op::LoadState) if self.random.one_in(2) => self.x87_image(size),
             Exec::X87(_) if size == 10 => self.random.extended().to_vec(),
@@ -495,6 +545,25 @@ impl Maker<'_> {
         for (place, st) in image[7 * width..].chunks_mut(10).zip(x87.st) {
             place.copy_from_slice(&st[..place.len()]);
         }
+        image
+    }
+
+    /// An image in either format, or in none: now and then the header has a bit that it must not have.
+    fn xsave_image(&mut self) -> Vec<u8> {
+        let mut image = self.fx_image();
+        image.extend(self.content(XSAVE_AREA - 512));
+        let r = &mut *self.random;
+        let enabled = Features.xcr0();
+        let bv = r.word() & enabled;
+        let mut header = [0; 64];
+        if r.one_in(2) {
+            header[8..16].copy_from_slice(&(bv | r.word() & enabled | 1 << 63).to_le_bytes());
+        }
+        header[..8].copy_from_slice(&bv.to_le_bytes());
+        if r.one_in(4) {
+            header[r.below(64) as usize] ^= 1 << r.below(8);
+        }
+        image[512..576].copy_from_slice(&header);
         image
     }
 
@@ -591,4 +660,9 @@ impl Maker<'_> {
             lane.copy_from_slice(&distance[..len]);
         }
     }
+}
+
+/// A null selector, or one beyond every table: what the kernel's own holds is not known here.
+fn selector(r: &mut Random) -> u16 {
+    if r.one_in(3) { r.below(4) as u16 } else { r.word() as u16 | 0x1000 }
 }

@@ -1,6 +1,7 @@
 //! Is what the engine left what the processor left?
 
 use crate::encode::Encoding;
+use crate::machine;
 use encore86::isa::row::Exec;
 use encore86::{Outcome, Profile, Vendor};
 use encore86_oracle::{Ended, Mode, State};
@@ -11,6 +12,9 @@ pub struct Side {
     pub ended: Ended,
     pub state: State,
 }
+
+/// Why a case is not compared that the engine could not finish.
+pub const TABLES: &str = "what the kernel's descriptor tables hold is not known here";
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,7 @@ pub enum Verdict {
 pub fn ended(outcome: &Outcome) -> Result<Ended, String> {
     match outcome {
         Outcome::Completed(_) => Ok(Ended::Retired),
+        Outcome::Stopped(machine::TABLES) => Err(TABLES.to_owned()),
         Outcome::Exception(event) => Ok(Ended::Signal {
             trap: event.vector,
             error: event.error_code.unwrap_or(0).into(),

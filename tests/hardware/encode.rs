@@ -705,6 +705,10 @@ impl Encoder<'_> {
                 _ => self.random.gpr(),
             };
             d.imm.extend(&value.to_le_bytes().repeat(2)[..len]);
+            if let (Loc::FarPointer, Some(selector)) = (spec.loc, d.imm.last_mut()) {
+                // Beyond every table: what the kernel's own holds is not known.
+                *selector |= 0x10;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rows that the host cannot run natively in a process, or runs with other answers than a virtual processor's.
 
-use encore86::isa::row::{Exec, PrivOp, Row, StrOp, SysOp};
+use encore86::isa::row::{Exec, FarOp, PrivOp, Row, StrOp, SysOp};
 
 const REASONS: &[(Exec, &str)] = &[
     (Exec::System(SysOp::In), "ports: a process has no I/O permission bitmap"),
@@ -17,6 +17,8 @@ const REASONS: &[(Exec, &str)] = &[
     (Exec::Privileged(PrivOp::Wrpkru), "PKRU is the process's"),
     (Exec::System(SysOp::Rdpid), "the process can move to another processor between the runs"),
     (Exec::System(SysOp::Random), "random numbers"),
+    (Exec::Far(FarOp::Syscall), "a system call"),
+    (Exec::Far(FarOp::Sysenter), "a system call"),
     (Exec::Missing, "decoded, not executed yet"),
 ];
 

@@ -3,7 +3,7 @@
 use crate::sites::Sites;
 use encore86::bus::{Access, Bus, Modify, Platform};
 use encore86::cpu::registers::{cr0, cr4, rflags};
-use encore86::cpu::segment::{Seg, Segment, rights};
+use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
 use encore86::cpu::{Cpu, X87};
 use encore86::host::HostRam;
 use encore86::{Event, Stop};
@@ -187,6 +187,9 @@ impl Bus for Memory {
     }
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
+        if access.implicit {
+            return Err(Stop::Caller(TABLES));
+        }
         let at = self.find(linear, buf.len(), access)?;
         self.ask(buf.len())?;
         buf.copy_from_slice(&self.pages.0[at..at + buf.len()]);
@@ -236,6 +239,9 @@ impl Platform for Memory {
     }
 }
 
+/// What a step ends with that looks into the kernel's descriptor tables: what they hold is not known here.
+pub const TABLES: u64 = 0x1000_0000_0000;
+
 /// A `Cpu` as a Linux process at CPL 3 has it. Paging is the bus's, so CR0.PG stays clear.
 pub fn user(oracle: &Oracle, mode: Mode) -> Cpu {
     const DPL3: u32 = 3 << rights::DPL_SHIFT;
@@ -262,6 +268,8 @@ pub fn user(oracle: &Oracle, mode: Mode) -> Cpu {
     cpu.update(|system| {
         system.seg = segments;
         system.cr0 |= cr0::NE | cr0::WP | cr0::AM;
+        system.gdtr = DescriptorTable { base: TABLES, limit: 0xfff };
+        system.ldtr = Segment { base: TABLES, limit: 0xfff, attr: 0x82, ..system.ldtr };
         // The oracle does not run without it.
         system.cr4 |= cr4::FSGSBASE;
         system.xcr0 = Features.xcr0();

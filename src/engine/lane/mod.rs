@@ -8,6 +8,7 @@
 //! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
+mod stack;
 mod string;
 
 use super::cache::Entry;
@@ -39,6 +40,14 @@ pub(super) enum Lane {
     Operate,
     /// Jcc, and JMP by a displacement.
     Branch,
+    /// PUSH of a register or immediate.
+    Push,
+    /// POP to a register.
+    Pop,
+    /// CALL by a displacement.
+    Call,
+    /// RET.
+    Return,
     /// MOV from a register to memory.
     Store,
     /// MOV from memory to a register.
@@ -150,6 +159,9 @@ impl Lane {
             insn.mode == Mode::Long64 && insn.asize() == 8 && !based(insn) && insn.base() < RIP && insn.mem() != NO_REG;
         if addressed && insn.row.exec == Exec::Replay(Shape::Plain) {
             return Lane::of_vector(insn);
+        }
+        if let Some(lane) = stack::of(insn) {
+            return lane;
         }
         if let Some(op) = string::of(insn) {
             return Lane::String(op);

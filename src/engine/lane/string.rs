@@ -103,6 +103,7 @@ impl Works {
                 return super::done(cpu, &entry.insn);
             }
             if budget == 0 || vmm.interrupt_pending() {
+                self.noted = true;
                 return Outcome::Completed(Retired { rep_unfinished: true, ..Retired::default() });
             }
         }

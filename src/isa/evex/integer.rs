@@ -129,8 +129,8 @@ pub(super) const M0F38: &[Row] = &[
     one_bw("vpopcntb", 0x54, 1).w0().cpuid(Avx512bitalg), one_bw("vpopcntw", 0x54, 2).w1().cpuid(Avx512bitalg),
     one_d("vpopcntd", 0x55).cpuid(Avx512vpopcntdq), one_q("vpopcntq", 0x55).cpuid(Avx512vpopcntdq),
     // The opmask is the first of a pair, whose number is even.
-    evex("vp2intersectd", P0F38, F2, 0x68, &[W(KGq), R(Hx), R(Wx)]).w0().cpuid(Avx512vp2intersect).tuple(Full, 4).bcst().nf().exec(Exec::Missing),
-    evex("vp2intersectq", P0F38, F2, 0x68, &[W(KGq), R(Hx), R(Wx)]).w1().cpuid(Avx512vp2intersect).tuple(Full, 8).bcst().nf().exec(Exec::Missing),
+    evex("vp2intersectd", P0F38, F2, 0x68, &[W(KGq), R(Hx), R(Wx)]).w0().cpuid(Avx512vp2intersect).tuple(Full, 4).bcst().nf().attr(attr::MASK_PAIR),
+    evex("vp2intersectq", P0F38, F2, 0x68, &[W(KGq), R(Hx), R(Wx)]).w1().cpuid(Avx512vp2intersect).tuple(Full, 8).bcst().nf().attr(attr::MASK_PAIR),
     acc_w("vpshldvw", 0x70).cpuid(Avx512vbmi2), acc_d("vpshldvd", 0x71).cpuid(Avx512vbmi2), acc_q("vpshldvq", 0x71).cpuid(Avx512vbmi2),
     acc_w("vpshrdvw", 0x72).cpuid(Avx512vbmi2), acc_d("vpshrdvd", 0x73).cpuid(Avx512vbmi2), acc_q("vpshrdvq", 0x73).cpuid(Avx512vbmi2),
     q("vpmultishiftqb", P0F38, 0x83).cpuid(Avx512vbmi).nf(),

@@ -30,17 +30,18 @@ const fn er_sd(name: &'static str, opcode: u8) -> Row {
 const fn prefetch(name: &'static str, opcode: u8, digit: u32, mem: Spec) -> Row {
     let r = evex(name, P0F38, P66, opcode, &[N(mem)]).digit(digit).l2().cpuid(Avx512pf).k_operand();
     let r = if matches!(mem.width, Width::D) { r.w0().tuple(Scalar, 4) } else { r.w1().tuple(Scalar, 8) };
-    r.exec(Exec::Missing)
+    r.exec(Exec::Replay(Shape::Prefetch))
 }
 
 /// The register in vvvv stands for four, and each has an element in memory.
 const fn block(name: &'static str, opcode: u8) -> Row {
-    evex(name, P0F38, F2, opcode, &[RW(Vx), R(Hx), R(Mdq)]).l2().w0().tuple(M128, 4).kz().exec(Exec::Missing)
+    evex(name, P0F38, F2, opcode, &[RW(Vx), R(Hx), R(Mdq)]).l2().w0().tuple(M128, 4).kz().nf().attr(attr::BLOCK)
 }
 
 const fn block_scalar(name: &'static str, opcode: u8) -> Row {
-    let r = evex(name, P0F38, F2, opcode, &[RW(Vdq), R(Hdq), R(Mdq)]).lig().w0().tuple(M128, 4).kz();
-    r.cpuid(Avx5124fmaps).fp().exec(Exec::Missing)
+    let r =
+        evex(name, P0F38, F2, opcode, &[RW(Vdq), R(Hdq), R(Mdq)]).lig().w0().tuple(M128, 4).kz().nf().attr(attr::BLOCK);
+    r.cpuid(Avx5124fmaps).fp()
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point

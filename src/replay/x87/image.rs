@@ -50,8 +50,8 @@ fn sizes(insn: &Insn) -> (usize, usize) {
     (usize::from(insn.slot(0).size).min(LARGEST), if insn.osize() == 2 { 2 } else { 4 })
 }
 
-/// The parts of an image that are accessed by themselves: offset and length.
-fn parts(len: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The parts of an image that are accessed by themselves where it wraps around: offset and length.
+pub(crate) fn parts(len: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
     let registers = (WORDS * width..len).step_by(REGISTER).flat_map(|at| [(at, 8), (at + 8, 2)]);
     (0..WORDS).map(move |i| (i * width, width)).chain(registers)
 }

@@ -28,6 +28,7 @@ use crate::integer::next_rip;
 use crate::isa::row::{Exec, X87Op, attr};
 use crate::profile::{Profile, Vendor};
 use encore86_stubs::{Body, Exit, Key, Recipe, StubError, StubRef, X87 as Stack};
+pub(crate) use image::parts as image_parts;
 use operand::{Operand, read, write};
 
 const IE: u16 = 1;

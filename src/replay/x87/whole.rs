@@ -3,7 +3,7 @@
 use super::{Replayer, Variant, read};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, X87};
 use crate::decode::{Insn, NO_REG};
 use crate::profile::Profile;
 use encore86_stubs::Exit;
@@ -55,9 +55,8 @@ impl Replayer {
         let image = &mut self.scratch.0.image;
         image.fill(0);
         image[FCW..FCW + 2].copy_from_slice(&x87.fcw.to_le_bytes());
-        // With IGNNE# an instruction runs although an exception is pending, and finds its flags set.
-        let pending = if x87.pending() { !x87.fcw & 0x3f } else { 0 };
-        image[FSW..FSW + 2].copy_from_slice(&(x87.fsw & !0x8080 & !pending).to_le_bytes());
+        // Flags of exceptions that are not masked would trap here. They are set with IGNNE#, and in a state that is none.
+        image[FSW..FSW + 2].copy_from_slice(&(x87.fsw & !0x8080 & !unmasked_flags(x87)).to_le_bytes());
         image[TAGS..TAGS + 2].copy_from_slice(&super::image::empty_tags(x87.ftw).to_le_bytes());
         for i in 0..8 {
             image[REGISTERS + 10 * i..][..10].copy_from_slice(&x87.regs[x87.physical(i)]);
@@ -68,8 +67,7 @@ impl Replayer {
         let image = &self.scratch.0.image;
         let word = |at: usize| u16::from_le_bytes([image[at], image[at + 1]]);
         let x87 = &mut cpu.x87;
-        let sticky = if x87.pending() { x87.fsw & 0x3f } else { 0 };
-        x87.fsw = word(FSW) | sticky;
+        x87.fsw = word(FSW) | unmasked_flags(x87);
         x87.ftw = super::image::in_use(word(TAGS));
         for i in 0..8 {
             let p = x87.physical(i);
@@ -77,4 +75,9 @@ impl Replayer {
         }
         x87.update_summary();
     }
+}
+
+/// Flags of exceptions that are not masked.
+fn unmasked_flags(x87: &X87) -> u16 {
+    x87.fsw & !x87.fcw & 0x3f
 }
