@@ -236,7 +236,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 24] = [
+const EVERY_METHOD: [&str; 26] = [
     "fetch",
     "read",
     "write",
@@ -253,6 +253,8 @@ const EVERY_METHOD: [&str; 24] = [
     "write_msr",
     "time",
     "random",
+    "read_counter",
+    "invalidate",
     "cache",
     "ferr",
     "stop_others",
