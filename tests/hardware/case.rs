@@ -341,7 +341,7 @@ impl Maker<'_> {
             }
             SeqOp::Push2 => (RSP, at.wrapping_add(16)),
             SeqOp::Pop2 => (RSP, at),
-            SeqOp::CopyLine | SeqOp::Bound => return,
+            SeqOp::Bound => return,
             SeqOp::Leave => (RBP, at),
             SeqOp::Xlat => {
                 let index = state.gpr[RAX] & 0xff;
