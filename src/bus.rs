@@ -1,6 +1,5 @@
 //! The traits that a VMM implements.
 
-pub use crate::address::paging::Invpcid;
 use crate::cpu::Cpu;
 use crate::event::Stop;
 use crate::host::HostRam;
@@ -167,6 +166,19 @@ pub enum CacheOp {
     WriteBackAndInvalidate,
     /// WBNOINVD. The address is 0.
     WriteBack,
+}
+
+/// What INVPCID invalidates (SDM volume 2, its types 0 to 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invpcid {
+    /// One linear address of one PCID, but not in global pages.
+    Address,
+    /// One PCID, but not its global pages.
+    Context,
+    /// Everything.
+    All,
+    /// Everything but global pages.
+    AllButGlobal,
 }
 
 /// Which translations an instruction drops.

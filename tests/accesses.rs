@@ -278,6 +278,11 @@ fn repetitions_are_those_foreseen() {
                     assert!(!foreseen.is_complete() && list.is_empty(), "{}: {outcome:?}", form.insn);
                     continue;
                 }
+                if !foreseen.is_complete() {
+                    // Ports in virtual-8086 mode: the TSS of this memory has no bitmap.
+                    assert!(matches!(outcome, Outcome::Exception(e) if e.vector == 13), "{}: {outcome:?}", form.insn);
+                    continue;
+                }
                 assert!(matches!(outcome, Outcome::Completed(_)), "{}: {outcome:?}", form.insn);
                 let count = foreseen.repetitions().unwrap_or(1) as i64;
                 let of = |i: i64| {

@@ -2,25 +2,13 @@
 
 use super::page::{Page, Want};
 use super::tables::{Format, Tables};
+pub use crate::bus::Invpcid;
 use crate::bus::{Access, AccessKind};
 use crate::room::Room;
 
 const SLOTS: usize = 256;
 
 const OFFSET: u64 = 0xfff;
-
-/// What INVPCID invalidates (SDM volume 2, its types 0 to 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invpcid {
-    /// One linear address of one PCID, but not in global pages.
-    Address,
-    /// One PCID, but not its global pages.
-    Context,
-    /// Everything.
-    All,
-    /// Everything but global pages.
-    AllButGlobal,
-}
 
 /// What an access is to a slot: the number of a bit in `Slot::allowed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
