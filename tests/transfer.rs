@@ -513,7 +513,8 @@ fn segments_are_loaded() {
 #[test]
 fn descriptors_answer_questions() {
     // Opcode, selector, CPL: ZF, and EAX if it changes. LAR 02, LSL 03, VERR 00 /4, VERW 00 /5 with ECX.
-    let cases: &[(&str, Kind, u8, u16, bool, Option<u64>)] = &[
+    type Question = (&'static str, Kind, u8, u16, bool, Option<u64>);
+    let cases: &[Question] = &[
         ("lar", Prot32, 0, sel::DATA0, true, Some(0x00c0_9300)),
         ("lar", Prot32, 0, 0, false, None),
         ("lar", Prot32, 3, sel::DATA0, false, None),
@@ -693,7 +694,8 @@ fn events_reach_their_handlers() {
 #[test]
 fn faults_of_deliveries() {
     // Vector n has its handler at n * 16, so that RIP tells who came.
-    let cases: &[(&str, Kind, u8, Event, u8, Option<u32>)] = &[
+    type Delivery = (&'static str, Kind, u8, Event, u8, Option<u32>);
+    let cases: &[Delivery] = &[
         ("beyond the IDT", Prot32, 0, Event::interrupt(200), GP, Some(200 * 8 + 3)),
         ("INT n beyond the IDT", Prot32, 0, Event::software(200, "INT n"), GP, Some(200 * 8 + 2)),
         ("no gate", Prot32, 0, Event::interrupt(37), GP, Some(37 * 8 + 3)),
