@@ -51,9 +51,31 @@ const CASES: &[Case] = &[
     case("vaddps zmm1,zmm0,[m]", &[0x62, 0xf1, 0x7c, 0x48, 0x58, 0x0b]),
     case("fld m64", &[0xdd, 0x03]),
     case("fstp m64", &[0xdd, 0x1b]),
-    case("fadd m64", &[0xdc, 0x03]),
-    case("fxsave m512", &[0x0f, 0xae, 0x03]),
 ];
+
+/// What is not among the design's rows.
+const MORE: &[Case] =
+    &[case("fadd m64", &[0xdc, 0x03]), case("fadd st0,st1", &[0xd8, 0xc1]), case("fxsave m512", &[0x0f, 0xae, 0x03])];
+
+/// The processor's own time for what the rows of x87 do.
+fn native(c: &mut Criterion) {
+    #[repr(C, align(64))]
+    struct Image([u8; 512]);
+    let mut group = c.benchmark_group("native");
+    let (mut image, mut number) = (Image([0; 512]), 1.0f64);
+    let (image, number) = (&raw mut image, &raw mut number);
+    group.bench_function("fld m64, fadd m64, fstp m64", |b| {
+        // SAFETY: the number is there, and the x87 stack is as it was.
+        b.iter(|| unsafe {
+            core::arch::asm!("fld qword ptr [{0}]", "fadd qword ptr [{0}]", "fstp qword ptr [{0}]", in(reg) number)
+        });
+    });
+    group.bench_function("fxsave m512", |b| {
+        // SAFETY: the image has 512 bytes, aligned to 64.
+        b.iter(|| unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) image) });
+    });
+    group.finish();
+}
 
 fn cpu() -> Cpu {
     let mut cpu = Cpu::new();
@@ -102,7 +124,7 @@ fn engine() -> Engine {
 fn hot(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.throughput(Throughput::Elements(1));
-    for case in CASES {
+    for case in CASES.iter().chain(MORE) {
         let mut engine = engine();
         if !runs(&mut engine, case) {
             continue;
@@ -224,6 +246,6 @@ fn first_time(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50);
-    targets = hot, round_robin, first_time, single_step::single_step
+    targets = hot, native, round_robin, first_time, single_step::single_step
 }
 criterion_main!(benches);

@@ -37,6 +37,7 @@ mod sites;
 use case::Maker;
 use compare::{Side, Verdict};
 use encode::Encoding;
+use encore86::cpu::segment::Seg;
 use encore86::isa::row::{Exec, Row, Shape, Space, attr, sel};
 use encore86::isa::{Feature, FeatureSet, tables};
 use encore86::{Cpu, Engine, Outcome, Profile, Signature, decode};
@@ -566,6 +567,73 @@ fn cpuid_leaves() {
         let engine = engine.expect("CPUID is executed");
         assert_eq!(host.state.diff(&engine.state), "", "leaf {leaf:#x}, {subleaf}");
     }
+}
+
+/// FNSTENV and FNSAVE of words and doublewords show FOP, FIP and FDP of the instruction before, whatever it was.
+///
+/// On AMD's processors a switch of the host's processes between the two loses the pointers: of three tries one must be the same.
+#[test]
+fn x87_pointers_after_an_instruction() {
+    // faddp, fld qword [rdi], fadd dword [rdi], fcomi, fxch, fincstp, fnop, fldcw [rdi], fnclex, wait, fst qword [rdi].
+    const FIRST: [&[u8]; 11] = [
+        &[0xde, 0xc1],
+        &[0xdd, 0x07],
+        &[0xd8, 0x07],
+        &[0xdb, 0xf1],
+        &[0xd9, 0xc9],
+        &[0xd9, 0xf7],
+        &[0xd9, 0xd0],
+        &[0xd9, 0x2f],
+        &[0xdb, 0xe2],
+        &[0x9b],
+        &[0xdd, 0x17],
+    ];
+    const THEN: [&[u8]; 4] =
+        [&[0xd9, 0x77, 0x40], &[0x66, 0xd9, 0x77, 0x40], &[0xdd, 0x77, 0x40], &[0x66, 0xdd, 0x77, 0x40]];
+    let mut random = Random::from_env("x87 pointers", 0xf1b);
+    let mut cases = 0;
+    for mode in [Mode::Long64, Mode::Compat32] {
+        let mut bench = Bench::new(mode);
+        for (first, then) in FIRST.iter().flat_map(|first| THEN.iter().map(move |then| (first, then))) {
+            let bytes = [*first, *then].concat();
+            let mut last = None;
+            for _ in 0..3 {
+                let mut state = random.state();
+                state.gpr = state.gpr.map(|value| value & 0xffff_ffff);
+                state.gpr[7] =
+                    bench.sites.data + 0x100 - if mode == Mode::Long64 { 0 } else { bench.sites.base(mode, 3) };
+                state.x87.ftw = 0x3f;
+                state.x87.fsw &= !0x3800;
+                bench.memory.poke(&mut bench.oracle, bench.sites.data + 0x100, &[0x7f, 3, 0, 0, 0, 0, 0xf0, 0x3f]);
+                let setup = Setup { mode, ..Setup::default() };
+                let rip = bench.oracle.start(&setup);
+                let (ended, after) = bench.oracle.run_with(&setup, &bytes, &state);
+                bench.memory.lay(bench.sites.code + setup.offset as u64, &bytes, 16);
+                bench.memory.begin(Habits::default());
+                let mut cpu = bench.blank.clone();
+                machine::load(&mut cpu, &state, mode, rip);
+                if mode == Mode::Long64 {
+                    // Linux's.
+                    cpu.update(|system| system.seg[Seg::Ds as usize].selector = 0);
+                }
+                for _ in 0..2 {
+                    let outcome = bench.engine.step(&mut cpu, &mut bench.memory);
+                    assert!(matches!(outcome, Outcome::Completed(_)), "{bytes:02x?}: {outcome:?}");
+                }
+                assert_eq!(ended, Ended::Retired);
+                let ours = machine::save(&cpu, &state).x87;
+                assert_eq!((after.x87.fcw, after.x87.fsw, after.x87.st), (ours.fcw, ours.fsw, ours.st), "{bytes:02x?}");
+                cases += 1;
+                last = bench.memory.difference(&mut bench.oracle);
+                if last.is_none() {
+                    break;
+                }
+                bench.memory.adopt(&mut bench.oracle);
+            }
+            assert_eq!(last, None, "{} {bytes:02x?}: address, host, engine", name(mode));
+        }
+    }
+    say(&format!("x87 pointers: {cases} cases"));
 }
 
 /// The comparison reports a result that is wrong in any part, and nothing else.

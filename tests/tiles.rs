@@ -186,8 +186,8 @@ fn rows_are_loaded_and_stored_and_restart() {
     assert_eq!(rig.memory.bytes[DATA as usize..][..12], data[0][..12]);
     rig.memory.end = SIZE as u64;
     rig.done(TILESTORED_1);
-    for row in 0..4 {
-        assert_eq!(rig.memory.bytes[DATA as usize + 0x20 * row..][..12], data[row][..12], "row {row}");
+    for (row, data) in data.iter().enumerate().take(4) {
+        assert_eq!(rig.memory.bytes[DATA as usize + 0x20 * row..][..12], data[..12], "row {row}");
         assert_eq!(rig.memory.bytes[DATA as usize + 0x20 * row + 12], 0, "row {row}");
     }
     rig.cpu.tiles_mut().set_start_row(4);
@@ -228,7 +228,8 @@ fn products_of_bytes() {
         tiles.data[0][0][..4].copy_from_slice(&10i32.to_le_bytes());
         tiles.data[0][5] = [1; 64];
         tiles.data[1][0][..8].copy_from_slice(&left);
-        (tiles.data[2][0][..4].copy_from_slice(&right[0]), tiles.data[2][1][..4].copy_from_slice(&right[1]));
+        tiles.data[2][0][..4].copy_from_slice(&right[0]);
+        tiles.data[2][1][..4].copy_from_slice(&right[1]);
         rig.done(&code);
         let sums = rig.tiles().data[0];
         assert_eq!(i32::from_le_bytes(*sums[0].first_chunk().unwrap()), expected, "{code:02x?}");

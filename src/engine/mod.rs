@@ -164,6 +164,7 @@ impl Engine {
                 Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
                 Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
                 Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
+                Lane::RealCompute(op) => works.real_compute(entry, cpu, vmm, linear, op),
                 Lane::String(op) => works.string(entry, cpu, vmm, op),
                 _ => works.general(entry, cpu, vmm),
             };

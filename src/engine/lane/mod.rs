@@ -74,6 +74,8 @@ pub(super) enum Lane {
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
     RealStore(X87Op),
+    /// FADD, FCOM and their kin with 4 or 8 bytes.
+    RealCompute(X87Op),
     /// REP MOVS and REP STOS of a block.
     String(StrOp),
 }
@@ -169,6 +171,7 @@ impl Lane {
         match insn.row.exec {
             Exec::X87(X87Op::LoadReal) if addressed => return Lane::RealLoad,
             Exec::X87(op @ (X87Op::StoreReal | X87Op::StoreRealPop)) if addressed => return Lane::RealStore(op),
+            Exec::X87(op) if addressed && insn.slot(0).size >= 4 && op.computes() => return Lane::RealCompute(op),
             _ => {}
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
@@ -692,6 +695,33 @@ impl Works {
                 Ok(()) => Outcome::Completed(Retired::default()),
                 Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
             },
+            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn real_compute<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+        op: X87Op,
+    ) -> Outcome {
+        let Entry { insn, stub, .. } = entry;
+        if cpu.x87.pending() || !replay::has_state(cpu) {
+            return self.general(entry, cpu, vmm);
+        }
+        let size = insn.slot(0).size;
+        let access = Access::new(AccessKind::Read, size, cpu.cpl());
+        match get(vmm, linear, size, &access) {
+            Ok(bits) => {
+                self.replayer.operand()[..8].copy_from_slice(&bits.to_le_bytes());
+                match self.replayer.compute_real(op, cpu, insn, vmm, &self.profile, stub) {
+                    Ok(()) => Outcome::Completed(Retired::default()),
+                    Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+                }
+            }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),
         }
     }

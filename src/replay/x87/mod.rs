@@ -103,6 +103,24 @@ impl Replayer {
         Ok(())
     }
 
+    /// The rest of FADD and FCOM and their kin with memory, once the operand is in its place: moves RIP past it.
+    ///
+    /// # Errors
+    /// `Unsupported` where no stub can be run; the x87 state is unchanged.
+    pub(crate) fn compute_real<V: Vmm>(
+        &mut self,
+        op: X87Op,
+        cpu: &mut Cpu,
+        insn: &Insn,
+        vmm: &mut V,
+        profile: &Profile,
+        held: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        self.compute(op, cpu, insn, vmm, profile, held)?;
+        retire(op, cpu, insn);
+        Ok(())
+    }
+
     /// Runs the instruction on `scratch.st`, exceptions masked; gives the status word.
     #[inline]
     fn run<V: Vmm + ?Sized>(
@@ -186,6 +204,7 @@ impl Replayer {
         bits: u64,
     ) -> Result<(), Halt> {
         match real::widen(bits, insn.slot(0).size) {
+            Some(value) if cpu.x87.ftw >> cpu.x87.physical(7) & 1 == 0 => push_exact(&mut cpu.x87, value),
             Some(value) => push(&mut cpu.x87, value, 0, profile.vendor()),
             None => {
                 let mut buf = [0; 10];
@@ -333,7 +352,6 @@ pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn) {
     if op == X87Op::StoreRealPop {
         pop(&mut cpu.x87);
     }
-    cpu.x87.update_summary();
     retire(op, cpu, insn);
 }
 
@@ -363,6 +381,15 @@ fn push(x87: &mut X87, value: [u8; 10], raised: u16, vendor: Vendor) {
         x87.ftw |= 1 << top;
     }
     x87.update_summary();
+}
+
+/// Pushes a result without exceptions to a stack with room, while none is pending.
+#[inline(always)]
+fn push_exact(x87: &mut X87, value: [u8; 10]) {
+    let top = x87.top().wrapping_sub(1) & 7;
+    x87.fsw = x87.fsw & !(C1 | 7 << 11) | (top as u16) << 11;
+    x87.regs[top] = value;
+    x87.ftw |= 1 << top;
 }
 
 fn pop(x87: &mut X87) {

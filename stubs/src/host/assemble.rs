@@ -34,6 +34,8 @@ const STAND_INS: [u8; 6] = [RAX, 1, 2, 9, 10, 11];
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 /// FNCLEX has two bytes.
 const JZ_OVER_FNCLEX: [u8; 2] = [0x74, 2];
+/// FLDCW with a displacement of a byte has four.
+const JE_OVER_FLDCW: [u8; 2] = [0x74, 4];
 /// Status word: what FNCLEX clears, but for the summary bits, which are never set while exceptions are masked.
 const FSW_EXCEPTIONS: i16 = 0x7f;
 /// Status word: set by FPTAN and FSINCOS, among others, when they have not pushed.
@@ -136,6 +138,15 @@ impl<'a> Frame<'a> {
         })
     }
 
+    /// Loading a control word costs more than the rest of an x87 frame, and the guest's is mostly the host's. Where nothing else
+    /// needs RCX or the flags, they are compared first.
+    fn keeps_fcw(&self) -> bool {
+        let recipe = self.recipe;
+        let gpr = |m: &Move| m.kind == MoveKind::Gpr64;
+        let moves = recipe.loads.as_slice().iter().chain(recipe.stores.as_slice());
+        !recipe.rflags_in && !recipe.rflags_out && !recipe.mxcsr && !moves.into_iter().any(gpr)
+    }
+
     #[inline(always)]
     fn enter(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
@@ -162,10 +173,12 @@ impl<'a> Frame<'a> {
             );
         }
         if let Some(x87) = recipe.x87 {
-            dynasm!(sink ; .arch x64
-                ; fnstcw [BYTE r8 + FCW_HOST]
-                ; fldcw [BYTE r8 + FCW]
-            );
+            dynasm!(sink ; .arch x64 ; fnstcw [BYTE r8 + FCW_HOST]);
+            if self.keeps_fcw() {
+                dynasm!(sink ; .arch x64 ; movzx ecx, WORD [BYTE r8 + FCW] ; cmp cx, [BYTE r8 + FCW_HOST]);
+                sink.bytes(&JE_OVER_FLDCW);
+            }
+            dynasm!(sink ; .arch x64 ; fldcw [BYTE r8 + FCW]);
             for i in (0..x87.pushes).rev() {
                 dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
             }
@@ -194,7 +207,12 @@ impl<'a> Frame<'a> {
             }
             dynasm!(sink ; .arch x64 ; test WORD [BYTE r8 + FSW], FSW_C2 | FSW_EXCEPTIONS);
             sink.bytes(&JZ_OVER_FNCLEX);
-            dynasm!(sink ; .arch x64 ; fnclex ; fldcw [BYTE r8 + FCW_HOST]);
+            dynasm!(sink ; .arch x64 ; fnclex);
+            if self.keeps_fcw() {
+                dynasm!(sink ; .arch x64 ; cmp cx, [BYTE r8 + FCW_HOST]);
+                sink.bytes(&JE_OVER_FLDCW);
+            }
+            dynasm!(sink ; .arch x64 ; fldcw [BYTE r8 + FCW_HOST]);
         }
         if recipe.x87_image {
             // FNSAVE waits for nothing, and empties the stack.
