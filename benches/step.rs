@@ -4,83 +4,19 @@
 //! access. Times are for one instruction, from raw bytes.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use encore86::bus::{Access, Bus, Platform};
-use encore86::host::HostRam;
-use encore86::{Cpu, Engine, Outcome, Profile, Stop};
+use encore86::{Cpu, Engine, Outcome, Profile};
+use machine::Machine;
 use std::hint::black_box;
-use std::ptr::NonNull;
 
+#[path = "support/machine.rs"]
+mod machine;
+#[path = "step/native.rs"]
+mod native;
 #[path = "step/single_step.rs"]
 mod single_step;
 
 const CODE: u64 = 0x1000;
 const DATA: u64 = 0x4000;
-const SIZE: usize = 0x10000;
-
-/// RAM and a device that look the same: `device` decides whether blocks and host addresses are granted.
-struct Machine {
-    bytes: Box<[u8; SIZE]>,
-    ram: bool,
-}
-
-impl Machine {
-    fn new(ram: bool) -> Machine {
-        Machine { bytes: Box::new([0; SIZE]), ram }
-    }
-}
-
-impl Bus for Machine {
-    #[inline]
-    fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], _: &Access) -> Result<usize, Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get(at..at + 15) {
-            Some(bytes) => buf.copy_from_slice(bytes),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(15)
-    }
-
-    #[inline]
-    fn read(&mut self, linear: u64, buf: &mut [u8], _: &Access) -> Result<(), Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get(at..at + buf.len()) {
-            Some(bytes) => buf.copy_from_slice(bytes),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn write(&mut self, linear: u64, buf: &[u8], _: &Access) -> Result<(), Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get_mut(at..at + buf.len()) {
-            Some(bytes) => bytes.copy_from_slice(buf),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(())
-    }
-
-    fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
-        Ok(())
-    }
-
-    fn ram(&mut self, linear: u64, len: usize, _: &Access) -> Result<Option<HostRam<'_>>, Stop> {
-        let at = linear as usize & (SIZE - 1);
-        if !self.ram || at + len > SIZE {
-            return Ok(None);
-        }
-        let ptr = NonNull::from(&mut self.bytes[at]);
-        // SAFETY: `len` bytes from `at` on lie within the array, which is borrowed for as long as the grant lives.
-        Ok(Some(unsafe { HostRam::new(ptr, len) }))
-    }
-
-    fn takes_blocks(&mut self, _: u64, _: usize, _: &Access) -> bool {
-        self.ram
-    }
-}
-
-impl Platform for Machine {}
-
 /// A row of the design's table: name, bytes, and whether memory is plain RAM.
 struct Case {
     name: &'static str,
@@ -146,14 +82,10 @@ fn step(engine: &mut Engine, cpu: &mut Cpu, machine: &mut Machine) {
     black_box(&outcome);
 }
 
-fn place(machine: &mut Machine, at: u64, code: &[u8]) {
-    machine.bytes[at as usize..at as usize + code.len()].copy_from_slice(code);
-}
-
 /// Can the instruction run here? Says so when not.
 fn runs(engine: &mut Engine, case: &Case) -> bool {
     let (mut cpu, mut machine) = (cpu(), Machine::new(case.ram));
-    place(&mut machine, CODE, case.code);
+    machine.place(CODE, case.code);
     rewind(&mut cpu, CODE);
     let outcome = engine.step(&mut cpu, &mut machine);
     let completed = matches!(outcome, Outcome::Completed(_));
@@ -176,7 +108,7 @@ fn hot(c: &mut Criterion) {
             continue;
         }
         let (mut cpu, mut machine) = (cpu(), Machine::new(case.ram));
-        place(&mut machine, CODE, case.code);
+        machine.place(CODE, case.code);
         let count = if case.name.ends_with("x64") { 64 } else { 16 };
         // A gather uses up its mask.
         let gathers = case.name.starts_with("vpgatherdd");
@@ -190,6 +122,10 @@ fn hot(c: &mut Criterion) {
                 step(&mut engine, &mut cpu, &mut machine);
             });
         });
+        if let Some(native) = native::of(case.name) {
+            let place = machine.bytes[DATA as usize..].as_mut_ptr();
+            group.bench_function(BenchmarkId::new("native", case.name), |b| b.iter(|| native(black_box(place))));
+        }
     }
     group.finish();
 }
@@ -201,7 +137,7 @@ fn round_robin(c: &mut Criterion) {
     for case in CASES {
         if runs(&mut engine, case) {
             let at = CODE + sites.len() as u64 * 0x21;
-            place(&mut machine, at, case.code);
+            machine.place(at, case.code);
             sites.push(at);
         }
     }
@@ -216,7 +152,38 @@ fn round_robin(c: &mut Criterion) {
             }
         });
     });
+    let sites = vector_sites(&mut engine, &mut machine);
+    group.throughput(Throughput::Elements(sites.len() as u64));
+    group.bench_function(format!("{} vector sites", sites.len()), |b| {
+        b.iter(|| {
+            for &at in &sites {
+                cpu.rip = at;
+                step(&mut engine, &mut cpu, &mut machine);
+            }
+        });
+    });
     group.finish();
+}
+
+/// Eight vector instructions of the table with each of eight registers: 64 stubs, at 64 places.
+fn vector_sites(engine: &mut Engine, machine: &mut Machine) -> Vec<u64> {
+    let names = ["movdqu [m]", "movdqu xmm0", "paddd", "vpaddd", "vmovdqu64", "vaddps"];
+    let mut sites = Vec::new();
+    for case in CASES.iter().filter(|case| names.iter().any(|name| case.name.starts_with(name))) {
+        if !runs(engine, case) {
+            continue;
+        }
+        for register in 0..8 {
+            let at = CODE + 0x1000 + sites.len() as u64 * 0x21;
+            let mut code = case.code.to_vec();
+            if let Some(modrm) = code.last_mut() {
+                *modrm = *modrm & !0x38 | register << 3;
+            }
+            machine.place(at, &code);
+            sites.push(at);
+        }
+    }
+    sites
 }
 
 /// Instructions that are new each time: vector operations on all pairs of registers, more than the stubs' memory holds, so
@@ -230,7 +197,7 @@ fn first_time(c: &mut Criterion) {
     group.bench_function("decode and run: mov [m],r32", |b| {
         b.iter(|| {
             turn = turn.wrapping_add(1);
-            place(&mut machine, CODE, &[0x89, 0x03 | turn << 3 & 0x38]);
+            machine.place(CODE, &[0x89, 0x03 | turn << 3 & 0x38]);
             cpu.rip = CODE;
             step(&mut engine, &mut cpu, &mut machine);
         });
@@ -246,7 +213,7 @@ fn first_time(c: &mut Criterion) {
             turn = turn.wrapping_add(1);
             let (reg, vvvv) = ((turn & 7) as u8, (turn >> 3 & 15) as u8);
             let opcode = OPCODES[turn >> 7 & 15];
-            place(&mut machine, CODE, &[0xc5, 0x85 | (15 - vvvv) << 3, opcode, 0x03 | reg << 3]);
+            machine.place(CODE, &[0xc5, 0x85 | (15 - vvvv) << 3, opcode, 0x03 | reg << 3]);
             cpu.rip = CODE;
             step(&mut engine, &mut cpu, &mut machine);
         });

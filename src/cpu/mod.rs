@@ -9,7 +9,7 @@ pub mod xsave;
 
 use registers::{component, cr0, cr3, cr4, efer, rflags};
 use segment::{DescriptorTable, Seg, Segment, rights};
-pub use tile::Tiles;
+pub use tile::{TileRoom, Tiles};
 pub use vector::{Vector, Zmm};
 pub use x87::X87;
 
@@ -169,7 +169,7 @@ pub struct Cpu {
     /// x87 state.
     pub x87: X87,
     /// AMX state; `None` is its initial state. Boxed by the first instruction that needs it, or before that by the monitor.
-    pub tiles: Option<Box<Tiles>>,
+    pub tiles: Option<TileRoom>,
     blocking: Blocking,
     /// State components (as in XCR0) whose values here are the guest's. The engine asks
     /// [`Platform::load_state`](crate::bus::Platform::load_state) for others before it touches them.

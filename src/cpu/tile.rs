@@ -17,6 +17,13 @@ pub struct Tiles {
     pub data: [[[u8; ROW_BYTES]; ROWS]; TILES],
 }
 
+/// Where a processor keeps its tiles: on the heap, where there is one.
+#[cfg(feature = "std")]
+pub type TileRoom = Box<Tiles>;
+/// Where a processor keeps its tiles: in itself.
+#[cfg(not(feature = "std"))]
+pub type TileRoom = Tiles;
+
 impl Default for Tiles {
     fn default() -> Tiles {
         Tiles { config: [0; 64], data: [[[0; ROW_BYTES]; ROWS]; TILES] }

@@ -3,7 +3,7 @@
 #[path = "state.rs"]
 mod state;
 
-pub(crate) use state::{components, has_state, need_state};
+pub(crate) use state::{components, has_state, need_components, need_state};
 
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
@@ -99,4 +99,4 @@ pub(crate) fn exact_real(_: &Cpu, _: &Insn) -> Option<u64> {
     None
 }
 
-pub(crate) fn real_stored(_: X87Op, _: &mut Cpu, _: &Insn, _: &Profile) {}
+pub(crate) fn real_stored(_: X87Op, _: &mut Cpu, _: &Insn) {}

@@ -37,8 +37,8 @@ pub(super) fn store_config(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '
 
 /// TILERELEASE: the initial state.
 pub(super) fn release(cpu: &mut Cpu) {
-    if let Some(tiles) = &mut cpu.tiles {
-        **tiles = Tiles::default();
+    if cpu.tiles.is_some() {
+        *cpu.tiles_mut() = Tiles::default();
     }
     cpu.dirty |= component::TILECFG | component::TILEDATA;
 }
