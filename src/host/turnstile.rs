@@ -20,8 +20,8 @@ const CROWDED: u32 = 4;
 /// What an engine looks at before a locked instruction; zero almost always.
 static GATE: AtomicU32 = AtomicU32::new(FENCED);
 
-/// One engine's slot, on a line of its own.
-#[repr(align(64))]
+/// One engine's slot, on a pair of lines of its own: some processors fetch lines by pairs.
+#[repr(align(128))]
 struct Slot {
     busy: AtomicBool,
     taken: AtomicBool,
