@@ -65,7 +65,10 @@ fn an_engine_is_small_and_stays_so() {
     let mut engine = Engine::new(profile).unwrap();
     let heap = HELD.load(Relaxed) - before;
     let all = heap + size_of::<Engine>() + STUBS;
-    println!("an engine takes {heap} bytes of the heap, {} of its own, and {STUBS} for stubs: {all}", size_of::<Engine>());
+    println!(
+        "an engine takes {heap} bytes of the heap, {} of its own, and {STUBS} for stubs: {all}",
+        size_of::<Engine>()
+    );
     assert!(all <= 160 * 1024, "{all} bytes");
 
     let (mut cpu, mut bus) = (Cpu::new(), Zeros);

@@ -8,7 +8,7 @@ use std::process::Command;
 use trace_support::{counted, directory, run, same};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const WORK: [&str; 7] = ["sha", "aes-gcm", "utf8", "json", "fft", "matrix", "image"];
+const WORK: [&str; 8] = ["sha", "aes-gcm", "utf8", "json", "fft", "matrix", "image", "x87"];
 
 /// The program, compiled for `features`.
 fn build(name: &str, features: &str) -> PathBuf {

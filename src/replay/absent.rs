@@ -82,6 +82,18 @@ impl Replayer {
         Err(ABSENT.into())
     }
 
+    pub(crate) fn compute_real(
+        &mut self,
+        _: X87Op,
+        _: &mut Cpu,
+        _: &Insn,
+        _: &mut dyn Vmm,
+        _: &Profile,
+        _: &mut Option<StubRef>,
+    ) -> Result<(), Halt> {
+        Err(ABSENT.into())
+    }
+
     pub(crate) fn load_real(
         &mut self,
         _: &mut Cpu,

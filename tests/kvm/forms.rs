@@ -10,7 +10,7 @@ use crate::support::machine::differences;
 use encore86::adapt::kvm::{By, End, Finished, Finisher};
 use encore86::cpu::registers::gpr;
 use encore86::decode::SlotKind;
-use encore86::isa::row::{Exec, StrOp, SysOp, Width, attr};
+use encore86::isa::row::{Exec, PrivOp, StrOp, SysOp, Width, attr};
 use encore86::{Cpu, Engine, Mode, Profile, Vendor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,6 +140,7 @@ fn left_out(form: &Form) -> Option<&'static str> {
     match form.insn.row().exec {
         Exec::Missing => Some("the engine has no code for it"),
         Exec::System(SysOp::Prefetch) => Some("a prefetch makes no access that anybody sees"),
+        Exec::Privileged(PrivOp::StoreTable) => Some("the kernel does not come back from it"),
         Exec::Str(StrOp::Ins | StrOp::Outs) => Some("ports, which are no device memory"),
         _ => None,
     }

@@ -19,11 +19,13 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+mod x87;
+
 type Done = Result<String, Box<dyn Error>>;
 type Work = (&'static str, fn() -> Done);
 
 /// Subcommands.
-const WORK: [Work; 7] = [
+const WORK: [Work; 8] = [
     ("sha", sha),
     ("aes-gcm", aes_gcm),
     ("utf8", utf8),
@@ -31,6 +33,7 @@ const WORK: [Work; 7] = [
     ("fft", fft),
     ("matrix", matrix),
     ("image", image),
+    ("x87", extended),
 ];
 
 fn main() -> ExitCode {
@@ -82,6 +85,14 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 
 fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex(Sha256::digest(bytes))
+}
+
+fn extended() -> Done {
+    let all = |numbers: &[x87::Extended]| digest(numbers.iter().flat_map(|n| n.bytes().to_vec()).collect::<Vec<u8>>());
+    let picture = x87::mandelbrot(48, 32);
+    let inside = picture.iter().filter(|steps| **steps == 200).count();
+    let solutions: Vec<String> = [3, 7, 12].map(|n| all(&x87::solve(n))).into();
+    Ok(format!("{} {inside}\n{}\n{}\n", digest(&picture), solutions.join(" "), all(&x87::functions(60))))
 }
 
 fn sha() -> Done {
