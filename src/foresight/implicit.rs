@@ -425,8 +425,8 @@ impl Look<'_> {
 
     /// The linear address of byte `by` of the operand.
     pub(super) fn operand_byte(&self, by: u64, intent: Intent) -> u64 {
-        let at = asked(self.cpu, self.insn.segment(), effective(self.cpu, self.insn), 1, intent);
-        address::advance(self.cpu, at, by)
+        let offset = truncate(effective(self.cpu, self.insn).wrapping_add(by), self.insn.asize());
+        asked(self.cpu, self.insn.segment(), offset, 1, intent)
     }
 }
 
