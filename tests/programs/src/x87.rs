@@ -143,10 +143,11 @@ pub fn solve(n: usize) -> Vec<Extended> {
         }
         lines.swap(column, best);
         for row in column + 1..n {
-            let factor = lines[row][column].over(lines[column][column]);
-            for i in column..=n {
-                let product = factor.times(lines[column][i]);
-                lines[row][i] = lines[row][i].minus(product);
+            let (above, below) = lines.split_at_mut(row);
+            let (pivot, line) = (&above[column], &mut below[0]);
+            let factor = line[column].over(pivot[column]);
+            for (value, other) in line.iter_mut().zip(pivot).skip(column) {
+                *value = value.minus(factor.times(*other));
             }
         }
     }
