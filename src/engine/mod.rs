@@ -139,12 +139,7 @@ impl Engine {
         }
         match entry.way.lane {
             Lane::Operate => return works.operate(entry, cpu),
-            Lane::Branch => {
-                return match works.branch(entry, cpu) {
-                    Some(outcome) => outcome,
-                    None => works.general(entry, cpu, vmm),
-                };
-            }
+            Lane::Branch => return works.branch(entry, cpu, vmm),
             Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
             Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
             _ => {}

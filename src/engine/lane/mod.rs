@@ -343,17 +343,17 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn branch(&self, entry: &Entry, cpu: &mut Cpu) -> Option<Outcome> {
+    pub(super) fn branch<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let insn = &entry.insn;
         let next = cpu.rip.wrapping_add(u64::from(insn.len()));
         let taken = entry.way.op == IntOp::Jmp || alu::condition(insn.opcode(), cpu.rflags());
         let to = next.wrapping_add(if taken { insn.imm } else { 0 });
         // A target that is refused takes the general line.
         if taken && !address::canonical(cpu, to) {
-            return None;
+            return self.general(entry, cpu, vmm);
         }
         cpu.rip = to;
-        Some(Outcome::Completed(Retired::default()))
+        Outcome::Completed(Retired::default())
     }
 
     #[inline(never)]
