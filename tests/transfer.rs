@@ -496,6 +496,15 @@ fn segments_are_loaded() {
     let (cpu, ..) = done(Long64, 0, &mov(Seg::Ss), ax!(0));
     assert_eq!((cpu.cpl(), cpu.seg(Seg::Ss).has(rights::UNUSABLE)), (0, true));
 
+    let (cpu, _, before) = done(Long64, 0, &[0xf2, 0x0f, 0x00, 0xf0], |cpu, world| {
+        // lkgs ax: the base is 0x00123400
+        cpu.gpr[0] = u64::from(sel::DATA3);
+        world.put(GDT + u64::from(sel::DATA3 & !7) + 2, 0x3400, 2);
+        world.put(GDT + u64::from(sel::DATA3 & !7) + 4, 0x12, 1);
+        cpu.update(|s| s.seg[Seg::Gs as usize].base = 0x7777);
+    });
+    assert_eq!((cpu.seg(Seg::Gs).selector, cpu.seg(Seg::Gs).base), (sel::DATA3, 0x7777));
+    assert_eq!((cpu.system().kernel_gs_base, before.system().kernel_gs_base), (0x12_3400, 0));
     let (cpu, world, _) = done(Prot32, 0, &[0x0f, 0x00, 0xd8], ax!(sel::TSS)); // ltr ax
     assert_eq!((cpu.system().tr.base, cpu.system().tr.attr & 0xf), (TSS, 0xb));
     assert_eq!(world.get(GDT + u64::from(sel::TSS) + 5, 1), 0x8b, "the TSS is busy");
@@ -513,7 +522,8 @@ fn segments_are_loaded() {
 #[test]
 fn descriptors_answer_questions() {
     // Opcode, selector, CPL: ZF, and EAX if it changes. LAR 02, LSL 03, VERR 00 /4, VERW 00 /5 with ECX.
-    let cases: &[(&str, Kind, u8, u16, bool, Option<u64>)] = &[
+    type Case = (&'static str, Kind, u8, u16, bool, Option<u64>);
+    let cases: &[Case] = &[
         ("lar", Prot32, 0, sel::DATA0, true, Some(0x00c0_9300)),
         ("lar", Prot32, 0, 0, false, None),
         ("lar", Prot32, 3, sel::DATA0, false, None),
@@ -693,7 +703,8 @@ fn events_reach_their_handlers() {
 #[test]
 fn faults_of_deliveries() {
     // Vector n has its handler at n * 16, so that RIP tells who came.
-    let cases: &[(&str, Kind, u8, Event, u8, Option<u32>)] = &[
+    type Case = (&'static str, Kind, u8, Event, u8, Option<u32>);
+    let cases: &[Case] = &[
         ("beyond the IDT", Prot32, 0, Event::interrupt(200), GP, Some(200 * 8 + 3)),
         ("INT n beyond the IDT", Prot32, 0, Event::software(200, "INT n"), GP, Some(200 * 8 + 2)),
         ("no gate", Prot32, 0, Event::interrupt(37), GP, Some(37 * 8 + 3)),
