@@ -160,14 +160,36 @@ pub struct Retired {
     pub mov_ss: bool,
     /// STI: interrupts wait one instruction.
     pub sti: bool,
-    /// RFLAGS.TF was set: a #DB is due.
+    /// RFLAGS.TF was set: a #DB is due. See [`Retired::debug`].
     pub singlestep: bool,
+    /// Breakpoints on data and ports that were met, B0 to B3 as in DR6: a #DB is due.
+    pub breakpoints: u8,
     /// IRET unblocked NMIs.
     pub nmi_unblocked: bool,
     /// HLT: the processor waits.
     pub hlt: bool,
     /// A repeated string instruction has more to do; RIP is still at it.
     pub rep_unfinished: bool,
+}
+
+/// Single step, in DR6.
+pub(crate) const DR6_BS: u64 = 1 << 14;
+
+impl Retired {
+    /// The bits of DR6 that a #DB sets which is due behind the instruction: B0 to B3 and BS, 0 if none is due.
+    pub const fn dr6(&self) -> u64 {
+        self.breakpoints as u64 | if self.singlestep { DR6_BS } else { 0 }
+    }
+
+    /// The #DB that is due behind the instruction. Who delivers it sets the bits [`Retired::dr6`] in DR6.
+    pub const fn debug(&self) -> Option<Event> {
+        let cause = match (self.breakpoints, self.singlestep) {
+            (0, false) => return None,
+            (0, true) => "RFLAGS.TF was set",
+            _ => "a breakpoint on data or a port",
+        };
+        Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Trap, cause })
+    }
 }
 
 /// Why a valid instruction could not be run here.

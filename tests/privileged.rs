@@ -636,3 +636,87 @@ fn ports_below_the_io_privilege_level() {
     cpu.set_rflags(cpu.rflags() | rflags::IOPL);
     completes("IOPL 3", &mut cpu, &mut vm, &[0xe4, 0x42]);
 }
+
+/// Waits end at once; what they refuse they refuse.
+#[test]
+fn waits() {
+    const MONITOR: &[u8] = &[0x0f, 0x01, 0xc8];
+    const MWAIT: &[u8] = &[0x0f, 0x01, 0xc9];
+    const MONITORX: &[u8] = &[0x0f, 0x01, 0xfa];
+    const MWAITX: &[u8] = &[0x0f, 0x01, 0xfb];
+    const UMONITOR: &[u8] = &[0xf3, 0x0f, 0xae, 0xf3]; // rbx
+    const UMWAIT: &[u8] = &[0xf2, 0x0f, 0xae, 0xf3]; // ebx
+    const TPAUSE: &[u8] = &[0x66, 0x0f, 0xae, 0xf3];
+    let at = |rax: u64, rcx: u64| {
+        let mut cpu = with(long(), rax);
+        cpu.gpr[RCX] = rcx;
+        cpu
+    };
+    let state = |ebx: u64| {
+        let mut cpu = long();
+        cpu.gpr[RBX] = ebx;
+        cpu.set_rflags(cpu.rflags() | rflags::ARITH);
+        cpu
+    };
+    let mut vm = Vm::default();
+    vm.absent.push(9);
+    for code in [MONITOR, MONITORX] {
+        completes("an address", &mut at(DATA, 0), &mut vm, code);
+        faults("an extension", at(DATA, 1), code, GP);
+        faults("not canonical", at(1 << 47, 0), code, GP);
+        let outcome = step(&mut at(0x9000, 0), &mut vm, code);
+        assert!(matches!(outcome, Outcome::Exception(event) if event.cr2 == Some(0x9000)), "{outcome:?}");
+    }
+    assert!(vm.log.is_empty(), "nothing is read");
+    faults("MONITOR: RCX", at(DATA, 1 << 32), MONITOR, GP);
+    let amd = || Profile::from_features(Vendor::Amd, encore86::isa::FeatureSet::all());
+    let outcome = step_as(amd(), &mut at(DATA, 1 << 32), &mut Vm::default(), MONITORX);
+    assert!(matches!(outcome, Outcome::Completed(_)), "ECX alone: {outcome:?}");
+    faults("MONITOR at CPL 3", user(at(DATA, 0)), MONITOR, UD);
+    faults("MWAIT at CPL 3", user(at(0, 0)), MWAIT, UD);
+    completes("MONITORX at CPL 3", &mut user(at(DATA, 0)), &mut Vm::default(), MONITORX);
+
+    completes("MWAIT", &mut at(0, 0), &mut Vm::default(), MWAIT);
+    faults("MWAIT: CPUID offers no extension", at(0, 1), MWAIT, GP);
+    for extensions in 0..4 {
+        completes("MWAITX", &mut user(at(0, extensions)), &mut Vm::default(), MWAITX);
+    }
+    faults("MWAITX: an extension", at(0, 4), MWAITX, GP);
+    faults("MWAITX: RCX", at(0, 1 << 40), MWAITX, GP);
+
+    completes("UMONITOR", &mut user(state(DATA)), &mut Vm::default(), UMONITOR);
+    faults("UMONITOR: not canonical", state(1 << 47), UMONITOR, GP);
+    for code in [UMWAIT, TPAUSE] {
+        let mut cpu = user(state(1));
+        completes("to C0.1", &mut cpu, &mut Vm::default(), code);
+        assert_eq!(cpu.rflags() & rflags::ARITH, 0, "CF: no time limit ended it");
+        faults("a reserved bit", state(2), code, GP);
+        faults("CR4.TSD", user(and(state(0), |s| s.cr4 |= cr4::TSD)), code, GP);
+        completes("CR4.TSD at CPL 0", &mut and(state(0), |s| s.cr4 |= cr4::TSD), &mut Vm::default(), code);
+    }
+}
+
+/// RDPRU and MCOMMIT, as AMD's manual has them.
+#[test]
+fn processor_registers_and_commits() {
+    const RDPRU: &[u8] = &[0x0f, 0x01, 0xfd];
+    const MCOMMIT: &[u8] = &[0xf3, 0x0f, 0x01, 0xfa];
+    let numbered = |index: u64| {
+        let mut cpu = user(long());
+        (cpu.gpr[RCX], cpu.gpr[RAX], cpu.gpr[RDX]) = (index, u64::MAX, u64::MAX);
+        cpu.set_rflags(cpu.rflags() | rflags::ARITH);
+        cpu
+    };
+    // The test's monitor has this in every register.
+    let cases = [(0, 0x0403_0201, 0x0807_0605, rflags::CF), (1, 0x0403_0201, 0x0807_0605, rflags::CF), (2, 0, 0, 0)];
+    for (index, eax, edx, carry) in cases {
+        let mut cpu = numbered(index);
+        completes("RDPRU", &mut cpu, &mut Vm::default(), RDPRU);
+        assert_eq!((cpu.gpr[RAX], cpu.gpr[RDX], cpu.rflags() & rflags::ARITH), (eax, edx, carry), "{index}");
+    }
+    faults("RDPRU with CR4.TSD", and(numbered(0), |s| s.cr4 |= cr4::TSD), RDPRU, UD);
+    let mut cpu = and(numbered(0), |s| s.efer |= efer::MCOMMIT);
+    completes("MCOMMIT", &mut cpu, &mut Vm::default(), MCOMMIT);
+    assert_eq!(cpu.rflags() & rflags::ARITH, rflags::CF, "no error");
+    faults("MCOMMIT with EFER.MCOMMIT clear", numbered(0), MCOMMIT, UD);
+}

@@ -496,6 +496,15 @@ fn segments_are_loaded() {
     let (cpu, ..) = done(Long64, 0, &mov(Seg::Ss), ax!(0));
     assert_eq!((cpu.cpl(), cpu.seg(Seg::Ss).has(rights::UNUSABLE)), (0, true));
 
+    let (cpu, _, before) = done(Long64, 0, &[0xf2, 0x0f, 0x00, 0xf0], |cpu, world| {
+        // lkgs ax: the base is 0x00123400
+        cpu.gpr[0] = u64::from(sel::DATA3);
+        world.put(GDT + u64::from(sel::DATA3 & !7) + 2, 0x3400, 2);
+        world.put(GDT + u64::from(sel::DATA3 & !7) + 4, 0x12, 1);
+        cpu.update(|s| s.seg[Seg::Gs as usize].base = 0x7777);
+    });
+    assert_eq!((cpu.seg(Seg::Gs).selector, cpu.seg(Seg::Gs).base), (sel::DATA3, 0x7777));
+    assert_eq!((cpu.system().kernel_gs_base, before.system().kernel_gs_base), (0x12_3400, 0));
     let (cpu, world, _) = done(Prot32, 0, &[0x0f, 0x00, 0xd8], ax!(sel::TSS)); // ltr ax
     assert_eq!((cpu.system().tr.base, cpu.system().tr.attr & 0xf), (TSS, 0xb));
     assert_eq!(world.get(GDT + u64::from(sel::TSS) + 5, 1), 0x8b, "the TSS is busy");

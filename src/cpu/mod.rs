@@ -132,7 +132,7 @@ pub(crate) mod obstacle {
     pub const CPL_NOT_0: u32 = 1 << 8;
     pub const IOPL_LOW: u32 = 1 << 9;
     pub const NO_OSXMMEXCPT: u32 = 1 << 10;
-    /// TF, shadows or breakpoints: the slow end of a step must look.
+    /// TF, RF, shadows or breakpoints: the slow end of a step must look.
     pub const ATTENTION: u32 = 1 << 11;
     /// CR4.TSD outside CPL 0.
     pub const TSD: u32 = 1 << 12;
@@ -171,6 +171,7 @@ pub struct Cpu {
     /// AMX state; `None` is its initial state. Boxed by the first instruction that needs it, or before that by the monitor.
     pub tiles: Option<TileRoom>,
     blocking: Blocking,
+    pending_debug: u64,
     /// State components (as in XCR0) whose values here are the guest's. The engine asks
     /// [`Platform::load_state`](crate::bus::Platform::load_state) for others before it touches them.
     pub valid: u64,
@@ -207,6 +208,7 @@ impl Cpu {
             x87: X87::default(),
             tiles: None,
             blocking: Blocking::default(),
+            pending_debug: 0,
             valid: u64::MAX,
             dirty: 0,
             system: System {
@@ -317,6 +319,18 @@ impl Cpu {
         self.refresh();
     }
 
+    /// Bits of DR6 for a #DB that the shadow of MOV SS or POP SS has held back; it is due behind the next instruction.
+    #[inline]
+    pub fn pending_debug(&self) -> u64 {
+        self.pending_debug
+    }
+
+    /// Sets them.
+    pub fn set_pending_debug(&mut self, bits: u64) {
+        self.pending_debug = bits;
+        self.refresh();
+    }
+
     fn refresh(&mut self) {
         let s = &self.system;
         let cs = &s.seg[Seg::Cs as usize];
@@ -366,7 +380,9 @@ impl Cpu {
         set(s.cr4 & cr4::OSXMMEXCPT == 0, obstacle::NO_OSXMMEXCPT);
         set(cpl != 0 && s.cr4 & cr4::TSD != 0, obstacle::TSD);
         set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
-        set(self.rflags & rflags::TF != 0 || self.blocking.mov_ss || self.blocking.sti, obstacle::ATTENTION);
+        let shadow = self.blocking.mov_ss || self.blocking.sti;
+        let debug = self.rflags & (rflags::TF | rflags::RF) != 0 || s.dr[7] & 0xff != 0 || self.pending_debug != 0;
+        set(shadow || debug, obstacle::ATTENTION);
         let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
             bits,

@@ -110,6 +110,7 @@ pub mod efer {
     pub const LMSLE: u64 = 1 << 13;
     pub const FFXSR: u64 = 1 << 14;
     pub const TCE: u64 = 1 << 15;
+    pub const MCOMMIT: u64 = 1 << 17;
     pub const UAIE: u64 = 1 << 20;
 }
 

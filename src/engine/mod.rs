@@ -1,6 +1,7 @@
 //! One instruction along the straight line: fetch, decode, gate, address, read, execute, write, commit.
 
 mod cache;
+mod debug;
 mod extended;
 #[cfg(feature = "std")]
 mod filter;
@@ -20,12 +21,13 @@ use crate::decode::{DecodeError, Insn, SlotKind, decode};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
-use crate::isa::row::Gate;
+use crate::isa::row::{FarOp, Gate};
 use crate::profile::Profile;
 use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
 use cache::{Cache, Entry};
+use debug::Watch;
 #[cfg(feature = "std")]
 pub use encore86_stubs::{CodeMemory, MapError};
 use lane::Lane;
@@ -54,6 +56,8 @@ struct Works {
     block: lane::Block,
     /// A step has left something in `Retired`: for `Engine::run`.
     noted: bool,
+    /// B0 to B3 of the breakpoints that an instruction has met which waits for its retry.
+    hits: u8,
 }
 
 impl Engine {
@@ -85,7 +89,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false, hits: 0 };
         Engine { cache: Cache::new(), works }
     }
 
@@ -235,7 +239,10 @@ impl Engine {
             cpu.update(|s| s.cr2 = cr2);
         }
         match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event) {
-            Ok(Delivered::Handler) => completed(journal, Retired::default()),
+            Ok(Delivered::Handler) => {
+                // What the shadow of MOV SS has held back comes at the handler's first instruction.
+                completed(journal, debug::due(cpu, Retired::default(), 0, false))
+            }
             Ok(Delivered::Shutdown) => {
                 journal.clear();
                 Outcome::Shutdown
@@ -262,6 +269,11 @@ impl Engine {
             Halt::Stop(Stop::Retry) => return Outcome::Retry,
             Halt::Stop(Stop::Caller(code)) => return Outcome::Stopped(code),
             _ => {}
+        }
+        if let (Halt::Stop(Stop::Fault(_)), false) = (halt, self.works.journal.is_open())
+            && let Some(event) = debug::before(cpu)
+        {
+            return Outcome::Exception(event);
         }
         // The waiting instruction itself can have lost its code; any other is none of the journal's.
         let journal = &mut self.works.journal;
@@ -325,22 +337,29 @@ impl Works {
         }
     }
 
-    /// The same where something is in the way: a gate's obstacle, an open journal, TF, an interrupt shadow.
+    /// The same where something is in the way: a gate's obstacle, an open journal, TF, RF, breakpoints, a shadow.
     #[cold]
     #[inline(never)]
     fn general_with_care(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
         let bytes = entry.bytes();
         let Entry { insn, stub, .. } = entry;
         let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
-        if self.journal.is_open()
-            && let Err(Halt::Unsupported(why)) = self.journal.resume(owner)
-        {
-            return Outcome::Unsupported(why);
+        if self.journal.is_open() {
+            if let Err(Halt::Unsupported(why)) = self.journal.resume(owner) {
+                return Outcome::Unsupported(why);
+            }
+        } else {
+            self.hits = 0;
+            if let Some(event) = debug::before(cpu) {
+                return Outcome::Exception(event);
+            }
         }
         if cpu.word().bits & insn.gate != 0 {
             return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
         }
         let trap = cpu.rflags() & rflags::TF != 0;
+        let mut watch = Watch::new(vmm, cpu, self.hits);
+        let vmm: &mut dyn Vmm = &mut watch;
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         if insn.gate & obstacle::NO_APX != 0
             && let Err(halt) = need_apx(cpu, mem)
@@ -360,11 +379,18 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                let retired = Retired { singlestep: trap, ..retired };
+                if !retired.rep_unfinished && insn.row.exec != Exec::Far(FarOp::Iret) {
+                    // IRET has loaded it for the instruction that it returns to.
+                    cpu.set_rflags(cpu.rflags() & !rflags::RF);
+                }
+                let retired = debug::due(cpu, retired, watch.hits, trap);
                 self.noted |= retired != Retired::default();
                 completed(&mut self.journal, retired)
             }
-            Err(halt) => ended(&mut self.journal, halt, cpu, bytes),
+            Err(halt) => {
+                self.hits = watch.hits;
+                ended(&mut self.journal, halt, cpu, bytes)
+            }
         }
     }
 }

@@ -1116,6 +1116,18 @@ pub enum SysOp {
     Rdtscp,
     /// RDPID.
     Rdpid,
+    /// RDPRU.
+    Rdpru,
+    /// MCOMMIT.
+    Mcommit,
+    /// MONITOR, MONITORX, UMONITOR.
+    Monitor,
+    /// MWAIT.
+    Mwait,
+    /// MWAITX.
+    Mwaitx,
+    /// UMWAIT, TPAUSE.
+    Wait,
     /// RDFSBASE, RDGSBASE.
     ReadBase,
     /// WRFSBASE, WRGSBASE.
@@ -1344,6 +1356,8 @@ pub enum FarOp {
     Load,
     /// POP of a segment register.
     Pop,
+    /// LKGS.
+    LoadKernelGs,
     /// LDS, LES, LFS, LGS, LSS.
     LoadPointer,
     /// LLDT.

@@ -83,7 +83,7 @@ pub(super) const M0F: &[Row] = rows![
         protected("ltr", 0x00, &[R(Ew)]).digit(3).gate(Gate::Cpl0).implies(Implied::LoadTask).far(FarOp::LoadTask),
         protected("verr", 0x00, &[R(Ew)]).digit(4).flags(ZFONLY).implies(Implied::Verify).far(FarOp::VerifyRead),
         protected("verw", 0x00, &[R(Ew)]).digit(5).flags(ZFONLY).implies(Implied::Verify).far(FarOp::VerifyWrite),
-        legacy("lkgs", M0f, 0x00, &[R(Ew)]).digit(6).f2().only64().gate(Gate::Cpl0).cpuid(super::Feature::Lkgs).implies(Implied::LoadGs),
+        legacy("lkgs", M0f, 0x00, &[R(Ew)]).digit(6).f2().only64().gate(Gate::Cpl0).cpuid(super::Feature::Lkgs).implies(Implied::LoadGs).far(FarOp::LoadKernelGs),
         table("sgdt", W(Ms), 0, Gate::Umip).privileged(PrivOp::StoreTable),
         table("sidt", W(Ms), 1, Gate::Umip).privileged(PrivOp::StoreTable),
         table("lgdt", R(Ms), 2, Gate::Cpl0).privileged(PrivOp::LoadTable),

@@ -22,10 +22,10 @@ const fn privileged(name: &'static str, opcode: u8, operands: &[Spec]) -> Row {
 
 /// A wait for a store to the line at DS:rAX, and the wait itself.
 macro_rules! monitor {
-    ($monitor:literal, $mwait:literal, $digit:literal, $rm:literal, $feature:ident, $gate:expr, [$($timeout:expr),*]) => {
+    ($monitor:literal, $mwait:literal, $digit:literal, $rm:literal, $feature:ident, $gate:expr, $wait:ident, [$($timeout:expr),*]) => {
         [
-            group7($monitor, $digit, $rm, &[R(rAXa.hidden()), R(ECX.hidden()), R(EDX.hidden())]).pp(NP).cpuid($feature).gate($gate).implies(Implied::Monitor),
-            group7($mwait, $digit, $rm + 1, &[R(EAX.hidden()), R(ECX.hidden()), $($timeout),*]).pp(NP).cpuid($feature).gate($gate),
+            group7($monitor, $digit, $rm, &[R(rAXa.hidden()), R(ECX.hidden()), R(EDX.hidden())]).pp(NP).cpuid($feature).gate($gate).implies(Implied::Monitor).system(SysOp::Monitor),
+            group7($mwait, $digit, $rm + 1, &[R(EAX.hidden()), R(ECX.hidden()), $($timeout),*]).pp(NP).cpuid($feature).gate($gate).system(SysOp::$wait),
         ]
     };
 }
@@ -60,11 +60,11 @@ const fn state(name: &'static str, opcode: u8, digit: u32, area: Spec, op: SysOp
 /// A wait until a time in EDX:EAX.
 const fn wait(name: &'static str, pp: Pp) -> Row {
     let r = legacy(name, M0f, 0xae, &[R(Rd), R(EAX.hidden()), R(EDX.hidden())]).digit(6).pp(pp);
-    r.cpuid(Waitpkg).flags(CARRIES)
+    r.cpuid(Waitpkg).flags(CARRIES).system(SysOp::Wait)
 }
 
-const MONITOR: [Row; 2] = monitor!("monitor", "mwait", 1, 0, Monitor, Gate::Cpl0Ud, []);
-const MONITORX: [Row; 2] = monitor!("monitorx", "mwaitx", 7, 2, Monitorx, Gate::Free, [R(EBX.hidden())]);
+const MONITOR: [Row; 2] = monitor!("monitor", "mwait", 1, 0, Monitor, Gate::Cpl0Ud, Mwait, []);
+const MONITORX: [Row; 2] = monitor!("monitorx", "mwaitx", 7, 2, Monitorx, Gate::Free, Mwaitx, [R(EBX.hidden())]);
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const PRIMARY: &[Row] = &[
@@ -96,8 +96,8 @@ pub(super) const M0F: &[Row] = rows![
         legacy("lmsw", M0f, 0x01, &[R(Ew)]).digit(6).gate(Gate::Cpl0).privileged(PrivOp::Lmsw),
         legacy("invlpg", M0f, 0x01, &[N(Mb)]).digit(7).gate(Gate::Cpl0).privileged(PrivOp::Invlpg),
         group7("swapgs", 7, 0, &[]).only64().gate(Gate::Cpl0).privileged(PrivOp::Swapgs),
-        group7("mcommit", 7, 2, &[]).f3().cpuid(Mcommit).flags(CARRIES),
-        group7("rdpru", 7, 5, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).no_rep().cpuid(Rdpru).flags(CARRIES),
+        group7("mcommit", 7, 2, &[]).f3().cpuid(Mcommit).flags(CARRIES).system(SysOp::Mcommit),
+        group7("rdpru", 7, 5, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).no_rep().cpuid(Rdpru).flags(CARRIES).system(SysOp::Rdpru),
         group7("invlpgb", 7, 6, &[R(rAXa.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         group7("tlbsync", 7, 7, &[]).pp(NP).cpuid(Invlpgb).gate(Gate::Cpl0),
         // Intel's processors have it in 64-bit mode alone.
@@ -122,7 +122,7 @@ pub(super) const M0F: &[Row] = rows![
         privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).not64().attr(attr::BRANCH).cpuid(Sep).implies(Implied::SystemExit).far(FarOp::Sysexit),
         privileged("sysexit", 0x35, &[R(rCXm.hidden()), R(rDXm.hidden())]).only64().intel().attr(attr::BRANCH).cpuid(Sep).implies(Implied::SystemExit).far(FarOp::Sysexit),
         legacy("rsm", M0f, 0xaa, &[]).attr(attr::BRANCH).flags(LOADED).implies(Implied::Resume),
-        legacy("umonitor", M0f, 0xae, &[R(RA)]).digit(6).pp(F3).cpuid(Waitpkg).implies(Implied::UserMonitor),
+        legacy("umonitor", M0f, 0xae, &[R(RA)]).digit(6).pp(F3).cpuid(Waitpkg).implies(Implied::UserMonitor).system(SysOp::Monitor),
         wait("tpause", P66),
         wait("umwait", F2),
         // AMD's processors take no ModRM byte of UD0 and UD1 (seen on Zen 4 at the end of a page).

@@ -11,6 +11,7 @@ mod privileged;
 mod segment;
 mod tile;
 mod transfer;
+mod wait;
 mod xsave;
 
 use crate::access::{Halt, Mem};
@@ -118,6 +119,12 @@ pub(crate) fn run(
         SysOp::Clzero => platform::clear_line(cpu, insn, mem)?,
         SysOp::Random => platform::random(cpu, insn, mem)?,
         SysOp::Rdtscp => platform::rdtscp(cpu, mem)?,
+        SysOp::Rdpru => platform::rdpru(cpu, mem)?,
+        SysOp::Mcommit => platform::commit(cpu)?,
+        SysOp::Monitor => wait::monitor(cpu, insn, mem, profile)?,
+        SysOp::Mwait => wait::mwait(cpu, profile)?,
+        SysOp::Mwaitx => wait::mwaitx(cpu)?,
+        SysOp::Wait => wait::until(cpu, insn)?,
         SysOp::Rdpid => platform::rdpid(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
@@ -151,6 +158,7 @@ pub(crate) fn far(
     match op {
         FarOp::Load => segment::load(cpu, insn, mem, retired)?,
         FarOp::Pop => segment::pop(cpu, insn, mem, retired)?,
+        FarOp::LoadKernelGs => segment::load_kernel_gs(cpu, insn, mem)?,
         FarOp::LoadPointer => segment::load_far(cpu, insn, mem)?,
         FarOp::LoadTable => segment::load_table(cpu, insn, mem)?,
         FarOp::LoadTask => segment::load_task(cpu, insn, mem)?,

@@ -3,17 +3,20 @@
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, Vmm};
-use crate::cpu::registers::cr4;
 use crate::cpu::registers::gpr::{RAX, RCX, RDX};
 use crate::cpu::registers::rflags::{ARITH, CF};
+use crate::cpu::registers::{cr4, efer};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::Insn;
 use crate::event::Event;
+use crate::host::Fence;
 use crate::integer::{read_slot, write_slot};
 
 /// IA32_TSC_AUX: what RDTSCP and RDPID show of the processor's number.
 const TSC_AUX: u32 = 0xc000_0103;
+/// IA32_MPERF; IA32_APERF follows.
+const MPERF: u32 = 0xe7;
 /// IA32_U_CET: what CET does at CPL 3.
 const U_CET: u32 = 0x6a0;
 /// IA32_S_CET: what it does below.
@@ -50,6 +53,31 @@ pub(super) fn rdpid(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>)
     let register = usize::from(insn.slot(0).reg) & 31;
     // 32 bits, zero-extended, in whatever mode and under whatever prefix.
     cpu.gpr[register] = number & 0xffff_ffff;
+    Ok(())
+}
+
+/// RDPRU: IA32_MPERF or IA32_APERF for ECX 0 and 1; CF says whether there is such a register.
+pub(super) fn rdpru(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
+    if cpu.word().bits & obstacle::TSD != 0 {
+        return Err(Event::ud("CR4.TSD is set outside CPL 0").into());
+    }
+    let value = match cpu.gpr[RCX] as u32 {
+        index @ 0..=1 => Some(mem.vmm.read_msr(MPERF + index)?),
+        _ => None,
+    };
+    cpu.gpr[RAX] = value.unwrap_or(0) & 0xffff_ffff;
+    cpu.gpr[RDX] = value.unwrap_or(0) >> 32;
+    cpu.merge_flags(ARITH, if value.is_some() { CF } else { 0 });
+    Ok(())
+}
+
+/// MCOMMIT: stores are in memory when it ends. A store that goes wrong stops the step that makes it, so CF says "no error".
+pub(super) fn commit(cpu: &mut Cpu) -> Result<(), Halt> {
+    if cpu.system().efer & efer::MCOMMIT == 0 {
+        return Err(Event::ud("EFER.MCOMMIT is clear").into());
+    }
+    crate::host::fence(Fence::Full);
+    cpu.merge_flags(ARITH, CF);
     Ok(())
 }
 

@@ -457,6 +457,7 @@ fn write_efer(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event>
         | has(Feature::Nx, efer::NXE)
         | has(Feature::Svm, efer::SVME)
         | has(Feature::FxsrOpt, efer::FFXSR)
+        | has(Feature::Mcommit, efer::MCOMMIT)
         | if amd { efer::LMSLE | efer::TCE | efer::UAIE } else { 0 };
     let s = cpu.system();
     if value & !allowed != 0 {

@@ -6,7 +6,7 @@ use crate::address::{self, Intent, linear};
 use crate::bus::{AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::cpu::registers::rflags;
-use crate::cpu::segment::{Seg, rights};
+use crate::cpu::segment::{Seg, Segment, rights};
 use crate::decode::{Insn, Slot, SlotKind};
 use crate::event::{Event, Retired};
 use crate::integer::{self, write_slot};
@@ -66,6 +66,18 @@ pub(super) fn load(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, retired
     let segment = descriptor::load(cpu, mem, seg, selector)?;
     cpu.update(|s| s.seg[seg as usize] = segment);
     retired.mov_ss = seg == Seg::Ss;
+    Ok(())
+}
+
+/// LKGS: as MOV to GS, but the base goes to IA32_KERNEL_GS_BASE.
+pub(super) fn load_kernel_gs(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+    let selector = selector(cpu, insn, mem, 0)?;
+    let segment = descriptor::load(cpu, mem, Seg::Gs, selector)?;
+    cpu.update(|s| {
+        let gs = &mut s.seg[Seg::Gs as usize];
+        *gs = Segment { base: gs.base, ..segment };
+        s.kernel_gs_base = segment.base;
+    });
     Ok(())
 }
 

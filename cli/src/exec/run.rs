@@ -6,7 +6,7 @@ use super::report::{AccessReport, Exception, Registers, Report, State, retire};
 use super::setup::Setup;
 use encore86::cpu::registers::{cr4, efer};
 use encore86::introspect::{Clock, Discard, Overlay, Record};
-use encore86::{Cpu, DecodeError, Engine, Event, EventKind, Outcome, Profile, Retired, Stop, decode};
+use encore86::{Cpu, DecodeError, Engine, Event, Outcome, Profile, Retired, Stop, decode};
 use std::cell::Cell;
 
 /// How a case ended.
@@ -82,7 +82,8 @@ pub fn run(setup: Setup) -> Report {
             record.settle(&outcome, None);
             match outcome {
                 Outcome::Completed(now) => {
-                    due = None;
+                    due = now.debug();
+                    cpu.update(|s| s.dr[6] |= now.dr6());
                     if std::mem::replace(&mut counts, setup.deliver) {
                         steps += 1;
                         retired = now;
@@ -119,23 +120,24 @@ pub fn run(setup: Setup) -> Report {
         };
         record.settle(&outcome, length);
         match outcome {
-            Outcome::Completed(now) if now.rep_unfinished => {}
+            Outcome::Completed(now) if now.rep_unfinished && now.debug().is_none() => {}
             Outcome::Completed(now) => {
-                steps += 1;
+                steps += u64::from(!now.rep_unfinished);
                 retired = now;
                 if now.hlt {
                     break End::plain("hlt");
                 }
-                if setup.until == Some(cpu.rip) {
+                if setup.until == Some(cpu.rip) && !now.rep_unfinished {
                     break End::plain("retired");
                 }
-                if now.singlestep && steps < setup.max_steps {
+                if let Some(event) = now.debug()
+                    && steps < setup.max_steps
+                {
                     if !setup.deliver {
-                        break End::exception(single_step());
+                        break End::exception(event);
                     }
-                    const BS: u64 = 1 << 14;
-                    cpu.update(|s| s.dr[6] |= BS);
-                    due = Some(single_step());
+                    cpu.update(|s| s.dr[6] |= now.dr6());
+                    due = Some(event);
                 }
             }
             Outcome::Retry if retries < setup.max_retries => retries += 1,
@@ -185,9 +187,4 @@ fn new_engine(setup: &Setup) -> Engine {
 fn tells_fetches(cpu: &Cpu) -> bool {
     let s = cpu.system();
     s.cr4 & cr4::PAE != 0 && s.efer & efer::NXE != 0 || s.cr4 & cr4::SMEP != 0
-}
-
-/// The trap that is due after an instruction under RFLAGS.TF, before the next one.
-fn single_step() -> Event {
-    Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Trap, cause: "RFLAGS.TF was set" }
 }

@@ -7,9 +7,6 @@ use kvm_bindings::{
     kvm_vcpu_events,
 };
 
-/// DR6.BS, the payload of a #DB for single-stepping.
-pub(super) const DR6_BS: u64 = 1 << 14;
-
 const UD: u8 = 6;
 
 /// What keeps events away.

@@ -1,6 +1,6 @@
 //! From an exit to a finished instruction.
 
-use super::events::{self, DR6_BS};
+use super::events;
 use super::link::{Link, Linked};
 use super::{Capabilities, Error, Ioctls, host_layout, load_debug_regs, load_regs, load_sregs, regs, store_sregs};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -420,6 +420,9 @@ impl Finisher {
         load_sregs(cpu, &before.sregs);
         load_regs(cpu, &before.regs);
         cpu.set_blocking(events::blocking(&events));
+        // Debug registers are not asked for: those of an earlier instruction are not to match.
+        cpu.set_pending_debug(0);
+        cpu.update(|s| s.dr[7] &= !0xff);
         self.link.reads.keep_for(&before.regs);
         if cpu.system().cr4 & cr4::PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
             self.link.get_xsave(vcpu, cpu, component::PKRU)?;
@@ -451,10 +454,8 @@ impl Finisher {
                 if !retired.rep_unfinished && !loads_rf && cpu.rflags() & rflags::RF != 0 {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
-                if retired.singlestep {
-                    payload = Some(DR6_BS);
-                    let (kind, cause) = (EventKind::Trap, "RFLAGS.TF was set");
-                    queued = Some(Event { vector: 1, error_code: None, cr2: None, kind, cause });
+                if let Some(event) = retired.debug() {
+                    (payload, queued) = (Some(retired.dr6()), Some(event));
                 }
                 End::Completed(retired)
             }
