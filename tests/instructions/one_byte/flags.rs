@@ -33,7 +33,7 @@ fn table() {
         p32 | 9d | cpl=3 @48000=02000000 +if | rsp=8004 rflags=202
         p32 | 9d | cpl=1 rflags=1202 @48000=02000000 | rsp=8004 rflags=1002 | CPL 1, IOPL 1: IF is cleared
         p32 | 9d | cpl=1 rflags=1002 @48000=02320000 | rsp=8004 rflags=1202 | IOPL is not
-        p32 | 9c | rflags=50246 | rsp=7ffc @47ffc=46020400 | RF is not stored
+        p32 | 9c | rflags=50246 | rsp=7ffc rflags=40246 @47ffc=46020400 | RF is not stored, and clear afterwards
         p32 | 66 9c | rflags=40246 | rsp=7ffe @47ffe=4602
         64 | 66 9c | f=C | rsp=47ffe @47ffe=0300
         64 | 9d | ss.null @48000=0200000000000000 | rsp=48008 rflags=2
