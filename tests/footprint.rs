@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// As `Engine::new` says.
-const STUBS: usize = 64 * 1024;
+const STUBS: usize = 48 * 1024;
 
 struct Zeros;
 

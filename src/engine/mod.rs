@@ -37,7 +37,7 @@ pub use run::Run;
 const LIMIT: usize = 15;
 /// Memory for stubs that an engine maps for itself, in bytes.
 #[cfg(feature = "std")]
-const STUB_MEMORY: usize = 64 * 1024;
+const STUB_MEMORY: usize = 48 * 1024;
 
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ struct Works {
 }
 
 impl Engine {
-    /// An engine whose guest sees `profile`, with 64 KiB of memory for stubs. Makes no system call afterwards, but
+    /// An engine whose guest sees `profile`, with 48 KiB of memory for stubs. Makes no system call afterwards, but
     /// for the one of [`SplitLock::Emulate`].
     ///
     /// # Errors

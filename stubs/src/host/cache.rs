@@ -40,7 +40,7 @@ pub struct StubCache {
     /// The thread that ran the last stub, if no stub was installed since; else 0.
     ran_on: Cell<usize>,
     has_serialize: bool,
-    /// A power of two of entries, at least twice the lines. Entries of other generations count as empty.
+    /// Twice as many entries as lines. Entries of other generations count as empty.
     index: Box<[Entry]>,
 }
 
@@ -78,7 +78,7 @@ impl StubCache {
             free: 0,
             ran_on: Cell::new(0),
             has_serialize: thread::has_serialize(),
-            index: vec![EMPTY; (2 * lines).next_power_of_two()].into_boxed_slice(),
+            index: vec![EMPTY; 2 * lines].into_boxed_slice(),
             memory,
         };
         cache.flip(&NEXT_GENERATION).map_err(|_| MapError::NotSupported)?;
@@ -217,8 +217,8 @@ impl StubCache {
         let folded = key.0 as u64 ^ (key.0 >> 64) as u64;
         let top = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let home = top.wrapping_mul(self.index.len() as u64) >> 32;
-        let mask = self.index.len() - 1;
-        (0..PROBES).map(move |step| (home as usize + step) & mask)
+        let len = self.index.len();
+        (0..PROBES).map(move |step| (home as usize + step) % len)
     }
 
     /// Takes the entry of `key`, else the first empty one, else the home slot, whose stub is then found no more.
