@@ -330,7 +330,8 @@ impl Replayer {
 /// Is a plain operand accessed by its active elements? Forms without fault suppression read all of it.
 #[inline(always)]
 fn by_elements(insn: &Insn, uses: Use) -> bool {
-    insn.aaa() != 0 && (insn.row.class != Class::NoSuppress || uses.writes())
+    let whole = insn.row.class == Class::NoSuppress && !uses.writes() || insn.row.is(attr::BLOCK);
+    insn.aaa() != 0 && !whole
 }
 
 /// Does an empty opmask leave the elements of a block unread?

@@ -35,12 +35,11 @@ const fn prefetch(name: &'static str, opcode: u8, digit: u32, mem: Spec) -> Row 
 
 /// The register in vvvv stands for four, and each has an element in memory.
 const fn block(name: &'static str, opcode: u8) -> Row {
-    evex(name, P0F38, F2, opcode, &[RW(Vx), R(Hx), R(Mdq)]).l2().w0().tuple(M128, 4).kz().nf().attr(attr::BLOCK)
+    evex(name, P0F38, F2, opcode, &[RW(Vx), R(Hx), R(Mdq)]).l2().w0().tuple(M128, 4).kz().attr(attr::BLOCK)
 }
 
 const fn block_scalar(name: &'static str, opcode: u8) -> Row {
-    let r =
-        evex(name, P0F38, F2, opcode, &[RW(Vdq), R(Hdq), R(Mdq)]).lig().w0().tuple(M128, 4).kz().nf().attr(attr::BLOCK);
+    let r = evex(name, P0F38, F2, opcode, &[RW(Vdq), R(Hdq), R(Mdq)]).lig().w0().tuple(M128, 4).kz().attr(attr::BLOCK);
     r.cpuid(Avx5124fmaps).fp()
 }
 
