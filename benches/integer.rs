@@ -1,71 +1,24 @@
 //! Integer instructions: a loop of the guest's, one step after the other and by `Engine::run`; single instructions; strings
 //! beside the host's own copy.
 //!
-//! The bus is the simplest that a monitor could have, as in `step`: an array behind callbacks.
+//! The bus is that of `step`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use encore86::bus::{Access, Bus, Platform};
-use encore86::{Cpu, Engine, Outcome, Profile, Stop};
+use encore86::{Cpu, Engine, Outcome, Profile};
+use machine::Machine;
 use std::hint::black_box;
+
+#[path = "support/machine.rs"]
+mod machine;
 
 const CODE: u64 = 0x1000;
 const DATA: u64 = 0x4000;
-const SIZE: usize = 0x10000;
-
-/// RAM.
-struct Machine {
-    bytes: Box<[u8; SIZE]>,
+/// RAM with the code in its place.
+fn machine(code: &[u8]) -> Machine {
+    let mut machine = Machine::new(true);
+    machine.place(CODE, code);
+    machine
 }
-
-impl Machine {
-    fn new(code: &[u8]) -> Machine {
-        let mut machine = Machine { bytes: Box::new([0; SIZE]) };
-        machine.bytes[CODE as usize..CODE as usize + code.len()].copy_from_slice(code);
-        machine
-    }
-}
-
-impl Bus for Machine {
-    #[inline]
-    fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], _: &Access) -> Result<usize, Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get(at..at + 15) {
-            Some(bytes) => buf.copy_from_slice(bytes),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(15)
-    }
-
-    #[inline]
-    fn read(&mut self, linear: u64, buf: &mut [u8], _: &Access) -> Result<(), Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get(at..at + buf.len()) {
-            Some(bytes) => buf.copy_from_slice(bytes),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn write(&mut self, linear: u64, buf: &[u8], _: &Access) -> Result<(), Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get_mut(at..at + buf.len()) {
-            Some(bytes) => bytes.copy_from_slice(buf),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(())
-    }
-
-    fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
-        Ok(())
-    }
-
-    fn takes_blocks(&mut self, _: u64, _: usize, _: &Access) -> bool {
-        true
-    }
-}
-
-impl Platform for Machine {}
 
 /// add rax, 1; mov rdx, [rbx]; mov [rbx+8], rax; cmp rax, rdi; jne to the first.
 const LOOP: &[u8] = &[0x48, 0x83, 0xc0, 0x01, 0x48, 0x8b, 0x13, 0x48, 0x89, 0x43, 0x08, 0x48, 0x39, 0xf8, 0x75, 0xf0];
@@ -84,7 +37,7 @@ fn engine() -> Engine {
 fn guest_loop(c: &mut Criterion) {
     let mut group = c.benchmark_group("guest loop");
     group.throughput(Throughput::Elements(STEPS));
-    let (mut engine, mut cpu, mut machine) = (engine(), cpu(), Machine::new(LOOP));
+    let (mut engine, mut cpu, mut machine) = (engine(), cpu(), machine(LOOP));
     group.bench_function("step by step", |b| {
         b.iter(|| {
             for _ in 0..STEPS {
@@ -122,7 +75,7 @@ fn single(c: &mut Criterion) {
     let mut group = c.benchmark_group("integer");
     group.throughput(Throughput::Elements(1));
     for (name, code) in CASES {
-        let (mut engine, mut cpu, mut machine) = (engine(), cpu(), Machine::new(code));
+        let (mut engine, mut cpu, mut machine) = (engine(), cpu(), machine(code));
         cpu.set_rflags(0x42);
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter(|| {
@@ -141,7 +94,7 @@ fn strings(c: &mut Criterion) {
     let (from, mut to) = (vec![1u8; LEN], vec![0u8; LEN]);
     group.bench_function("the host's memcpy", |b| b.iter(|| black_box(&mut to).copy_from_slice(black_box(&from))));
     for (name, code, count) in [("rep movsb", &[0xf3u8, 0xa4][..], LEN), ("rep stosd", &[0xf3, 0xab], LEN / 4)] {
-        let (mut engine, mut cpu, mut machine) = (engine(), cpu(), Machine::new(code));
+        let (mut engine, mut cpu, mut machine) = (engine(), cpu(), machine(code));
         group.bench_function(name, |b| {
             b.iter(|| {
                 cpu.rip = CODE;

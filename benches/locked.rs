@@ -3,67 +3,24 @@
 //! Pin the steps to one quiet processor (`taskset -c 1 cargo bench --bench locked -- step`), and leave two to `engines`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use encore86::bus::{Access, Bus, Platform};
-use encore86::host::HostRam;
-use encore86::{Cpu, Engine, Outcome, Profile, Stop};
+use encore86::{Cpu, Engine, Outcome, Profile};
+use machine::Machine;
 use std::arch::asm;
 use std::hint::black_box;
-use std::ptr::NonNull;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+#[path = "support/machine.rs"]
+mod machine;
+
 const CODE: u64 = 0x1000;
 const DATA: u64 = 0x4000;
-const SIZE: usize = 0x8000;
-
-/// RAM that host addresses are granted of.
-struct Machine {
-    bytes: Box<[u8; SIZE]>,
+/// RAM, of which host addresses are granted, with the code in its place.
+fn machine(code: &[u8]) -> Machine {
+    let mut machine = Machine::new(true);
+    machine.place(CODE, code);
+    machine
 }
-
-impl Machine {
-    fn with(code: &[u8]) -> Machine {
-        let mut bytes = Box::new([0; SIZE]);
-        bytes[CODE as usize..CODE as usize + code.len()].copy_from_slice(code);
-        Machine { bytes }
-    }
-}
-
-impl Bus for Machine {
-    #[inline]
-    fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], _: &Access) -> Result<usize, Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get(at..at + 15) {
-            Some(bytes) => buf.copy_from_slice(bytes),
-            None => return Err(Stop::Caller(1)),
-        }
-        Ok(15)
-    }
-
-    fn read(&mut self, _: u64, _: &mut [u8], _: &Access) -> Result<(), Stop> {
-        Err(Stop::Caller(2))
-    }
-
-    fn write(&mut self, _: u64, _: &[u8], _: &Access) -> Result<(), Stop> {
-        Err(Stop::Caller(3))
-    }
-
-    fn probe(&mut self, _: u64, _: usize, _: &Access) -> Result<(), Stop> {
-        Ok(())
-    }
-
-    #[inline]
-    fn ram(&mut self, linear: u64, len: usize, _: &Access) -> Result<Option<HostRam<'_>>, Stop> {
-        let at = linear as usize & (SIZE - 1);
-        match self.bytes.get_mut(at..at + len) {
-            // SAFETY: the range lies in the array, which is borrowed for as long as the grant lives.
-            Some(bytes) => Ok(Some(unsafe { HostRam::new(NonNull::from(bytes).cast(), len) })),
-            None => Err(Stop::Caller(4)),
-        }
-    }
-}
-
-impl Platform for Machine {}
 
 /// One form: its name, its bytes with memory at [RBX] (CMPXCHG8B and 16B: [RDI]), and the same on the host, `n` times.
 struct Case {
@@ -137,7 +94,7 @@ fn forms(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.sample_size(30).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
     for case in cases() {
-        let mut machine = Machine::with(case.code);
+        let mut machine = machine(case.code);
         let (mut engine, mut cpu) = (Engine::integer_only(Profile::host()), cpu());
         group.bench_function(case.name, |b| b.iter(|| step(&mut engine, &mut cpu, &mut machine)));
     }
@@ -173,7 +130,7 @@ fn engines(c: &mut Criterion) {
                 let times = std::thread::scope(|scope| {
                     let work = || {
                         let (mut engine, mut cpu, mut machine) =
-                            (Engine::integer_only(Profile::host()), cpu(), Machine::with(XADD));
+                            (Engine::integer_only(Profile::host()), cpu(), machine(XADD));
                         barrier.wait();
                         let start = Instant::now();
                         for _ in 0..n {

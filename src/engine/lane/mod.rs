@@ -24,7 +24,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{Issue, LockedOp, issue};
+use crate::host::{HostRam, Issue, LockedOp, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -431,20 +431,12 @@ impl Works {
     pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, way) = (&entry.insn, &entry.way);
         let size = insn.slot(0).size;
-        let len = usize::from(size);
         let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
-        if atomic::splits(linear, len) {
-            return self.general(entry, cpu, vmm);
-        }
-        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
-        let ram = match vmm.ram(linear, len, &access) {
-            Ok(Some(ram)) if ram.len() == len => ram,
-            Ok(_) => return self.general(entry, cpu, vmm),
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        if !self.locks.seat.announce() {
-            return self.general(entry, cpu, vmm);
-        }
         // SAFETY: the range has the operand's length, for which the instruction was chosen.
         let done = unsafe { ram.issue(issue, source(cpu, insn), cpu.gpr[RAX], cpu.rflags()) };
         self.locks.seat.leave();
@@ -471,20 +463,12 @@ impl Works {
     ) -> Outcome {
         let insn = &entry.insn;
         let size = insn.slot(0).size;
-        let len = usize::from(size);
         let register = insn.slot(1).reg as usize & 31;
-        if atomic::splits(linear, len) {
-            return self.general(entry, cpu, vmm);
-        }
-        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
-        let ram = match vmm.ram(linear, len, &access) {
-            Ok(Some(ram)) if ram.len() == len => ram,
-            Ok(_) => return self.general(entry, cpu, vmm),
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        if !self.locks.seat.announce() {
-            return self.general(entry, cpu, vmm);
-        }
         let done = ram.exchange_add(cpu.gpr[register]);
         self.locks.seat.leave();
         cpu.gpr[register] = done.old;
@@ -503,19 +487,11 @@ impl Works {
     ) -> Outcome {
         let insn = &entry.insn;
         let size = insn.slot(0).size;
-        let len = usize::from(size);
-        if atomic::splits(linear, len) {
-            return self.general(entry, cpu, vmm);
-        }
-        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
-        let ram = match vmm.ram(linear, len, &access) {
-            Ok(Some(ram)) if ram.len() == len => ram,
-            Ok(_) => return self.general(entry, cpu, vmm),
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        if !self.locks.seat.announce() {
-            return self.general(entry, cpu, vmm);
-        }
         let done = ram.compare_exchange_word(cpu.gpr[insn.slot(1).reg as usize & 31], cpu.gpr[RAX]);
         self.locks.seat.leave();
         if done.flags & ZF == 0 {
@@ -538,7 +514,6 @@ impl Works {
     ) -> Outcome {
         let insn = &entry.insn;
         let size = insn.slot(0).size;
-        let len = usize::from(size);
         let bit = source(cpu, insn);
         let linear = if insn.slot(1).kind == SlotKind::Gpr {
             let bit = if size == 8 { bit as i64 } else { i64::from(bit as i32) };
@@ -546,18 +521,14 @@ impl Works {
         } else {
             linear
         };
-        if atomic::splits(linear, len) || !crate::address::is_plain(cpu, linear) {
+        if !crate::address::is_plain(cpu, linear) {
             return self.general(entry, cpu, vmm);
         }
-        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
-        let ram = match vmm.ram(linear, len, &access) {
-            Ok(Some(ram)) if ram.len() == len => ram,
-            Ok(_) => return self.general(entry, cpu, vmm),
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        if !self.locks.seat.announce() {
-            return self.general(entry, cpu, vmm);
-        }
         let done = ram.change_bit(op, bit);
         self.locks.seat.leave();
         cpu.merge_flags(CF, done.flags);
@@ -574,19 +545,14 @@ impl Works {
         linear: u64,
     ) -> Outcome {
         let size = entry.insn.slot(0).size;
-        let len = usize::from(size);
-        if linear & u64::from(entry.way.aligned) != 0 || atomic::splits(linear, len) {
+        if linear & u64::from(entry.way.aligned) != 0 {
             return self.general(entry, cpu, vmm);
         }
-        let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpu.cpl()) };
-        let ram = match vmm.ram(linear, len, &access) {
-            Ok(Some(ram)) if ram.len() == len && ram.can_exchange() => ram,
-            Ok(_) => return self.general(entry, cpu, vmm),
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+        let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        if !self.locks.seat.announce() {
-            return self.general(entry, cpu, vmm);
-        }
         let pair = |low: usize, high: usize| {
             if size == 8 {
                 u128::from(cpu.gpr[low] as u32) | u128::from(cpu.gpr[high] as u32) << 32
@@ -759,6 +725,28 @@ impl Works {
             Stop::TooWide(_) => self.general(entry, cpu, vmm),
             stop => ended(&mut self.journal, stop.into(), cpu, entry.bytes()),
         }
+    }
+}
+
+/// The host's view of the operand of a locked instruction, with other engines told of it: [`Seat::leave`] comes behind the
+/// instruction. `None` where it has to go another way.
+#[inline(always)]
+fn grant<'v, V: Vmm>(
+    vmm: &'v mut V,
+    seat: &Seat,
+    linear: u64,
+    size: u16,
+    cpl: u8,
+) -> Result<HostRam<'v>, Option<Stop>> {
+    let len = usize::from(size);
+    if atomic::splits(linear, len) {
+        return Err(None);
+    }
+    let access = Access { locked: true, ..Access::new(AccessKind::Rmw, size, cpl) };
+    match vmm.ram(linear, len, &access) {
+        Ok(Some(ram)) if ram.len() == len && seat.announce() => Ok(ram),
+        Ok(_) => Err(None),
+        Err(stop) => Err(Some(stop)),
     }
 }
 
