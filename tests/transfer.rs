@@ -6,7 +6,7 @@ mod world;
 
 use encore86::cpu::registers::rflags;
 use encore86::cpu::segment::{Seg, rights};
-use encore86::{Cpu, Event, EventKind, Mode, Outcome, Profile};
+use encore86::{Cpu, Event, EventKind, Mode, Outcome, Profile, Stop};
 use world::Kind::{Compat32, Long64, Prot32, Real, V86};
 use world::{CODE, GDT, IST1, Kind, STACK, STACK0, TARGET, TSS, World, cpu, deliver, sel, step};
 
@@ -752,6 +752,37 @@ fn faults_of_deliveries() {
     world.vector(false, 13, sel::CODE0, 0, 0x8c);
     world.vector(false, 8, sel::CODE0, 0, 0x8c);
     assert_eq!(deliver(&mut cpu, &mut world, exception(GP, Some(0))), Outcome::Shutdown);
+}
+
+/// A bus whose every answer is an exception of the benign kind, which makes no double fault.
+struct Endless;
+
+impl encore86::Bus for Endless {
+    fn fetch(&mut self, _: u64, _: &mut [u8; 15], _: &encore86::Access) -> Result<usize, Stop> {
+        Err(Event::mf("a test").into())
+    }
+
+    fn read(&mut self, _: u64, _: &mut [u8], _: &encore86::Access) -> Result<(), Stop> {
+        Err(Event::mf("a test").into())
+    }
+
+    fn write(&mut self, _: u64, _: &[u8], _: &encore86::Access) -> Result<(), Stop> {
+        Err(Event::mf("a test").into())
+    }
+
+    fn probe(&mut self, _: u64, _: usize, _: &encore86::Access) -> Result<(), Stop> {
+        Err(Event::mf("a test").into())
+    }
+}
+
+impl encore86::Platform for Endless {}
+
+#[test]
+fn a_delivery_that_meets_exceptions_for_ever_comes_to_an_end() {
+    let mut engine = encore86::Engine::integer_only(Profile::all());
+    for kind in [Real, Prot32, Long64] {
+        assert_eq!(engine.deliver(&mut cpu(kind, 0), &mut Endless, Event::interrupt(32)), Outcome::Shutdown);
+    }
 }
 
 #[test]

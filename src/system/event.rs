@@ -25,8 +25,10 @@ pub(crate) enum Delivered {
 /// # Errors
 /// What the bus answers but for faults; nothing is changed then.
 pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Delivered, Halt> {
+    /// Exceptions in place of one another at most. By table 6-5 the third is the end; a bus can answer with others for ever.
+    const MOST: usize = 4;
     let mut event = event;
-    loop {
+    for _ in 0..MOST {
         match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event)) {
             Ok(()) => return Ok(Delivered::Handler),
             Err(Halt::Stop(Stop::Fault(second))) => {
@@ -46,6 +48,7 @@ pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> 
             Err(halt) => return Err(halt),
         }
     }
+    Ok(Delivered::Shutdown)
 }
 
 /// Sets EXT in the error code of an exception that the delivery of `first` met, unless a program asked for it.
@@ -131,7 +134,7 @@ fn real(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Hal
     let v86 = cpu.mode() == Mode::V86;
     let (base, limit) = if v86 { (0, 0x3ff) } else { (cpu.system().idtr.base, u64::from(cpu.system().idtr.limit)) };
     if 4 * vector + 3 > limit {
-        return Err(Event::gp0("the vector lies beyond the limit of IDTR").on(event.vector as u16 * 8 + 2).into());
+        return Err(at_vector(event, Event::gp0("the vector lies beyond the limit of IDTR")).into());
     }
     let entry = read_own(mem, base.wrapping_add(4 * vector) & 0xffff_ffff, 4)?;
     let mut flags = cpu.rflags();
@@ -150,6 +153,11 @@ fn real(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Hal
     let cleared = if virtual_if { rflags::VIF } else { rflags::IF } | rflags::TF | rflags::AC | rflags::RF;
     cpu.set_rflags(cpu.rflags() & !cleared);
     Ok(frame::set_rip(cpu, entry & 0xffff)?)
+}
+
+/// The fault with the event's entry of the IDT as its error code, which bit 1 tells from a selector.
+fn at_vector(event: Event, fault: Event) -> Event {
+    Event { error_code: Some(u32::from(event.vector) << 3 | 2), ..fault }
 }
 
 /// A gate of the IDT.
@@ -172,9 +180,7 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Gate, Halt>
     let is_long = long(cpu);
     let idtr = cpu.system().idtr;
     let vector = u64::from(event.vector);
-    // Bit 1 says that the rest is an index into the IDT.
-    let code = event.vector as u16 * 8;
-    let at_vector = |fault: Event| Event { error_code: Some(u32::from(code) | 2), ..fault };
+    let at_vector = |fault| at_vector(event, fault);
     let length = if is_long { 16 } else { 8 };
     if vector * length + length - 1 > u64::from(idtr.limit) {
         return Err(at_vector(Event::gp0("the vector lies beyond the limit of the IDT")).into());
