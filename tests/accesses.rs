@@ -167,16 +167,13 @@ fn unforeseen(foreseen: &mut Vec<Foreseen>, done: &[Short]) -> Vec<Short> {
 }
 
 /// The same of a state image, byte by byte: how its parts are joined to accesses depends on where pages and segments end.
-fn unforeseen_bytes(foreseen: &mut Vec<Foreseen>, done: &[Short]) -> Vec<Short> {
-    let bytes = |(at, len, kind): Short| (0..u64::from(len)).map(move |i| ((at + i) & WRAP, format!("{kind:?}")));
+fn unforeseen_bytes(foreseen: &mut Vec<Foreseen>, done: &[Short], wrap: u64) -> Vec<Short> {
+    let bytes = |(at, len, kind): Short| (0..u64::from(len)).map(move |i| ((at + i) & wrap, format!("{kind:?}")));
     let touched: BTreeSet<_> = done.iter().flat_map(|&access| bytes(access)).collect();
     let known: BTreeSet<_> = foreseen.iter().flat_map(|f| bytes(short(f))).collect();
     foreseen.retain(|f| !bytes(short(f)).all(|byte| touched.contains(&byte)));
     done.iter().copied().filter(|&access| !bytes(access).all(|byte| known.contains(&byte))).collect()
 }
-
-/// Addresses of an image that goes around the end of 32 bits.
-const WRAP: u64 = 0xffff_ffff;
 
 /// Does the instruction move a state image?
 fn moves_image(form: &Form) -> bool {
@@ -233,8 +230,11 @@ fn accesses_are_those_foreseen() {
                 }
                 let list: Vec<_> = record.take().iter().map(done).collect();
                 let mut left = moved(&foreseen);
-                let compare = if moves_image(&form) { unforeseen_bytes } else { unforeseen };
-                let mut others = compare(&mut left, &list);
+                let wrap = if insn.address_size() == 8 { u64::MAX } else { 0xffff_ffff };
+                let mut others = match moves_image(&form) {
+                    true => unforeseen_bytes(&mut left, &list, wrap),
+                    false => unforeseen(&mut left, &list),
+                };
                 if !foreseen.is_complete() && matches!(form.row.exec, Exec::Far(_)) {
                     others.clear();
                 }

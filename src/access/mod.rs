@@ -156,15 +156,19 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     }
 
     /// Sets bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
-    /// itself. Doing it twice changes nothing, so that the journal need not know of it.
+    /// itself. Doing that twice changes nothing, so that the journal need not know of it; a read and a write it hears of.
     pub(crate) fn set_bits(&mut self, linear: u64, bits: u8, access: &Access) -> Result<(), Halt> {
         let access = Access { locked: true, ..*access };
-        if let Some(ram) = self.vmm.ram(linear, 1, &access)? {
-            if ram.len() != 1 {
+        match self.vmm.ram(linear, 1, &access) {
+            Ok(Some(ram)) if ram.len() == 1 => {
+                ram.locked(LockedOp::Or, u64::from(bits), 0, false);
+                return Ok(());
+            }
+            Ok(Some(_)) => {
                 return Err(Unsupported::Platform("a host address for the length that was asked for").into());
             }
-            ram.locked(LockedOp::Or, u64::from(bits), 0, false);
-            return Ok(());
+            Ok(None) | Err(Stop::TooWide(_)) => {}
+            Err(stop) => return Err(stop.into()),
         }
         let mut old = [0];
         let mut modify = |old: &[u8], new: &mut [u8]| {
@@ -173,8 +177,8 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
             }
         };
         if !self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
-            self.vmm.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
-            self.vmm.write(linear, &[old[0] | bits], &Access { kind: AccessKind::Write, ..access })?;
+            self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
+            self.write(linear, &[old[0] | bits], &Access { kind: AccessKind::Write, ..access })?;
         }
         Ok(())
     }
