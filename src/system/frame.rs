@@ -196,7 +196,7 @@ pub(super) fn switch(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, cpl: u8, is
     Ok(selector)
 }
 
-/// Is the instruction an answer to the mode's own calls: is EFER.SCE set?
+/// Are SYSCALL and SYSRET enabled (EFER.SCE)?
 pub(super) fn has_system_calls(cpu: &Cpu) -> bool {
     cpu.system().efer & efer::SCE != 0
 }

@@ -81,7 +81,7 @@ pub(super) fn load_kernel_gs(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_
     Ok(())
 }
 
-/// POP of a segment register: two bytes are read, whatever the operand size.
+/// POP of a segment register: an entry of the operand size, of which the lower two bytes count.
 pub(super) fn pop(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, retired: &mut Retired) -> Result<(), Halt> {
     let seg = segment_register(insn.slot(0).reg);
     let value = integer::load_stack_at(cpu, mem, address::stack_offset(cpu, 0), insn.osize())?;
@@ -185,6 +185,5 @@ fn answers(op: FarOp, cpu: &Cpu, found: &Descriptor, selector: u16) -> bool {
         (FarOp::Lar, _, CALL16 | TASK) => !long,
         _ => false,
     };
-    // VERW knows no conforming segments: they are code.
     reached && fits
 }
