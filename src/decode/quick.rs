@@ -218,17 +218,45 @@ impl Entry {
     }
 }
 
-/// Opcodes and entries of both maps, and what else is looked up: all in one place, so that one register points to it.
+/// Opcodes and entries of both maps, and what else is looked up: all in one place, so that one register points to it. What is of a
+/// word's size stands in columns, whose places take no arithmetic.
+#[repr(C)]
 struct Quick {
+    entries: [Entry; ENTRIES],
     /// By prefix, map and opcode.
     opcodes: [Opcode; PREFIXES * 512],
-    entries: [Entry; ENTRIES],
-    layouts: [Layout; LAYOUTS],
-    forms: [Form; 256],
+    layouts: Layouts,
+    forms: Forms,
     choices: [u8; 256],
     sib: [u64; 512],
-    rex: [Rex; 256],
+    rex: Rexes,
 }
+
+/// The columns of a table.
+macro_rules! columns {
+    ($(#[$doc:meta])* $name:ident, $of:ident[$count:expr]: $($part:ident: $type:ty),*) => {
+        $(#[$doc])*
+        struct $name {
+            $($part: [$type; $count],)*
+        }
+
+        impl $name {
+            const fn new(rows: &[$of; $count]) -> $name {
+                let mut columns = $name { $($part: [0; $count],)* };
+                let mut i = 0;
+                while i < $count {
+                    $(columns.$part[i] = rows[i].$part;)*
+                    i += 1;
+                }
+                columns
+            }
+        }
+    };
+}
+
+columns! { Layouts, Layout[LAYOUTS]: slots: u64, straight: u64, crossed: u64, immediate: u64, sign: u64 }
+columns! { Forms, Form[256]: registers: u64, encoding: u64, mask: u64, sign: u64, bits: u8 }
+columns! { Rexes, Rex[256]: registers: u64, encoding: u64 }
 
 const ENTRIES: usize = 3_520;
 const LAYOUTS: usize = 256;
@@ -281,12 +309,20 @@ const fn relevant(line: tables::Line) -> u8 {
 
 impl Quick {
     const fn build() -> Quick {
-        let (opcodes, entries, layouts) =
-            ([Opcode::NONE; PREFIXES * 512], [Entry::NONE; ENTRIES], [Layout::NONE; LAYOUTS]);
-        let mut quick = Quick { opcodes, entries, layouts, forms: FORMS, choices: CHOICES, sib: SIB, rex: REX };
+        let (forms, rex) = (Forms::new(&FORMS), Rexes::new(&REX));
+        let mut layouts = [Layout::NONE; LAYOUTS];
+        let mut quick = Quick {
+            entries: [Entry::NONE; ENTRIES],
+            opcodes: [Opcode::NONE; PREFIXES * 512],
+            layouts: Layouts::new(&layouts),
+            forms,
+            choices: CHOICES,
+            sib: SIB,
+            rex,
+        };
         // Entry 0 stands for none.
         let (mut at, mut code) = (1, 0);
-        let mut layouts = 0;
+        let mut count = 0;
         while code < PREFIXES * 512 {
             let (prefixed, opcode) = (code >> 9, (code & 0xff) as u8);
             let map = if code & 0x100 == 0 { Map::Primary } else { Map::M0f };
@@ -316,12 +352,12 @@ impl Quick {
                         && let Some((entry, layout)) = Entry::new(&candidates[i], select, prefixed, opcode, len)
                     {
                         let mut same = 0;
-                        while same < layouts && !quick.layouts[same].equals(&layout) {
+                        while same < count && !layouts[same].equals(&layout) {
                             same += 1;
                         }
-                        if same == layouts {
-                            quick.layouts[same] = layout;
-                            layouts += 1;
+                        if same == count {
+                            layouts[same] = layout;
+                            count += 1;
                         }
                         quick.entries[at + select as usize] = Entry { layout: same as u16, ..entry };
                         any = true;
@@ -344,7 +380,7 @@ impl Quick {
             code += 1;
         }
         assert!(at <= ENTRIES, "the table fits");
-
+        quick.layouts = Layouts::new(&layouts);
         quick
     }
 }
@@ -389,15 +425,16 @@ struct Form {
     mask: u64,
     /// Its sign.
     sign: u64,
-    /// How many bits it has.
+    /// How many bits it has, and [`HAS_SIB`].
     bits: u8,
-    /// A SIB byte follows, and tells of base and index.
-    sib: bool,
 }
+
+/// A SIB byte follows, and tells of base and index.
+const HAS_SIB: u8 = 1 << 7;
 
 /// Without a register, a base of all ones stays so under REX.B.
 const FORMS: [Form; 256] = {
-    let mut forms = [Form { registers: 0, encoding: 0, mask: 0, sign: 0, bits: 0, sib: false }; 256];
+    let mut forms = [Form { registers: 0, encoding: 0, mask: 0, sign: 0, bits: 0 }; 256];
     let mut modrm = 0;
     while modrm < 256 {
         let (form, reg, rm) = (modrm as u64 >> 6, modrm as u64 >> 3 & 7, modrm as u64 & 7);
@@ -420,8 +457,7 @@ const FORMS: [Form; 256] = {
                 | (bits as u64) << part::BITS,
             mask: (1 << (8 * bytes)) - 1,
             sign: 1 << (8 * bytes) >> 1 & !1,
-            bits: 8 * bytes as u8,
-            sib,
+            bits: (8 * bytes as u8) | if sib { HAS_SIB } else { 0 },
         };
         modrm += 1;
     }
@@ -490,6 +526,13 @@ fn careful(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
     start::<true>(window, profile, insn)
 }
 
+/// What the first byte says.
+#[inline(always)]
+fn rex(low: u64) -> Rex {
+    let byte = low as usize & 0xff;
+    Rex { registers: QUICK.rex.registers[byte], encoding: QUICK.rex.encoding[byte] }
+}
+
 /// How far the bytes have been read.
 #[derive(Clone, Copy)]
 struct Reached {
@@ -504,7 +547,7 @@ struct Reached {
 #[inline(always)]
 fn start<const CAREFUL: bool>(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
     let low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let said = QUICK.rex[low as usize & 0xff];
+    let said = rex(low);
     if said.registers & PREFIX != 0 {
         return prefixed::<CAREFUL>(window, said.registers as usize & 3, low >> 8, profile, insn);
     }
@@ -520,7 +563,7 @@ fn prefixed<const CAREFUL: bool>(
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
-    let Rex { registers, encoding } = QUICK.rex[low as usize & 0xff];
+    let Rex { registers, encoding } = rex(low);
     let encoding = encoding + (1 << part::LEN) + (u64::from(BITS[prefix & 3]) << part::BITS);
     opcode::<CAREFUL>(window, Reached { prefix, said: Rex { registers, encoding }, low }, profile, insn)
 }
@@ -561,18 +604,20 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     insn.operands[12..].fill(0);
     (insn.ll, insn.mode) = (0, Mode::Long64);
 
-    let modrm = second & opcode.keeps | opcode.fixed;
-    let form = &QUICK.forms[usize::from(modrm)];
+    let modrm = usize::from(second & opcode.keeps | opcode.fixed);
     let mut at = (said.encoding >> part::LEN) as usize & 3;
     at += usize::from(opcode.len);
-    let encoding = entry.encoding + form.encoding + said.encoding;
-    let mut registers = form.registers | said.registers;
-    let layout = &QUICK.layouts[usize::from(entry.layout) & (LAYOUTS - 1)];
-    let slots = layout.slots | registers & layout.straight | registers.rotate_left(32) & layout.crossed;
+    let (forms, layouts) = (&QUICK.forms, &QUICK.layouts);
+    let encoding = entry.encoding + forms.encoding[modrm] + said.encoding;
+    let mut registers = forms.registers[modrm] | said.registers;
+    let layout = usize::from(entry.layout) & (LAYOUTS - 1);
+    let straight = layouts.slots[layout] | registers & layouts.straight[layout];
+    let slots = straight | registers.rotate_left(32) & layouts.crossed[layout];
     insn.operands[4..12].copy_from_slice(&slots.to_le_bytes());
-    if form.sib {
+    let bits = forms.bits[modrm];
+    if bits & HAS_SIB != 0 {
         let sib = window[at & 7];
-        if sib & 7 == 5 && form.bits == 0 {
+        if sib & 7 == 5 && modrm < 0x40 {
             // No base, and a displacement of which ModRM does not tell.
             return false;
         }
@@ -583,9 +628,10 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     // Displacement and immediate are eight bytes at most, and begin in the seventh byte at the latest.
     let Some(rest) = window.get(at..at + 8).and_then(|rest| rest.first_chunk()) else { return false };
     let rest = u64::from_le_bytes(*rest);
-    insn.disp = (rest & form.mask ^ form.sign).wrapping_sub(form.sign) as i64;
-    let immediate = rest >> (form.bits & 63) & layout.immediate;
-    insn.imm = (immediate ^ layout.sign).wrapping_sub(layout.sign);
+    let sign = forms.sign[modrm];
+    insn.disp = (rest & forms.mask[modrm] ^ sign).wrapping_sub(sign) as i64;
+    let immediate = rest >> (bits & 63) & layouts.immediate[layout];
+    insn.imm = (immediate ^ layouts.sign[layout]).wrapping_sub(layouts.sign[layout]);
     insn.encoding = encoding.to_le_bytes();
     insn.registers = (registers & !part::SPARE).to_le_bytes();
     insn.seg = if registers & 1 << part::DS == 0 { Seg::Ss } else { Seg::Ds };
