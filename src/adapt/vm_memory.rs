@@ -48,6 +48,7 @@
 //! ```
 
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_platform};
+use crate::cpu::Cpu;
 use crate::event::Stop;
 use crate::host::HostRam;
 use ::vm_memory::bitmap::{BS, Bitmap, BitmapSlice};
@@ -336,6 +337,10 @@ impl<M: GuestMemory + ?Sized, P> Bus for GuestBus<'_, M, P> {
             Ok(Place::Device(..)) | Err(_) => return false,
         }
         true
+    }
+
+    fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        Ok(())
     }
 
     fn takes_blocks(&mut self, at: u64, len: usize, access: &Access) -> bool {

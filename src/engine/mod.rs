@@ -39,6 +39,31 @@ const LIMIT: usize = 15;
 #[cfg(feature = "std")]
 const STUB_MEMORY: usize = 48 * 1024;
 
+/// Why [`Engine::run`] looks up from its loop.
+mod noted {
+    use super::*;
+    use crate::isa::row::SeqOp;
+
+    /// Something is in `Retired`.
+    pub(super) const RETIRED: u8 = 1;
+    /// The instruction may have changed more than the registers of a program.
+    pub(super) const SYSTEM: u8 = 2;
+
+    /// May it ask the platform for something, or change what decides translation and interrupts?
+    #[inline]
+    pub(super) fn is_system(insn: &Insn) -> bool {
+        matches!(
+            insn.row.exec,
+            Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf)
+        ) || insn.row.gate == Gate::Port
+    }
+
+    pub(super) fn of(insn: &Insn, retired: &Retired) -> u8 {
+        let system = if is_system(insn) { SYSTEM } else { 0 };
+        system | if *retired == Retired::default() { 0 } else { RETIRED }
+    }
+}
+
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
 #[derive(Debug)]
 pub struct Engine {
@@ -54,8 +79,10 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
-    /// A step has left something in `Retired`: for `Engine::run`.
-    noted: bool,
+    /// What a step has left for `Engine::run` to see: bits of [`noted`].
+    noted: u8,
+    /// Instructions that `Engine::run` has completed so far.
+    completed: u64,
     /// B0 to B3 of the breakpoints that an instruction has met which waits for its retry.
     hits: u8,
 }
@@ -89,7 +116,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false, hits: 0 };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: 0, completed: 0, hits: 0 };
         Engine { cache: Cache::new(), works }
     }
 
@@ -323,11 +350,14 @@ impl Works {
     #[inline(never)]
     fn rare(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
         let Entry { insn, stub, .. } = entry;
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -357,6 +387,9 @@ impl Works {
         if cpu.word().bits & insn.gate != 0 {
             return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
         }
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let trap = cpu.rflags() & rflags::TF != 0;
         let mut watch = Watch::new(vmm, cpu, self.hits);
         let vmm: &mut dyn Vmm = &mut watch;
@@ -384,7 +417,7 @@ impl Works {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
                 let retired = debug::due(cpu, retired, watch.hits, trap);
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 completed(&mut self.journal, retired)
             }
             Err(halt) => {

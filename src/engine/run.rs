@@ -1,9 +1,10 @@
 //! Many steps in one call.
 
-use super::Engine;
+use super::{Engine, noted};
+use crate::access::Journal;
 use crate::bus::Vmm;
 use crate::cpu::Cpu;
-use crate::event::{Outcome, Retired};
+use crate::event::{Outcome, Retired, Stop};
 
 /// Instructions between two questions whether an interrupt waits.
 const BETWEEN_QUESTIONS: u64 = 32;
@@ -60,25 +61,56 @@ impl Engine {
     /// assert_eq!((run.completed, cpu.gpr[0]), (301, 5050));
     /// ```
     pub fn run<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, limit: u64) -> Run {
-        self.works.noted = false;
-        let mut completed = 0;
-        while completed < limit {
-            let pause = (completed + BETWEEN_QUESTIONS).min(limit);
-            while completed < pause {
+        (self.works.noted, self.works.completed) = (0, 0);
+        let run = self.run_on(cpu, vmm, limit);
+        self.works.completed = 0;
+        run
+    }
+
+    #[inline(always)]
+    fn run_on<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, limit: u64) -> Run {
+        if let Err(stop) = vmm.follow(cpu) {
+            return ended(0, refused(stop, cpu));
+        }
+        while self.works.completed < limit {
+            let pause = (self.works.completed + BETWEEN_QUESTIONS).min(limit);
+            while self.works.completed < pause {
                 let outcome = self.step(cpu, vmm);
                 // What a completed instruction leaves to be known is not looked at here: its bytes were just stored one by one, and
                 // a load of all of them would wait for the stores to retire.
-                if self.works.noted || !matches!(outcome, Outcome::Completed(_)) {
-                    return ended(completed, outcome);
+                if self.works.noted | u8::from(!matches!(outcome, Outcome::Completed(_))) != 0
+                    && let Some(run) = self.looks_up(cpu, vmm, outcome)
+                {
+                    return run;
                 }
-                completed += 1;
+                self.works.completed += 1;
             }
             if vmm.interrupt_pending() {
                 break;
             }
         }
-        Run { completed, outcome: Outcome::Completed(Retired::default()) }
+        Run { completed: self.works.completed, outcome: Outcome::Completed(Retired::default()) }
     }
+
+    /// A step has ended in more than plain completion: the end of the run, unless it was a system instruction that leaves nothing for
+    /// the monitor to do.
+    #[inline(never)]
+    fn looks_up<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, outcome: Outcome) -> Option<Run> {
+        let completed = self.works.completed;
+        if core::mem::take(&mut self.works.noted) != noted::SYSTEM || !matches!(outcome, Outcome::Completed(_)) {
+            return Some(ended(completed, outcome));
+        }
+        if let Err(stop) = vmm.follow(cpu) {
+            return Some(ended(completed + 1, refused(stop, cpu)));
+        }
+        vmm.interrupt_pending().then(|| ended(completed, outcome))
+    }
+}
+
+/// What the bus says of the registers that it is to follow.
+#[cold]
+fn refused(stop: Stop, cpu: &mut Cpu) -> Outcome {
+    super::ended(&mut Journal::new(), stop.into(), cpu, 0)
 }
 
 /// Out of line, so that outcomes are copied here alone.

@@ -237,6 +237,10 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// Taken, or not: the accesses are the same.
     fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], _access: &Access) -> Result<bool, Stop> {
         self.assumed = true;
@@ -321,6 +325,8 @@ impl Platform for Survey<'_> {
     }
 
     fn resume_others(&mut self) {}
+
+    fn progress(&mut self, _completed: u64) {}
 
     /// So that a repeated instruction stops behind its first repetition.
     fn interrupt_pending(&mut self) -> bool {

@@ -53,7 +53,7 @@ impl<B> Overlay<B> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Overlay<B> {
-    forward_bus!(this => this.inner; fetch, write, probe, enqueue, takes_blocks);
+    forward_bus!(this => this.inner; fetch, write, probe, follow, enqueue, takes_blocks);
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
         if !access.implicit && self.covered(linear, buf.len()) == buf.len() {

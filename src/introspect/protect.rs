@@ -119,7 +119,7 @@ impl<B> Protect<B> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Protect<B> {
-    forward_bus!(this => this.inner; peek);
+    forward_bus!(this => this.inner; follow, peek);
 
     /// As many bytes as are not forbidden.
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {

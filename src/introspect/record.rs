@@ -340,7 +340,7 @@ impl Log {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Record<B> {
-    forward_bus!(this => this.inner; probe, peek);
+    forward_bus!(this => this.inner; probe, follow, peek);
 
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
         self.log.room()?;
@@ -414,7 +414,7 @@ impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
         cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+        progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

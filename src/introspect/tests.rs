@@ -83,6 +83,11 @@ impl Bus for Mock {
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
 
+    fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        self.calls.push("follow");
+        Ok(())
+    }
+
     fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         self.called("enqueue", access);
         Ok(true)
@@ -168,6 +173,10 @@ impl Platform for Mock {
         Ok(())
     }
 
+    fn progress(&mut self, _completed: u64) {
+        self.calls.push("progress");
+    }
+
     fn interrupt_pending(&mut self) -> bool {
         self.calls.push("interrupt_pending");
         true
@@ -212,6 +221,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     let rmw = Access { implicit: true, ..LOCKED };
     assert_eq!(vmm.rmw(0x1010, &mut buf, &mut |_, new| new.fill(1), &rmw), Ok(true));
     assert!(vmm.ram(0x1010, 4, &rmw).unwrap().is_some());
+    assert_eq!(vmm.follow(&Cpu::new()), Ok(()));
     assert_eq!(vmm.enqueue(0x1040, &[1; 64], &Access { implicit: true, ..WRITE }), Ok(true));
     assert!(vmm.peek(0x1104, &mut buf));
     assert_eq!(buf, [4, 5, 6, 7]);
@@ -230,19 +240,21 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));
     vmm.resume_others();
+    vmm.progress(1);
     assert!(vmm.interrupt_pending());
     assert_eq!(vmm.load_state(&mut Cpu::new(), 1), Ok(()));
     vmm.host_fpu_begin();
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 26] = [
+const EVERY_METHOD: [&str; 28] = [
     "fetch",
     "read",
     "write",
     "probe",
     "rmw",
     "ram",
+    "follow",
     "enqueue",
     "peek",
     "takes_blocks",
@@ -259,6 +271,7 @@ const EVERY_METHOD: [&str; 26] = [
     "ferr",
     "stop_others",
     "resume_others",
+    "progress",
     "interrupt_pending",
     "load_state",
     "host_fpu_begin",
