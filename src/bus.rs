@@ -2,7 +2,7 @@
 
 use crate::cpu::Cpu;
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
 
 /// What an access is for.
@@ -119,6 +119,23 @@ pub trait Bus {
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         let _ = (linear, len, access);
         Ok(None)
+    }
+
+    /// The whole page of 4 KiB around `linear` at its host address, if it is RAM that code may be fetched from without asking again:
+    /// until [`Bus::generation`] gives another number, or [`Bus::follow`] is called. [`Engine::run`](crate::Engine::run) then reads
+    /// instructions there, each time anew, and calls [`Bus::fetch`] no more.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; whatever they are, [`Bus::fetch`] is asked next.
+    fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
+        let _ = (linear, access);
+        Ok(None)
+    }
+
+    /// Changes when a page that [`Bus::code`] has granted is no longer the guest's code: its RAM goes, another memory takes its place,
+    /// it is to be watched. Asked before each instruction that is read there.
+    fn generation(&self) -> u64 {
+        0
     }
 
     /// [`Engine::run`](crate::Engine::run) is about to go on with these registers: said when it begins, and behind each instruction
@@ -372,7 +389,7 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, follow, enqueue, peek, takes_blocks);
+        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, code, generation, follow, enqueue, peek, takes_blocks);
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -433,6 +450,24 @@ macro_rules! forward_bus {
         ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
             let $this = self;
             $inner.ram(linear, len, access)
+        }
+    };
+    (@code $this:ident => $inner:expr) => {
+        #[inline]
+        fn code(
+            &mut self,
+            linear: u64,
+            access: &$crate::bus::Access,
+        ) -> Result<Option<$crate::host::CodePage>, $crate::Stop> {
+            let $this = self;
+            $inner.code(linear, access)
+        }
+    };
+    (@generation $this:ident => $inner:expr) => {
+        #[inline]
+        fn generation(&self) -> u64 {
+            let $this = self;
+            $inner.generation()
         }
     };
     (@follow $this:ident => $inner:expr) => {

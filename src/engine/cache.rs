@@ -8,8 +8,8 @@ use crate::cpu::{Cpu, Mode};
 use crate::decode::{DecodeError, Insn, decode};
 use crate::profile::Profile;
 use crate::replay::StubRef;
-use crate::room::Room;
 
+/// Entries that an engine begins with.
 const ENTRIES: usize = 256;
 
 /// A decoded instruction with what is known of running it.
@@ -47,6 +47,15 @@ impl Entry {
             && (len <= 7 || self.matches_behind(bytes))
     }
 
+    /// The same for bytes that are two words in memory, 15 of them at least.
+    #[inline(always)]
+    pub(super) fn matches_words(&self, (low, high): (u64, u64), mode: Mode) -> bool {
+        low & self.mask.0 == self.bytes.0
+            && self.insn.mode == mode
+            && (self.insn.len() <= 7
+                || (low >> 56) as u8 & self.mask.1 == self.bytes.1 && high & self.mask.2 == self.bytes.2)
+    }
+
     /// Do the bytes behind the first seven match?
     #[inline]
     fn matches_behind(&self, bytes: &[u8; 16]) -> bool {
@@ -80,29 +89,43 @@ fn seven(b: &[u8; 16], at: usize) -> u64 {
     four(at) | four(at + 3) << 24
 }
 
-/// 256 entries.
+/// The entries.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: Room<[Option<Entry>; ENTRIES]>,
-    /// The slot used last; `ENTRIES` if none was.
-    last: u32,
+    /// A power of two of them.
+    #[cfg(feature = "std")]
+    entries: Box<[Option<Entry>]>,
+    #[cfg(not(feature = "std"))]
+    entries: [Option<Entry>; ENTRIES],
+    /// The slot used last.
+    last: Option<u32>,
 }
 
 impl Cache {
     pub(super) fn new() -> Cache {
-        Cache { entries: Room::new([const { None }; ENTRIES]), last: ENTRIES as u32 }
+        #[cfg(feature = "std")]
+        return Cache::with_entries(ENTRIES);
+        #[cfg(not(feature = "std"))]
+        Cache { entries: [const { None }; ENTRIES], last: None }
+    }
+
+    /// As many entries as the next power of two.
+    #[cfg(feature = "std")]
+    pub(super) fn with_entries(entries: usize) -> Cache {
+        let entries = core::iter::repeat_with(|| None).take(entries.clamp(1, 1 << 24).next_power_of_two());
+        Cache { entries: entries.collect(), last: None }
     }
 
     #[inline(always)]
-    fn slot(rip: u64) -> usize {
-        (rip ^ rip >> 8) as usize % ENTRIES
+    fn slot(&self, rip: u64) -> usize {
+        (rip ^ rip >> 8) as usize & (self.entries.len() - 1)
     }
 
     /// The entry at this RIP, whatever instruction it holds. It becomes the last one.
     #[inline(always)]
     pub(super) fn at(&mut self, rip: u64) -> &mut Option<Entry> {
-        let slot = Cache::slot(rip);
-        self.last = slot as u32;
+        let slot = self.slot(rip);
+        self.last = Some(slot as u32);
         &mut self.entries[slot]
     }
 
@@ -124,11 +147,11 @@ impl Cache {
 
     /// Nothing was decoded last.
     pub(super) fn forget_last(&mut self) {
-        self.last = ENTRIES as u32;
+        self.last = None;
     }
 
     /// The last entry.
     pub(super) fn last(&self) -> Option<&Entry> {
-        self.entries.get(self.last as usize)?.as_ref()
+        self.entries.get(self.last? as usize)?.as_ref()
     }
 }

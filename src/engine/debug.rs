@@ -109,7 +109,7 @@ impl<'a> Watch<'a> {
 
 #[deny(clippy::missing_trait_methods)]
 impl Bus for Watch<'_> {
-    forward_bus!(this => this.inner; fetch, probe, follow, peek);
+    forward_bus!(this => this.inner; fetch, probe, code, generation, follow, peek);
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
         self.inner.read(linear, buf, access)?;

@@ -130,6 +130,13 @@ impl Engine {
         self.works.locks.split = choice;
     }
 
+    /// Gives the decode cache room for as many instructions as the next power of two: 256 are enough for the loops that reach a
+    /// device, a whole guest wants some thousands. Each takes about 200 bytes. What was decoded is forgotten.
+    #[cfg(feature = "std")]
+    pub fn set_decode_cache(&mut self, entries: usize) {
+        self.cache = Cache::with_entries(entries);
+    }
+
     /// The instruction decoded last by a step.
     pub fn last(&self) -> Option<&Insn> {
         self.cache.last().map(|e| &e.insn)
@@ -165,37 +172,7 @@ impl Engine {
             Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
-            return works.general(entry, cpu, vmm);
-        }
-        match entry.way.lane {
-            Lane::Operate => return works.operate(entry, cpu),
-            Lane::Branch => return works.branch(entry, cpu, vmm),
-            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
-            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
-            _ => {}
-        }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
-            return match entry.way.lane {
-                Lane::Store => works.store(entry, cpu, vmm, linear),
-                Lane::Load => works.load(entry, cpu, vmm, linear),
-                Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
-                Lane::Modify => works.modify(entry, cpu, vmm, linear),
-                Lane::Locked => works.locked(entry, cpu, vmm, linear),
-                Lane::LockedXadd => works.locked_xadd(entry, cpu, vmm, linear),
-                Lane::LockedCmpxchg => works.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => works.locked_bit(entry, cpu, vmm, linear, op),
-                Lane::LockedPair => works.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
-                Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
-                Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => works.real_compute(entry, cpu, vmm, linear, op),
-                Lane::String(op) => works.string(entry, cpu, vmm, op),
-                _ => works.general(entry, cpu, vmm),
-            };
-        }
-        works.general(entry, cpu, vmm)
+        works.line(entry, cpu, vmm)
     }
 
     /// [`Engine::step`] outside 64-bit mode.
@@ -315,6 +292,42 @@ impl Engine {
 }
 
 impl Works {
+    /// The line that an instruction of the decode cache takes.
+    #[inline(always)]
+    fn line<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        if cpu.word().bits & entry.way.obstacles != 0 || !self.journal.is_idle() {
+            return self.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return self.operate(entry, cpu),
+            Lane::Branch => return self.branch(entry, cpu, vmm),
+            Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
+            _ => {}
+        }
+        if let Some(linear) = lane::address(&entry.insn, cpu) {
+            return match entry.way.lane {
+                Lane::Store => self.store(entry, cpu, vmm, linear),
+                Lane::Load => self.load(entry, cpu, vmm, linear),
+                Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
+                Lane::Modify => self.modify(entry, cpu, vmm, linear),
+                Lane::Locked => self.locked(entry, cpu, vmm, linear),
+                Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
+                Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
+                Lane::LockedBit(op) => self.locked_bit(entry, cpu, vmm, linear, op),
+                Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load(entry, cpu, vmm, linear),
+                Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
+                Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
+                Lane::RealStore(op) => self.real_store(entry, cpu, vmm, linear, op),
+                Lane::RealCompute(op) => self.real_compute(entry, cpu, vmm, linear, op),
+                Lane::String(op) => self.string(entry, cpu, vmm, op),
+                _ => self.general(entry, cpu, vmm),
+            };
+        }
+        self.general(entry, cpu, vmm)
+    }
+
     /// The general line: an instruction of the decode cache to its outcome.
     #[inline(never)]
     fn general<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {

@@ -2,12 +2,42 @@
 
 use super::{Engine, noted};
 use crate::access::Journal;
-use crate::bus::Vmm;
+use crate::address;
+use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Outcome, Retired, Stop};
+use crate::host::CodePage;
 
 /// Instructions between two questions whether an interrupt waits.
 const BETWEEN_QUESTIONS: u64 = 32;
+
+/// Where the last instruction begins whose bytes can all be in the page.
+const LAST: u64 = CodePage::SIZE as u64 - 16;
+
+/// The page that instructions are read from.
+struct Window {
+    start: u64,
+    /// None where the bus grants none.
+    page: Option<CodePage>,
+    generation: u64,
+}
+
+impl Window {
+    /// No page, anywhere: it does not begin at one.
+    const NONE: Window = Window { start: u64::MAX / 2, page: None, generation: 0 };
+
+    /// The page at CS:RIP, in 64-bit mode.
+    #[inline(never)]
+    fn at<V: Vmm>(cpu: &Cpu, vmm: &mut V) -> Window {
+        if !cpu.word().flat || !address::canonical(cpu, cpu.rip) {
+            return Window::NONE;
+        }
+        let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
+        // What it cannot be fetched for, the fetch itself says.
+        let page = vmm.code(cpu.rip, &access).unwrap_or(None);
+        Window { start: cpu.rip & !(CodePage::SIZE as u64 - 1), page, generation: vmm.generation() }
+    }
+}
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +102,21 @@ impl Engine {
         if let Err(stop) = vmm.follow(cpu) {
             return ended(0, refused(stop, cpu));
         }
+        let mut window = Window::NONE;
         while self.works.completed < limit {
             let pause = (self.works.completed + BETWEEN_QUESTIONS).min(limit);
             while self.works.completed < pause {
-                let outcome = self.step(cpu, vmm);
+                let outcome = self.step_in(&mut window, cpu, vmm);
                 // What a completed instruction leaves to be known is not looked at here: its bytes were just stored one by one, and
                 // a load of all of them would wait for the stores to retire.
                 if self.works.noted | u8::from(!matches!(outcome, Outcome::Completed(_))) != 0
                     && let Some(run) = self.looks_up(cpu, vmm, outcome)
                 {
                     return run;
+                }
+                if self.works.noted != 0 {
+                    // The page may be another one now, or another's.
+                    (self.works.noted, window) = (0, Window::NONE);
                 }
                 self.works.completed += 1;
             }
@@ -92,12 +127,33 @@ impl Engine {
         Run { completed: self.works.completed, outcome: Outcome::Completed(Retired::default()) }
     }
 
+    /// [`Engine::step`], with the instruction read where the bus says that it may be.
+    #[inline(always)]
+    fn step_in<V: Vmm>(&mut self, window: &mut Window, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let at = cpu.rip.wrapping_sub(window.start);
+        if at <= LAST
+            && let Some(page) = window.page
+            && window.generation == vmm.generation()
+        {
+            // SAFETY: the bus has said by its generation that the page is still what it has granted.
+            let words = unsafe { (page.word(at as usize), page.word(at as usize + 8)) };
+            if let Some(entry) = self.cache.at(cpu.rip)
+                && entry.matches_words(words, cpu.mode())
+            {
+                return self.works.line(entry, cpu, vmm);
+            }
+        } else if at >= CodePage::SIZE as u64 || window.generation != vmm.generation() {
+            *window = Window::at(cpu, vmm);
+        }
+        self.step(cpu, vmm)
+    }
+
     /// A step has ended in more than plain completion: the end of the run, unless it was a system instruction that leaves nothing for
     /// the monitor to do.
     #[inline(never)]
     fn looks_up<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, outcome: Outcome) -> Option<Run> {
         let completed = self.works.completed;
-        if core::mem::take(&mut self.works.noted) != noted::SYSTEM || !matches!(outcome, Outcome::Completed(_)) {
+        if self.works.noted != noted::SYSTEM || !matches!(outcome, Outcome::Completed(_)) {
             return Some(ended(completed, outcome));
         }
         if let Err(stop) = vmm.follow(cpu) {

@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::cpu::registers::rflags::DF;
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, EventKind, Outcome, Stop};
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
 use core::ops::Range;
 
@@ -235,6 +235,14 @@ impl Bus for Survey<'_> {
 
     fn ram(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         Ok(None)
+    }
+
+    fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
     }
 
     fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {

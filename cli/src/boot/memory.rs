@@ -1,6 +1,6 @@
 //! Guest RAM, and the only `unsafe` of the reference monitor.
 
-use encore86::host::HostRam;
+use encore86::host::{CodePage, HostRam};
 use std::io;
 use std::ptr::NonNull;
 use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
@@ -64,6 +64,17 @@ impl Ram {
         // SAFETY: `at..at + len` lies inside the mapping, which is readable and writable and lives as long as `self`.
         // The pointer never leaves this file but as a grant, and the grant holds `self` exclusively.
         Some(unsafe { HostRam::new(self.start.add(at as usize), len) })
+    }
+
+    /// The page around `at`, for fetches; `None` unless all of it is RAM.
+    pub fn code(&self, at: u64) -> Option<CodePage> {
+        let page = at & !(CodePage::SIZE as u64 - 1);
+        if page.checked_add(CodePage::SIZE as u64)? > self.size {
+            return None;
+        }
+        // SAFETY: the page lies inside the mapping, which stays as it is for as long as the machine that it belongs to; the machine's
+        // generation never changes. No Rust reference to it exists.
+        Some(unsafe { CodePage::new(self.start.add(page as usize)) })
     }
 
     /// Copies out; false, and nothing done, unless all of it is RAM.

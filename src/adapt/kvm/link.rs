@@ -232,7 +232,7 @@ const TSC: u32 = 0x10;
 
 #[deny(clippy::missing_trait_methods)]
 impl<V: Vmm> Bus for Linked<'_, V> {
-    forward_bus!(this => this.vmm; fetch, write, probe, follow, enqueue, peek);
+    forward_bus!(this => this.vmm; fetch, write, probe, code, generation, follow, enqueue, peek);
 
     #[inline]
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {

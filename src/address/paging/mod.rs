@@ -15,7 +15,7 @@ use crate::bus::{Access, Bus, Invalidation, Modify, Platform, forward_platform};
 use crate::cpu::Cpu;
 use crate::cpu::registers::{cr0, cr4, efer, rflags};
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::isa::Feature;
 use crate::profile::{Profile, Vendor};
 use page::Want;
@@ -399,6 +399,20 @@ impl<B: Bus> Bus for Paging<B> {
             None => self.translate(linear, access)?,
         };
         self.inner.ram(physical, len, access)
+    }
+
+    /// As long as the page is mapped so: what changes that calls [`Bus::follow`] first, or drops translations.
+    fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
+        let physical = match self.hit(linear, 1, access) {
+            Some(physical) => physical,
+            None => self.translate(linear, access)?,
+        };
+        self.inner.code(physical, access)
+    }
+
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.inner.generation()
     }
 
     fn follow(&mut self, cpu: &Cpu) -> Result<(), Stop> {

@@ -19,7 +19,7 @@ use super::pit::Pit;
 use super::serial::Serial;
 use crate::boot::memory::Ram;
 use encore86::cpu::registers::rflags;
-use encore86::host::HostRam;
+use encore86::host::{CodePage, HostRam};
 use encore86::bus::CacheOp;
 use encore86::{Access, Bus, Cpu, CpuidResult, Platform, Stop};
 use std::io;
@@ -191,6 +191,11 @@ impl Bus for Pc {
     #[inline]
     fn takes_blocks(&mut self, at: u64, len: usize, _access: &Access) -> bool {
         self.ram.grant(at, len).is_some()
+    }
+
+    #[inline]
+    fn code(&mut self, at: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(self.ram.code(at))
     }
 
     fn follow(&mut self, cpu: &Cpu) -> Result<(), Stop> {

@@ -33,6 +33,9 @@ use terminal::Terminal;
 const ABSENT: [Feature; 6] =
     [Feature::Apic, Feature::X2apic, Feature::Monitor, Feature::Monitorx, Feature::Vmx, Feature::Svm];
 
+/// Instructions that the engine remembers: a kernel with its programs runs in some thousands at a time.
+const DECODE_CACHE: usize = 1 << 14;
+
 /// Boots the kernel.
 ///
 /// # Errors
@@ -44,7 +47,8 @@ pub fn boot(args: &Args, kernel: &Path) -> Result<(), Error> {
     let linux = Linux { kernel, initrd: args.initrd.as_deref(), command_line: &args.cmdline };
     let cpu = load::load(&linux, &pc.ram).map_err(Error::Kernel)?;
     let memory = Paging::new(pc, Limits::new(&profile));
-    let engine = super::engine(profile);
+    let mut engine = super::engine(profile);
+    engine.set_decode_cache(DECODE_CACHE);
     let mut guest = Guest { engine, cpu, memory, instructions: 0, slept: Duration::ZERO };
 
     let begun = Instant::now();
