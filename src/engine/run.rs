@@ -137,9 +137,7 @@ impl Engine {
         {
             // SAFETY: the bus has said by its generation that the page is still what it has granted.
             let words = unsafe { (page.word(at as usize), page.word(at as usize + 8)) };
-            if let Some(entry) = self.cache.at(cpu.rip)
-                && entry.matches_words(words, cpu.mode())
-            {
+            if let Some(entry) = self.cache.find(cpu.rip, words, cpu.mode()) {
                 return self.works.line(entry, cpu, vmm);
             }
         } else if at >= CodePage::SIZE as u64 || window.generation != vmm.generation() {

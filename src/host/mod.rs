@@ -143,6 +143,16 @@ impl<'a> HostRam<'a> {
     }
 }
 
+/// The value is going to be read: brings its lines into the cache.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    let start = core::ptr::from_ref(value).cast::<u8>();
+    for line in (0..size_of::<T>()).step_by(64) {
+        // SAFETY: a hint, which touches nothing.
+        unsafe { asm!("prefetcht0 [{}]", in(reg) start.wrapping_add(line), options(nostack, preserves_flags, readonly)) };
+    }
+}
+
 /// A page of guest code at its host address. Unlike a [`HostRam`] it is kept over further calls of the bus.
 #[derive(Clone, Copy, Debug)]
 pub struct CodePage {
