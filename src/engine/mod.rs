@@ -7,6 +7,7 @@ mod extended;
 mod filter;
 mod gate;
 mod lane;
+pub mod paravirtual;
 mod run;
 mod value;
 
@@ -553,6 +554,21 @@ fn uses_state(gate: Gate) -> bool {
             | Gate::Xsave
             | Gate::Xsaves
     )
+}
+
+/// The decode cache's entry for the instruction at CS:RIP, decoded if it is not there.
+fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Profile) -> Result<&'a mut Entry, Halt> {
+    let mut bytes = [0; 16];
+    let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
+    let slot = cache.at(cpu.rip);
+    let known = slot.take().filter(|entry| entry.matches(&bytes, count, cpu.mode()));
+    Ok(match known {
+        Some(entry) => slot.insert(entry),
+        None => {
+            let insn = decode_more(cpu, vmm, profile, &mut bytes, count)?;
+            slot.insert(Entry::new(&bytes, insn))
+        }
+    })
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.
