@@ -17,6 +17,8 @@ mod case;
 mod compare;
 #[path = "hardware/encode.rs"]
 mod encode;
+#[path = "hardware/exceptions.rs"]
+mod exceptions;
 #[path = "hardware/excluded.rs"]
 mod excluded;
 #[path = "hardware/locked.rs"]
@@ -400,7 +402,7 @@ fn compare_row((number, row): (usize, &'static Row), seed: u64, cases: u64, benc
         }
         for _ in 0..cases {
             let Bench { oracle, sites, memory, .. } = bench;
-            let mut maker = Maker { encoding: &encoding, sites, random, memory, oracle };
+            let mut maker = Maker { encoding: &encoding, sites, random, memory, oracle, content: None };
             let Some(state) = maker.state() else { continue };
             let habits = maker.habits();
             let (host, engine) = bench.run(&encoding, &state, habits);
@@ -490,6 +492,12 @@ fn compat32() {
 #[test]
 fn compat16() {
     compare_mode(Mode::Compat16, 40.0);
+}
+
+/// Floating-point exceptions, each of them unmasked in turn, on numbers at the edges of their formats.
+#[test]
+fn float_exceptions() {
+    exceptions::compare_all();
 }
 
 /// Bytes that are no instruction, or not all of one: what the library calls invalid, the host refuses in the same way.
