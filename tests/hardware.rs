@@ -42,7 +42,7 @@ use encode::Encoding;
 use encore86::cpu::segment::Seg;
 use encore86::isa::row::{Exec, Row, Shape, Space, attr, sel};
 use encore86::isa::{Feature, FeatureSet, tables};
-use encore86::{Cpu, Engine, Outcome, Profile, Signature, decode};
+use encore86::{Cpu, Engine, FloatSignals, Outcome, Profile, Signature, decode};
 use encore86_coverage::checked;
 use encore86_oracle::{Ended, Mode, Oracle, Random, Setup, Skips, State};
 use machine::{Habits, Memory};
@@ -57,6 +57,8 @@ fn say(text: &str) {
 }
 
 fn oracle() -> Oracle {
+    // Before the oracle's own handler, which knows the runs that are its own wherever they have put FS.
+    FloatSignals::install().expect("a handler for SIGFPE");
     // SAFETY: operands lie in the oracle's areas, in the holes beside them, or at addresses of 64 random bits; system
     // calls are excluded (`excluded`), REP counts end at an unmapped page, and branches run one step.
     unsafe { Oracle::new() }.expect("an oracle")

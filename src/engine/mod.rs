@@ -23,6 +23,8 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::{FarOp, Gate};
 use crate::profile::Profile;
+#[cfg(feature = "std")]
+use crate::replay::FloatTraps;
 use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
@@ -101,6 +103,12 @@ impl Engine {
     /// Chooses what happens to locked operations that cross a cache line.
     pub fn set_split_lock(&mut self, choice: SplitLock) {
         self.works.locks.split = choice;
+    }
+
+    /// Lets the host raise unmasked floating-point exceptions, see [`FloatTraps`].
+    #[cfg(feature = "std")]
+    pub fn set_float_traps(&mut self, traps: FloatTraps) {
+        self.works.replayer.traps = traps;
     }
 
     /// The instruction decoded last by a step.

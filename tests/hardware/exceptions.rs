@@ -1,16 +1,17 @@
 //! SIMD floating-point exceptions. Random numbers seldom come near the ends of a format; here they lie there: products and
 //! quotients that are tiny or huge, exact or not, sums that cancel, numbers that a conversion just cannot hold, scale factors
 //! that reach the ends; in one element or in all. Of the exceptions one is unmasked, or some, under every rounding, DAZ and FTZ.
-//! What the host does with them, SIGFPE and all, the engine must do: flags, results, and that nothing is written.
+//! What the host does with them, SIGFPE and all, the engine must do: flags, results, and that nothing is written; by its rules,
+//! and where it is told to let the host decide.
 
 use crate::case::Maker;
 use crate::compare::{self, Verdict};
 use crate::encode::{self, Addressing, Form};
 use crate::machine::Habits;
 use crate::{Bench, Mode, Picked, again, engine_mode, excluded, name, say, scale, seed_of};
-use encore86::decode;
 use encore86::isa::row::attr;
 use encore86::isa::tables;
+use encore86::{FloatSignals, FloatTraps, decode};
 use encore86_oracle::{Random, Skips};
 
 const SUITE: &str = "float exceptions";
@@ -217,11 +218,12 @@ pub fn compare_all() {
     let picked = Picked::from_env();
     let cases = (CASES * scale()).ceil() as u64;
     let mut skips = Skips::new(SUITE);
-    let (mut rows, mut done, mut mismatches) = (0u64, 0u64, 0u64);
+    let (mut rows, mut done, mut trapped, mut mismatches) = (0u64, 0u64, 0u64, 0u64);
     // Of the six exceptions, and of the last that is not there: what is tiny or huge and exact.
     let mut faults = [0u64; 8];
     for mode in [Mode::Long64, Mode::Compat32] {
         let mut bench = Bench::new(mode);
+        let signals = FloatSignals::install().expect("a handler for SIGFPE");
         let (vendor, features) = (bench.profile.vendor(), *bench.profile.features());
         for (number, row) in tables::rows().enumerate() {
             if !row.is(attr::MXCSR) || !encode::in_mode(row, mode, vendor) || !picked.has(row) {
@@ -254,8 +256,11 @@ pub fn compare_all() {
                         *zmm = numbers[(i + first) % 3];
                     }
                     state.mxcsr = mxcsr(random);
+                    let traps = if random.one_in(3) { FloatTraps::Always(signals) } else { FloatTraps::Never };
+                    bench.engine.set_float_traps(traps);
                     let (host, engine) = bench.run(&encoding, &state, Habits::default());
                     done += 1;
+                    trapped += u64::from(traps != FloatTraps::Never && host.ended.trap() == Some(XM));
                     if host.ended.trap() == Some(XM) {
                         let new = host.state.mxcsr & !(state.mxcsr >> 7);
                         (0..6).filter(|i| new >> i & 1 != 0).for_each(|i| faults[i] += 1);
@@ -278,7 +283,7 @@ pub fn compare_all() {
                     bench.memory.adopt(&mut bench.oracle);
                     let text = decode(&encoding.bytes, engine_mode(mode), &bench.profile).map(|i| i.to_string());
                     say(&format!(
-                        "MISMATCH {} {:02x?} {} ({})\nhost != engine, the host ended with {:x?}:\n{lines}{stored:x?}\nmxcsr {:#x}, sources {}\nagain: {}",
+                        "MISMATCH {} {:02x?} {} ({})\nhost != engine, the host ended with {:x?}:\n{lines}{stored:x?}\n{traps:?}, mxcsr {:#x}, sources {}\nagain: {}",
                         name(mode),
                         encoding.bytes,
                         text.unwrap_or_default(),
@@ -298,7 +303,7 @@ pub fn compare_all() {
     let names = ["IE", "DE", "ZE", "OE", "UE", "PE", "OE without PE", "UE without PE"];
     let counts: Vec<String> = names.iter().zip(faults).map(|(name, count)| format!("{count} {name}")).collect();
     say(&format!(
-        "{SUITE}: {rows} rows, {done} cases, unmasked in a #XM: {}; {mismatches} mismatches",
+        "{SUITE}: {rows} rows, {done} cases, unmasked in a #XM: {}; {trapped} as signals; {mismatches} mismatches",
         counts.join(", ")
     ));
     assert_eq!(mismatches, 0, "{SUITE}: the engine and the host differ, see above");
