@@ -24,6 +24,8 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::{FarOp, Gate};
 use crate::profile::Profile;
+#[cfg(feature = "std")]
+use crate::replay::FloatTraps;
 use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
@@ -136,6 +138,12 @@ impl Engine {
     #[cfg(feature = "std")]
     pub fn set_decode_cache(&mut self, entries: usize) {
         self.cache = Cache::with_entries(entries);
+    }
+
+    /// Lets the host raise unmasked floating-point exceptions, see [`FloatTraps`].
+    #[cfg(feature = "std")]
+    pub fn set_float_traps(&mut self, traps: FloatTraps) {
+        self.works.replayer.traps = traps;
     }
 
     /// The instruction decoded last by a step.
