@@ -55,10 +55,8 @@ mod noted {
     /// May it ask the platform for something, or change what decides translation and interrupts?
     #[inline]
     pub(super) fn is_system(insn: &Insn) -> bool {
-        matches!(
-            insn.row.exec,
-            Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf)
-        ) || insn.row.gate == Gate::Port
+        matches!(insn.row.exec, Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf))
+            || insn.row.gate == Gate::Port
     }
 
     pub(super) fn of(insn: &Insn, retired: &Retired) -> u8 {
@@ -178,7 +176,7 @@ impl Engine {
         let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
         let works = &mut self.works;
         let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
         works.line(entry, cpu, vmm)
@@ -213,7 +211,7 @@ impl Engine {
 
     fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
         match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            Some(entry) if entry.matches_some(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
             _ => self.step_first(cpu, vmm, bytes, count),
         }
     }
@@ -314,7 +312,7 @@ impl Works {
             Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
             _ => {}
         }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
+        if let Some(linear) = lane::address(entry, cpu) {
             return match entry.way.lane {
                 Lane::Store => self.store(entry, cpu, vmm, linear),
                 Lane::Load => self.load(entry, cpu, vmm, linear),
@@ -323,13 +321,16 @@ impl Works {
                 Lane::Locked => self.locked(entry, cpu, vmm, linear),
                 Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
                 Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => self.locked_bit(entry, cpu, vmm, linear, op),
+                Lane::LockedBit(_) => self.locked_bit(entry, cpu, vmm, linear),
                 Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => self.vector_load(entry, cpu, vmm, linear),
+                Lane::CopyLoad => self.copy_load(entry, cpu, vmm, linear),
+                Lane::CopyStore => self.copy_store(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load::<V, false>(entry, cpu, vmm, linear),
+                Lane::FloatLoad => self.vector_load::<V, true>(entry, cpu, vmm, linear),
                 Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
                 Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => self.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => self.real_compute(entry, cpu, vmm, linear, op),
+                Lane::RealStore(_) => self.real_store(entry, cpu, vmm, linear),
+                Lane::RealCompute(_) => self.real_compute(entry, cpu, vmm, linear),
                 Lane::String(op) => self.string(entry, cpu, vmm, op),
                 _ => self.general(entry, cpu, vmm),
             };
@@ -452,7 +453,7 @@ impl Works {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_clear() {
+    if !journal.is_idle() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -569,7 +570,7 @@ fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Pr
     let mut bytes = [0; 16];
     let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
     let slot = cache.at(cpu.rip);
-    let known = slot.take().filter(|entry| entry.matches(&bytes, count, cpu.mode()));
+    let known = slot.take().filter(|entry| entry.matches_some(&bytes, count, cpu.mode()));
     Ok(match known {
         Some(entry) => slot.insert(entry),
         None => {

@@ -8,6 +8,7 @@
 //! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
+mod copy;
 mod stack;
 mod string;
 
@@ -66,10 +67,16 @@ pub(super) enum Lane {
     LockedBit(LockedOp),
     /// CMPXCHG8B and CMPXCHG16B with LOCK.
     LockedPair,
-    /// A replayed instruction that reads its memory operand.
+    /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR.
     VectorLoad,
+    /// One that reads it under MXCSR.
+    FloatLoad,
     /// A replayed instruction that writes it.
     VectorStore,
+    /// A move to a vector register.
+    CopyLoad,
+    /// A move from it.
+    CopyStore,
     /// FLD of 4 or 8 bytes.
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
@@ -117,6 +124,10 @@ pub(super) struct Way {
     writes: bool,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
+    /// Bytes of the memory operand, up to 255.
+    size: u8,
+    /// How many bits are above the instruction's first seven bytes in a word.
+    pub(super) above: u8,
 }
 
 impl Way {
@@ -151,6 +162,8 @@ impl Way {
                 _ if row.is(attr::LOW_HALF) && size == 16 => 8,
                 _ => size.min(64) as u8,
             },
+            size: size.min(255) as u8,
+            above: 64 - 8 * insn.len().min(7),
         }
     }
 }
@@ -231,7 +244,11 @@ impl Lane {
         if !whole || insn.mem() > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
             return Lane::General;
         }
+        let copies = insn.row.is(attr::COPY) && insn.aaa() == 0;
         match uses {
+            Use::Read if copies => Lane::CopyLoad,
+            Use::Write if copies => Lane::CopyStore,
+            Use::Read if insn.row.is(attr::MXCSR) => Lane::FloatLoad,
             Use::Read => Lane::VectorLoad,
             Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
             _ => Lane::General,
@@ -247,13 +264,12 @@ fn based(insn: &Insn) -> bool {
 /// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
 /// page, take the general line.
 #[inline(always)]
-pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
+pub(super) fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let size = insn.slot(insn.mem() as usize & 3).size;
     let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
-    (canonical && !crosses(linear, usize::from(size))).then_some(linear)
+    (canonical && !crosses(linear, usize::from(way.size))).then_some(linear)
 }
 
 #[inline(always)]
@@ -509,14 +525,8 @@ impl Works {
     /// LOCK BTS, BTR and BTC of 4 or 8 bytes, in the same way. A bit that a register names may lie in another word, and that in
     /// another page.
     #[inline(never)]
-    pub(super) fn locked_bit<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: LockedOp,
-    ) -> Outcome {
+    pub(super) fn locked_bit<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let Lane::LockedBit(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
         let size = insn.slot(0).size;
         let bit = source(cpu, insn);
@@ -576,8 +586,9 @@ impl Works {
         self::done(cpu, &entry.insn)
     }
 
+    /// `FLOAT`: under MXCSR, which takes more registers than the rest of the lane.
     #[inline(never)]
-    pub(super) fn vector_load<V: Vmm>(
+    pub(super) fn vector_load<V: Vmm, const FLOAT: bool>(
         &mut self,
         entry: &mut Entry,
         cpu: &mut Cpu,
@@ -608,7 +619,12 @@ impl Works {
                 return self.stopped(stop, entry, cpu, vmm);
             }
         }
-        match self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+        let executed = if FLOAT {
+            self.replayer.execute(cpu, insn, vmm, stub, way.dirty)
+        } else {
+            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty)
+        };
+        match executed {
             Ok(()) => done(cpu, insn),
             Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
@@ -677,8 +693,8 @@ impl Works {
         cpu: &mut Cpu,
         vmm: &mut V,
         linear: u64,
-        op: X87Op,
     ) -> Outcome {
+        let Lane::RealCompute(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let Entry { insn, stub, .. } = entry;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
@@ -698,14 +714,8 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_store<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: X87Op,
-    ) -> Outcome {
+    pub(super) fn real_store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let Lane::RealStore(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
