@@ -136,8 +136,34 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Writes a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
     pub(crate) fn write_image(&mut self, linear: u64, image: &[u8], access: &Access) -> Result<(), Halt> {
         self.probe(linear, image.len(), access)?;
-        for (i, part) in image.chunks(64).enumerate() {
-            let at = (i * 64) as u16;
+        self.write_parts(linear, image, 0, access)
+    }
+
+    /// The same as the last access of the instruction: what was written is remembered only when a later part has to wait.
+    pub(crate) fn write_image_last(&mut self, linear: u64, image: &[u8], access: &Access) -> Result<(), Halt> {
+        self.probe(linear, image.len(), access)?;
+        if !self.journal.at_end() || crosses(linear, image.len()) {
+            return self.write_parts(linear, image, 0, access);
+        }
+        for (i, part) in image.chunks(IMAGE_PART).enumerate() {
+            let at = i * IMAGE_PART;
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            let Err(stop) = self.vmm.write(linear + at as u64, part, &piece) else { continue };
+            for (i, part) in image[..at].chunks(IMAGE_PART).enumerate() {
+                self.journal.record(Kind::Write, linear + (i * IMAGE_PART) as u64, part);
+            }
+            return match stop {
+                Stop::TooWide(_) => self.write_parts(linear, image, at, access),
+                stop => Err(stop.into()),
+            };
+        }
+        Ok(())
+    }
+
+    /// The image's bytes from `from` on.
+    fn write_parts(&mut self, linear: u64, image: &[u8], from: usize, access: &Access) -> Result<(), Halt> {
+        for (i, part) in image[from..].chunks(IMAGE_PART).enumerate() {
+            let at = (from + i * IMAGE_PART) as u16;
             let piece = Access { offset: access.offset + at, ..*access };
             self.write(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
         }
@@ -147,8 +173,8 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Reads a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
     pub(crate) fn read_image(&mut self, linear: u64, image: &mut [u8], access: &Access) -> Result<(), Halt> {
         self.probe(linear, image.len(), access)?;
-        for (i, part) in image.chunks_mut(64).enumerate() {
-            let at = (i * 64) as u16;
+        for (i, part) in image.chunks_mut(IMAGE_PART).enumerate() {
+            let at = (i * IMAGE_PART) as u16;
             let piece = Access { offset: access.offset + at, ..*access };
             self.read(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
         }
@@ -287,6 +313,9 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         Ok(())
     }
 }
+
+/// Bytes of a state image that are accessed by one call.
+const IMAGE_PART: usize = 64;
 
 /// Does an access of `len` bytes leave its page?
 #[inline]
