@@ -95,9 +95,8 @@ fn named(name: &str) -> Result<Profile, String> {
 /// What every processor with 64-bit mode has: the first level of the x86-64 psABI, and what an operating system needs.
 fn plain() -> Profile {
     use Feature::*;
-    let features = [
-        Fpu, De, Pse, Tsc, Msr, Pae, Cx8, Sep, Pge, Cmov, Pat, Pse36, Clflush, Mmx, Fxsr, Sse, Sse2, Syscall, Nx, Lm,
-    ];
+    let features =
+        [Fpu, De, Pse, Tsc, Msr, Pae, Cx8, Sep, Pge, Cmov, Pat, Pse36, Clflush, Mmx, Fxsr, Sse, Sse2, Syscall, Nx, Lm];
     let mut set = FeatureSet::base();
     features.into_iter().for_each(|feature| set.insert(feature));
     Profile::from_features(Vendor::Intel, set)

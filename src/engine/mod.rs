@@ -52,10 +52,8 @@ mod noted {
     /// May it ask the platform for something, or change what decides translation and interrupts?
     #[inline]
     pub(super) fn is_system(insn: &Insn) -> bool {
-        matches!(
-            insn.row.exec,
-            Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf)
-        ) || insn.row.gate == Gate::Port
+        matches!(insn.row.exec, Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf))
+            || insn.row.gate == Gate::Port
     }
 
     pub(super) fn of(insn: &Insn, retired: &Retired) -> u8 {

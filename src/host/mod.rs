@@ -149,7 +149,9 @@ pub(crate) fn prefetch<T>(value: &T) {
     let start = core::ptr::from_ref(value).cast::<u8>();
     for line in (0..size_of::<T>()).step_by(64) {
         // SAFETY: a hint, which touches nothing.
-        unsafe { asm!("prefetcht0 [{}]", in(reg) start.wrapping_add(line), options(nostack, preserves_flags, readonly)) };
+        unsafe {
+            asm!("prefetcht0 [{}]", in(reg) start.wrapping_add(line), options(nostack, preserves_flags, readonly))
+        };
     }
 }
 

@@ -26,7 +26,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "kernel")]
     pub initrd: Option<PathBuf>,
     /// Its command line
-    #[arg(long, value_name = "TEXT", requires = "kernel", default_value = "console=ttyS0 nolapic noapic acpi=off pci=off")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        default_value = "console=ttyS0 nolapic noapic acpi=off pci=off"
+    )]
     pub cmdline: String,
     /// Let the guest's clock go by its instructions, N nanoseconds each, so that a boot repeats exactly
     #[arg(long, value_name = "N", requires = "kernel", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]

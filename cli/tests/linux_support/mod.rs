@@ -17,7 +17,9 @@ impl Packages {
     /// By `ENCORE86_LINUX`; says so and gives none without it.
     pub fn find() -> Option<Packages> {
         let Some(folder) = env::var_os("ENCORE86_LINUX") else {
-            println!("SKIPPED: ENCORE86_LINUX names no folder of tests/linux-guest.sh with Debian's kernel and busybox");
+            println!(
+                "SKIPPED: ENCORE86_LINUX names no folder of tests/linux-guest.sh with Debian's kernel and busybox"
+            );
             return None;
         };
         let folder = PathBuf::from(folder);
@@ -67,7 +69,8 @@ impl Packages {
             let text = at.map_or(&[][..], |at| &bytes[at + key.len()..]);
             let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
             for needed in String::from_utf8_lossy(text).split(',').filter(|name| !name.is_empty()) {
-                let file = [needed.to_owned(), needed.replace('_', "-")].into_iter().find(|n| packages.module(n).exists());
+                let file =
+                    [needed.to_owned(), needed.replace('_', "-")].into_iter().find(|n| packages.module(n).exists());
                 visit(packages, &file.unwrap_or_else(|| panic!("{name} needs {needed}")), seen, order);
             }
             order.push(name.to_owned());
@@ -124,7 +127,9 @@ impl Console {
     /// Fails unless the guest has switched itself off and nothing went wrong in it.
     pub fn assert_well(&self) {
         assert_eq!(self.status, Some(0), "{}\n{}", self.text, self.stderr);
-        for bad in ["FAILED", "Oops", "BUG:", "Call Trace", "panic", "test failed", "self-test failed", "segfault", "trap "] {
+        for bad in
+            ["FAILED", "Oops", "BUG:", "Call Trace", "panic", "test failed", "self-test failed", "segfault", "trap "]
+        {
             assert!(!self.text.contains(bad), "{bad:?} is on the console:\n{}", self.text);
         }
         assert!(self.text.contains("reboot: System halted"), "{}", self.text);
@@ -153,8 +158,7 @@ struct Archive {
 impl Archive {
     fn entry(&mut self, name: &str, mode: u32, data: &[u8], (major, minor): (u32, u32)) {
         self.count += 1;
-        let fields =
-            [self.count, mode, 0, 0, 1, 0, data.len() as u32, 0, 0, major, minor, name.len() as u32 + 1, 0];
+        let fields = [self.count, mode, 0, 0, 1, 0, data.len() as u32, 0, 0, major, minor, name.len() as u32 + 1, 0];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
             self.bytes.extend_from_slice(format!("{field:08X}").as_bytes());

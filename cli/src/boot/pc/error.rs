@@ -47,9 +47,13 @@ impl End {
             End::Reset => f.write_str("the guest asked for a reset"),
             End::Shutdown => write!(f, "the processor shut down after a triple fault, at RIP {rip:#x}"),
             End::Unsupported(why) => write!(f, "the engine can't run the instruction at RIP {rip:#x}: {why}"),
-            End::Unexpected(outcome) => write!(f, "the engine ended in {outcome:?}, which was not asked for, at RIP {rip:#x}"),
+            End::Unexpected(outcome) => {
+                write!(f, "the engine ended in {outcome:?}, which was not asked for, at RIP {rip:#x}")
+            }
             End::Signal(number) => write!(f, "signal {number} ended the boot"),
-            End::Limit => write!(f, "the guest has not ended after all the instructions that --max-steps allows; RIP is {rip:#x}"),
+            End::Limit => {
+                write!(f, "the guest has not ended after all the instructions that --max-steps allows; RIP is {rip:#x}")
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::error::LoadError;
 use crate::boot::memory::Ram;
+use encore86::Cpu;
 use encore86::cpu::registers::{cr0, cr4, efer, gpr};
 use encore86::cpu::segment::{DescriptorTable, Segment};
-use encore86::Cpu;
 use linux_loader::configurator::linux::LinuxBootConfigurator;
 use linux_loader::configurator::{BootConfigurator, BootParams};
 use linux_loader::loader::bootparam::{XLF_KERNEL_64, boot_e820_entry, boot_params, setup_header};
@@ -79,8 +79,8 @@ pub fn load(linux: &Linux<'_>, ram: &Ram) -> Result<Cpu, LoadError> {
         let bytes = std::fs::read(path).map_err(unreadable(path))?;
         let top = ram.size().min(u64::from(header.initrd_addr_max).saturating_add(1));
         let at = top.saturating_sub(bytes.len() as u64) & !0xfff;
-        let kernel_end = (loaded.kernel_load.0 + u64::from(header.init_size))
-            .max(header.pref_address + u64::from(header.init_size));
+        let kernel_end =
+            (loaded.kernel_load.0 + u64::from(header.init_size)).max(header.pref_address + u64::from(header.init_size));
         if at < kernel_end || memory.write_slice(&bytes, GuestAddress(at)).is_err() {
             return Err(LoadError::NoRoom(path.to_owned(), ram.size()));
         }

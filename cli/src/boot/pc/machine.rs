@@ -18,9 +18,9 @@ use super::pic::Pic;
 use super::pit::Pit;
 use super::serial::Serial;
 use crate::boot::memory::Ram;
+use encore86::bus::CacheOp;
 use encore86::cpu::registers::rflags;
 use encore86::host::{CodePage, HostRam};
-use encore86::bus::CacheOp;
 use encore86::{Access, Bus, Cpu, CpuidResult, Platform, Stop};
 use std::io;
 

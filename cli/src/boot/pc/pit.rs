@@ -211,8 +211,7 @@ impl Pit {
             }
             if value & 0x10 == 0 {
                 let flags = u8::from(channel.output(now)) << 7 | u8::from(channel.began.is_none()) << 6;
-                channel.status =
-                    Some(flags | channel.bytes << 4 | channel.mode << 1 | u8::from(channel.decimal));
+                channel.status = Some(flags | channel.bytes << 4 | channel.mode << 1 | u8::from(channel.decimal));
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::machine::Pc;
 use super::terminal::{Said, Terminal};
+use crate::accesses::{Accesses, Step};
 use crate::boot::error::Error;
 use encore86::cpu::registers::rflags;
-use crate::accesses::{Accesses, Step};
 use encore86::introspect::{Record, What};
 use encore86::paging::Paging;
 use encore86::{Bus, Cpu, Engine, Event, Insn, Outcome, Retired, Run, Stop, Unsupported};

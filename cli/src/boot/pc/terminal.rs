@@ -55,10 +55,8 @@ impl Terminal {
 
     /// Waits for input for up to `nanoseconds`, or for ever; says whether there is any reason to go on. A signal ends the wait.
     pub fn wait(&self, nanoseconds: Option<u64>) {
-        let timeout = nanoseconds.map(|ns| Timespec {
-            tv_sec: (ns / 1_000_000_000) as i64,
-            tv_nsec: (ns % 1_000_000_000) as i64,
-        });
+        let timeout = nanoseconds
+            .map(|ns| Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 });
         let mut input = [PollFd::new(&self.input, PollFlags::IN)];
         let watched = if self.open { &mut input[..] } else { &mut [] };
         // A wait that is cut short is made again by the guest's next HLT.
