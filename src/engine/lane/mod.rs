@@ -141,7 +141,7 @@ impl Way {
                 _ => Holds::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if suppressed { elements.clamp(1, 64) as u8 } else { 0 },
+            masked: if suppressed { elements.clamp(1, 64) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
             flags: row.flags.written,
