@@ -7,6 +7,7 @@ mod extended;
 mod filter;
 mod gate;
 mod lane;
+pub mod paravirtual;
 mod run;
 mod value;
 
@@ -23,6 +24,8 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::{FarOp, Gate};
 use crate::profile::Profile;
+#[cfg(feature = "std")]
+use crate::replay::FloatTraps;
 use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
@@ -135,6 +138,12 @@ impl Engine {
         self.cache = Cache::with_entries(entries);
     }
 
+    /// Lets the host raise unmasked floating-point exceptions, see [`FloatTraps`].
+    #[cfg(feature = "std")]
+    pub fn set_float_traps(&mut self, traps: FloatTraps) {
+        self.works.replayer.traps = traps;
+    }
+
     /// The instruction decoded last by a step.
     pub fn last(&self) -> Option<&Insn> {
         self.cache.last().map(|e| &e.insn)
@@ -167,7 +176,7 @@ impl Engine {
         let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
         let works = &mut self.works;
         let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
         works.line(entry, cpu, vmm)
@@ -202,7 +211,7 @@ impl Engine {
 
     fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
         match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            Some(entry) if entry.matches_some(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
             _ => self.step_first(cpu, vmm, bytes, count),
         }
     }
@@ -303,7 +312,7 @@ impl Works {
             Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
             _ => {}
         }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
+        if let Some(linear) = lane::address(entry, cpu) {
             return match entry.way.lane {
                 Lane::Store => self.store(entry, cpu, vmm, linear),
                 Lane::Load => self.load(entry, cpu, vmm, linear),
@@ -312,13 +321,17 @@ impl Works {
                 Lane::Locked => self.locked(entry, cpu, vmm, linear),
                 Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
                 Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => self.locked_bit(entry, cpu, vmm, linear, op),
+                Lane::LockedSwap => self.locked_swap(entry, cpu, vmm, linear),
+                Lane::LockedBit => self.locked_bit(entry, cpu, vmm, linear),
                 Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => self.vector_load(entry, cpu, vmm, linear),
+                Lane::CopyLoad => self.copy_load(entry, cpu, vmm, linear),
+                Lane::CopyStore => self.copy_store(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load::<V, false>(entry, cpu, vmm, linear),
+                Lane::FloatLoad => self.vector_load::<V, true>(entry, cpu, vmm, linear),
                 Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
                 Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => self.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => self.real_compute(entry, cpu, vmm, linear, op),
+                Lane::RealStore(_) => self.real_store(entry, cpu, vmm, linear),
+                Lane::RealCompute(_) => self.real_compute(entry, cpu, vmm, linear),
                 Lane::String(op) => self.string(entry, cpu, vmm, op),
                 _ => self.general(entry, cpu, vmm),
             };
@@ -441,7 +454,7 @@ impl Works {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_clear() {
+    if !journal.is_idle() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -551,6 +564,21 @@ fn uses_state(gate: Gate) -> bool {
             | Gate::Xsave
             | Gate::Xsaves
     )
+}
+
+/// The decode cache's entry for the instruction at CS:RIP, decoded if it is not there.
+fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Profile) -> Result<&'a mut Entry, Halt> {
+    let mut bytes = [0; 16];
+    let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
+    let slot = cache.at(cpu.rip);
+    let known = slot.take().filter(|entry| entry.matches_some(&bytes, count, cpu.mode()));
+    Ok(match known {
+        Some(entry) => slot.insert(entry),
+        None => {
+            let insn = decode_more(cpu, vmm, profile, &mut bytes, count)?;
+            slot.insert(Entry::new(&bytes, insn))
+        }
+    })
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.

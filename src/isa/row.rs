@@ -1092,6 +1092,14 @@ pub enum SysOp {
     TileSignedUnsigned,
     /// TDPBSSD.
     TileSigned,
+    /// TDPBF16PS.
+    TileBf16,
+    /// TDPFP16PS.
+    TileFp16,
+    /// TCMMRLFP16PS.
+    TileReal,
+    /// TCMMIMFP16PS.
+    TileImaginary,
     /// LDMXCSR.
     Ldmxcsr,
     /// STMXCSR.
@@ -1500,6 +1508,9 @@ pub mod attr {
     pub const BLOCK: u64 = 1 << 36;
     /// The opmask that is written is a pair, whose first has an even number (VP2INTERSECT).
     pub const MASK_PAIR: u64 = 1 << 37;
+    /// Operand 1 goes to operand 0 as it is, with zeros above it in the 128 bits of a legacy instruction and in the whole register of
+    /// others.
+    pub const COPY: u64 = 1 << 38;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1540,6 +1551,7 @@ pub mod attr {
             MASKED_EXTREMES,
             BLOCK,
             MASK_PAIR,
+            COPY,
             NO_RIP,
             LATE_MODRM,
         ];

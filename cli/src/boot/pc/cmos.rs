@@ -110,7 +110,7 @@ mod tests {
         // 2026-11-27 13:45:56, a Friday.
         let mut cmos = Cmos::new(1_795_787_156);
         let mut read = |index, now| {
-            cmos.write(0x70, index | 0x80);
+            cmos.write(0x70, index | 0x80_u8);
             cmos.read(0x71, now)
         };
         let shown: Vec<u8> = [0, 2, 4, 6, 7, 8, 9, 0x32].map(|index| read(index, 0)).to_vec();
