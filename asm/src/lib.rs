@@ -2,4 +2,5 @@
 
 pub mod fault_matrix;
 pub mod gallery;
+pub mod legacy_paging;
 pub mod picture;
