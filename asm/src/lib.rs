@@ -3,3 +3,4 @@
 pub mod fault_matrix;
 pub mod gallery;
 pub mod picture;
+pub mod transfers;

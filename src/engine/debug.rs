@@ -59,15 +59,15 @@ pub(super) fn before(cpu: &mut Cpu) -> Option<Event> {
         return None;
     }
     cpu.update(|s| s.dr[6] |= u64::from(hits));
-    let cause = "a breakpoint on the instruction";
-    Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Fault, cause })
+    Some(Event::db(EventKind::Breakpoint, "a breakpoint on the instruction"))
 }
 
-/// What `retired` says of the #DB that is due: for breakpoints met, for TF, and for what was held back. The shadow of MOV SS holds
-/// all of it back for one more instruction.
+/// What `retired` says of the #DB that is due: for breakpoints met, for TF, and for what was held back. MOV SS takes no single-step
+/// trap, and its shadow holds breakpoints back for one more instruction (SDM volume 3, 6.8.3).
 #[cold]
 pub(super) fn due(cpu: &mut Cpu, retired: Retired, hits: u8, singlestep: bool) -> Retired {
-    let pending = cpu.pending_debug() | u64::from(hits) | if singlestep { DR6_BS } else { 0 };
+    let step = singlestep && !retired.mov_ss;
+    let pending = cpu.pending_debug() | u64::from(hits) | if step { DR6_BS } else { 0 };
     let now = if retired.mov_ss { 0 } else { pending };
     if cpu.pending_debug() != pending ^ now {
         cpu.set_pending_debug(pending ^ now);
@@ -75,8 +75,8 @@ pub(super) fn due(cpu: &mut Cpu, retired: Retired, hits: u8, singlestep: bool) -
     Retired { singlestep: now & DR6_BS != 0, breakpoints: now as u8 & 0xf, ..retired }
 }
 
-/// A monitor whose accesses are compared with the breakpoints. What the processor reads and writes by itself (descriptors, the
-/// TSS) meets none.
+/// A monitor whose accesses are compared with the breakpoints. So is what the processor reads and writes by itself, of descriptors
+/// and the TSS: the manual makes no exception of it.
 pub(super) struct Watch<'a> {
     inner: &'a mut dyn Vmm,
     points: Breakpoints,
@@ -93,9 +93,6 @@ impl<'a> Watch<'a> {
     }
 
     fn memory(&mut self, at: u64, len: usize, access: &Access) {
-        if access.implicit {
-            return;
-        }
         let writes = matches!(access.kind, AccessKind::Write | AccessKind::Rmw);
         self.hits |= met(&self.points, if writes { &[WRITES, BOTH] } else { &[BOTH] }, at, len);
     }

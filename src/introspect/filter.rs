@@ -175,7 +175,7 @@ impl Findings {
         let listed = record.take();
         let shown = listed.iter().filter(|access| implicit || !access.implicit);
         let fault = match outcome {
-            Outcome::Exception(event) if event.kind == EventKind::Fault => Some(event),
+            Outcome::Exception(event) if matches!(event.kind, EventKind::Fault | EventKind::Breakpoint) => Some(event),
             _ => None,
         };
         Findings { accesses: shown.map(Coming::from).collect(), fault, assumed }

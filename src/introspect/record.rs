@@ -127,7 +127,7 @@ impl<B: Bus> Record<B> {
     pub fn settle(&mut self, outcome: &Outcome, length: Option<usize>) {
         let done = match outcome {
             Outcome::Completed(_) => true,
-            Outcome::Exception(event) => event.kind != EventKind::Fault,
+            Outcome::Exception(event) => !matches!(event.kind, EventKind::Fault | EventKind::Breakpoint),
             _ => false,
         };
         let current = self.log.current;

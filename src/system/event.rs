@@ -20,18 +20,25 @@ pub(crate) enum Delivered {
     Shutdown,
 }
 
-/// Delivers `event`; an exception on the way is delivered in its place, or makes a double fault (SDM volume 3, table 6-5).
+/// Delivers `event`, which comes between the iterations of a string instruction or not; an exception on the way is delivered in its place, or makes a double fault (SDM volume 3, table 6-5).
 ///
 /// # Errors
 /// What the bus answers but for faults; nothing is changed then.
-pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Delivered, Halt> {
+pub(crate) fn deliver(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    event: Event,
+    repeating: bool,
+) -> Result<Delivered, Halt> {
     /// Exceptions in place of one another at most. By table 6-5 the third is the end; a bus can answer with others for ever.
     const MOST: usize = 4;
-    let mut event = event;
+    let (mut event, rip) = (event, cpu.rip);
     for _ in 0..MOST {
-        match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event)) {
+        match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating)) {
             Ok(()) => return Ok(Delivered::Handler),
             Err(Halt::Stop(Stop::Fault(second))) => {
+                // A fault of the instruction that asked, whose RIP the handler gets.
+                cpu.rip = cpu.rip.wrapping_sub(u64::from(event.length)) & cpu.word().wrap;
                 // What the processor does by itself is no fault of the program's.
                 let second = external(event, second);
                 if let Some(cr2) = second.cr2 {
@@ -45,7 +52,10 @@ pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> 
                     _ => second,
                 };
             }
-            Err(halt) => return Err(halt),
+            Err(halt) => {
+                cpu.rip = rip;
+                return Err(halt);
+            }
         }
     }
     Ok(Delivered::Shutdown)
@@ -78,7 +88,7 @@ fn class(event: Event) -> Class {
     }
 }
 
-fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Halt> {
+fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<(), Halt> {
     if event.vector == 1 && event.kind != EventKind::Software {
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
@@ -88,16 +98,18 @@ fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Hal
     if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
-        protected(cpu, mem, event)?;
+        protected(cpu, mem, event, repeating)?;
     }
     let nmi = cpu.blocking().nmi || event.kind == EventKind::Nmi;
     cpu.set_blocking(Blocking { mov_ss: false, sti: false, nmi });
     Ok(())
 }
 
-/// RFLAGS as they are pushed: a fault comes back to its instruction, whose breakpoints are not to match again.
-fn pushed_flags(cpu: &Cpu, event: Event) -> u64 {
-    cpu.rflags() | if event.kind == EventKind::Fault { rflags::RF } else { 0 }
+/// RFLAGS as they are pushed (SDM volume 3, 18.3.1.1). A fault comes back to its instruction, and so does what interrupts one that
+/// is repeated: its breakpoints are not to match again.
+fn pushed_flags(cpu: &Cpu, event: Event, repeating: bool) -> u64 {
+    let between = matches!(event.kind, EventKind::Interrupt | EventKind::Nmi | EventKind::Trap) && repeating;
+    cpu.rflags() | if event.kind == EventKind::Fault || between { rflags::RF } else { 0 }
 }
 
 /// INT n in virtual-8086 mode: does the TSS's bitmap (CR4.VME) send it through the vector table?
@@ -215,7 +227,7 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Gate, Halt>
     })
 }
 
-fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Halt> {
+fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<(), Halt> {
     let gate = gate(cpu, mem, event)?;
     let mut code = frame::code(cpu, mem, gate.selector)?;
     let (cpl, v86, is_long) = (cpu.cpl(), cpu.mode() == Mode::V86, long(cpu));
@@ -231,7 +243,7 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<()
     if v86 && target != 0 {
         return Err(code.refuse("the handler of virtual-8086 mode has not CPL 0").into());
     }
-    let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event));
+    let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event, repeating));
     let selectors = cpu.system().seg.map(|segment| u64::from(segment.selector));
     let [es, cs, ss, ds, fs, gs] = selectors;
     let mut back = Frame::new(gate.size);

@@ -320,8 +320,7 @@ fn debug_register(cpu: &mut Cpu, number: u8) -> Result<usize, Event> {
     };
     if s.dr[7] & DR7_GD != 0 {
         cpu.update(|s| s.dr[6] |= DR6_BD);
-        let cause = "a debug register is accessed while DR7.GD is set";
-        return Err(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Fault, cause });
+        return Err(Event::db(EventKind::Fault, "a debug register is accessed while DR7.GD is set"));
     }
     Ok(usize::from(number))
 }
