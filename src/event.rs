@@ -174,6 +174,8 @@ pub struct Retired {
     pub singlestep: bool,
     /// Breakpoints on data and ports that were met, B0 to B3 as in DR6: a #DB is due.
     pub breakpoints: u8,
+    /// The TSS of the task that was switched to has T set: a #DB is due.
+    pub task_switch: bool,
     /// IRET unblocked NMIs.
     pub nmi_unblocked: bool,
     /// HLT: the processor waits.
@@ -184,18 +186,22 @@ pub struct Retired {
 
 /// Single step, in DR6.
 pub(crate) const DR6_BS: u64 = 1 << 14;
+/// T of a task's TSS, in DR6.
+pub(crate) const DR6_BT: u64 = 1 << 15;
 
 impl Retired {
-    /// The bits of DR6 that a #DB sets which is due behind the instruction: B0 to B3 and BS, 0 if none is due.
+    /// The bits of DR6 that a #DB sets which is due behind the instruction: B0 to B3, BS and BT, 0 if none is due.
     pub const fn dr6(&self) -> u64 {
-        self.breakpoints as u64 | if self.singlestep { DR6_BS } else { 0 }
+        let (step, task) = (if self.singlestep { DR6_BS } else { 0 }, if self.task_switch { DR6_BT } else { 0 });
+        self.breakpoints as u64 | step | task
     }
 
     /// The #DB that is due behind the instruction. Who delivers it sets the bits [`Retired::dr6`] in DR6.
     pub const fn debug(&self) -> Option<Event> {
-        let cause = match (self.breakpoints, self.singlestep) {
-            (0, false) => return None,
-            (0, true) => "RFLAGS.TF was set",
+        let cause = match (self.breakpoints, self.singlestep, self.task_switch) {
+            (0, false, false) => return None,
+            (0, true, _) => "RFLAGS.TF was set",
+            (0, _, true) => "T of the new task's TSS is set",
             _ => "a breakpoint on data or a port",
         };
         Some(Event::db(EventKind::Trap, cause))

@@ -65,7 +65,10 @@ fn the_engine_prints_the_log() {
     let names: BTreeSet<&str> = cases.iter().map(|case| &case.name[..]).collect();
     assert_eq!(names.len(), cases.len(), "two cases have one name");
     let run = |image: &[u8]| {
-        let log = machine::run(image, &Profile::all()).unwrap_or_else(|why| panic!("{why}"));
+        let log = machine::run(image, &Profile::all()).unwrap_or_else(|(log, why)| {
+            println!("{why}");
+            log
+        });
         Some(log.lines().filter(|line| *line != "e").map(str::to_owned).collect())
     };
     let log = logs(&cases, run).expect("the engine is there");

@@ -520,8 +520,8 @@ t_segments:
     str [T_REC + T_R_SEG + 12]
     sldt [T_REC + T_R_SEG + 14]
 t_leave:
-    mov ebp, T_BASE
-    lgdt [ebp + T_GDTR]
+    mov esi, T_BASE                   # not EBP: SS can be anything
+    lgdt [esi + T_GDTR]
     mov eax, 0x11
     mov cr0, eax
     xor eax, eax

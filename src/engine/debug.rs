@@ -4,7 +4,7 @@ use crate::bus::{Access, AccessKind, Bus, Modify, Platform, Vmm, forward_bus, fo
 use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode};
-use crate::event::{DR6_BS, Event, EventKind, Retired, Stop};
+use crate::event::{DR6_BS, DR6_BT, Event, EventKind, Retired, Stop};
 use crate::host::HostRam;
 
 /// L0 to G3 of DR7.
@@ -72,7 +72,8 @@ pub(super) fn due(cpu: &mut Cpu, retired: Retired, hits: u8, singlestep: bool) -
     if cpu.pending_debug() != pending ^ now {
         cpu.set_pending_debug(pending ^ now);
     }
-    Retired { singlestep: now & DR6_BS != 0, breakpoints: now as u8 & 0xf, ..retired }
+    let (singlestep, task_switch) = (now & DR6_BS != 0, now & DR6_BT != 0);
+    Retired { singlestep, task_switch, breakpoints: now as u8 & 0xf, ..retired }
 }
 
 /// A monitor whose accesses are compared with the breakpoints. So is what the processor reads and writes by itself, of descriptors
@@ -149,8 +150,8 @@ impl Bus for Watch<'_> {
 impl Platform for Watch<'_> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        load_state, host_fpu_begin, host_fpu_end,
+        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr, stop_others,
+        resume_others, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

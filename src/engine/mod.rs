@@ -335,6 +335,8 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 self.repeating = retired.rep_unfinished.then_some(cpu.rip);
+                // Of a task that was switched to.
+                let retired = if cpu.pending_debug() != 0 { debug::due(cpu, retired, 0, false) } else { retired };
                 self.noted |= retired != Retired::default();
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });

@@ -413,8 +413,8 @@ impl<B: Bus> Bus for Record<B> {
 impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr, stop_others,
+        resume_others, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

@@ -113,6 +113,11 @@ impl Platform for Mock {
         Ok(())
     }
 
+    fn paging(&mut self, _next: &crate::cpu::System, _keeps: bool) -> Result<(), Stop> {
+        self.calls.push("paging");
+        Ok(())
+    }
+
     fn stop_others(&mut self) -> Result<(), Stop> {
         self.calls.push("stop_others");
         Ok(())
@@ -226,6 +231,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.read_counter(1), Ok(81));
     assert_eq!(vmm.invalidate(Invalidation::Page(0x1000)), Ok(()));
+    assert_eq!(vmm.paging(Cpu::new().system(), false), Ok(()));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
     assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));
@@ -236,7 +242,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 26] = [
+const EVERY_METHOD: [&str; 27] = [
     "fetch",
     "read",
     "write",
@@ -255,6 +261,7 @@ const EVERY_METHOD: [&str; 26] = [
     "random",
     "read_counter",
     "invalidate",
+    "paging",
     "cache",
     "ferr",
     "stop_others",

@@ -9,6 +9,7 @@ mod line;
 mod platform;
 mod privileged;
 mod segment;
+mod task;
 mod tile;
 mod transfer;
 mod wait;

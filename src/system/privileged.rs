@@ -55,7 +55,7 @@ pub(super) fn run(
             let value = control(cpu.system(), insn.slot(1).reg);
             write_slot(cpu, insn.slot(0), value);
         }
-        PrivOp::WriteControl => write_control(cpu, insn, profile)?,
+        PrivOp::WriteControl => write_control(cpu, insn, mem, profile)?,
         PrivOp::ReadDebug => {
             let at = debug_register(cpu, insn.slot(1).reg)?;
             let value = cpu.system().dr[at];
@@ -160,20 +160,32 @@ fn source(cpu: &Cpu, insn: &Insn) -> u64 {
     read_slot(cpu, insn, insn.slot(1))
 }
 
-fn write_control(cpu: &mut Cpu, insn: &Insn, profile: &Profile) -> Result<(), Event> {
+fn write_control(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let value = source(cpu, insn);
     match insn.slot(0).reg {
-        0 => write_cr0(cpu, value)?,
+        0 => write_cr0(cpu, mem, value)?,
         2 => cpu.update(|s| s.cr2 = value),
-        3 => write_cr3(cpu, profile, value)?,
-        4 => write_cr4(cpu, profile, value)?,
+        3 => write_cr3(cpu, mem, profile, value)?,
+        4 => write_cr4(cpu, mem, profile, value)?,
         _ if value > 0xf => refuse("a reserved bit of CR8")?,
         _ => cpu.update(|s| s.cr8 = value),
     }
     Ok(())
 }
 
-fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
+/// Changes registers that decide translation. Page-directory-pointer-table entries are read for it where there are any.
+///
+/// # Errors
+/// #GP(0) for a reserved bit in one of them, and what the bus answers; nothing is changed then.
+fn change(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, keeps: bool, change: impl FnOnce(&mut System)) -> Result<(), Halt> {
+    let mut next = cpu.system().clone();
+    change(&mut next);
+    mem.vmm.paging(&next, keeps)?;
+    cpu.update(|s| *s = next);
+    Ok(())
+}
+
+fn write_cr0(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, value: u64) -> Result<(), Halt> {
     use cr0::{AM, CD, EM, ET, MP, NE, NW, PE, PG, TS, WP};
     const ALL: u64 = PE | MP | EM | TS | ET | NE | WP | AM | NW | CD | PG;
     let s = cpu.system();
@@ -212,7 +224,9 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         }
     }
     let leaves = was && !is;
-    cpu.update(|s| {
+    // Other bits than PG and WP do not concern the page tables, but that CD and NW have their entries read again.
+    let keeps = (s.cr0 ^ value) & PG == 0;
+    change(cpu, mem, keeps, |s| {
         // Reserved bits of the lower half are ignored; ET is always set.
         s.cr0 = value & ALL | ET;
         if enters {
@@ -220,11 +234,10 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         } else if leaves {
             s.efer &= !efer::LMA;
         }
-    });
-    Ok(())
+    })
 }
 
-fn write_cr3(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {
+fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
     /// Keeps the translations of the new PCID.
     const NO_FLUSH: u64 = 1 << 63;
     let s = cpu.system();
@@ -238,8 +251,7 @@ fn write_cr3(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> 
     if value & !allowed != 0 {
         refuse("a reserved bit of CR3")?;
     }
-    cpu.update(|s| s.cr3 = value & !NO_FLUSH);
-    Ok(())
+    change(cpu, mem, value & NO_FLUSH != 0, |s| s.cr3 = value & !NO_FLUSH)
 }
 
 /// The bits of CR4 that a profile has.
@@ -279,7 +291,7 @@ pub(super) fn cr4_bits(profile: &Profile) -> u64 {
         .fold(cr4::PCE | cr4::MCE, |bits, (_, bit)| bits | bit)
 }
 
-fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {
+fn write_cr4(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
     let s = cpu.system();
     let long = s.efer & efer::LMA != 0;
     let changes = |bit| (s.cr4 ^ value) & bit != 0;
@@ -306,8 +318,8 @@ fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> 
     if !long && value & cr4::FRED != 0 {
         refuse("CR4.FRED is set outside IA-32e mode")?;
     }
-    cpu.update(|s| s.cr4 = value);
-    Ok(())
+    // What a change of its bits flushes is flushed for that.
+    change(cpu, mem, true, |s| s.cr4 = value)
 }
 
 /// The number of a debug register that may be accessed now.

@@ -7,6 +7,7 @@ use encore86::paging::{Limits, Paging};
 use encore86::{Access, Bus, Cpu, Engine, Outcome, Platform, Profile, Retired, Stop};
 use encore86_asm::transfers::{EXIT, LOG, ROM};
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::ptr::NonNull;
 
 const RAM: usize = 0x10_0000;
@@ -123,12 +124,14 @@ fn at_reset() -> Cpu {
 ///
 /// # Errors
 /// The log so far, and what the engine could not do.
-pub fn run(image: &[u8], profile: &Profile) -> Result<String, String> {
+pub fn run(image: &[u8], profile: &Profile) -> Result<String, (String, String)> {
     let mut cpu = at_reset();
     let mut bus = Paging::new(Machine::new(image), Limits::new(profile));
     let mut engine = Engine::integer_only(profile.clone());
     for _ in 0..PATIENCE {
-        bus.load(&cpu).map_err(|e| format!("{e:?}"))?;
+        if let Err(stop) = bus.load(&cpu) {
+            return Err((take(&mut bus.inner().log), format!("{stop:?}")));
+        }
         let mut outcome = engine.step(&mut cpu, &mut bus);
         // A delivery can end in a #DB that waited for it.
         for _ in 0..4 {
@@ -143,17 +146,19 @@ pub fn run(image: &[u8], profile: &Profile) -> Result<String, String> {
                 },
                 _ => break,
             };
-            bus.load(&cpu).map_err(|e| format!("{e:?}"))?;
+            if bus.load(&cpu).is_err() {
+                break;
+            }
             outcome = engine.deliver(&mut cpu, &mut bus, event);
         }
         match outcome {
             Outcome::Completed(Retired { hlt: false, .. }) => {}
-            Outcome::Stopped(DONE) => return Ok(std::mem::take(&mut bus.inner().log)),
+            Outcome::Stopped(DONE) => return Ok(take(&mut bus.inner().log)),
             outcome => {
                 let at = (cpu.seg(encore86::cpu::segment::Seg::Cs).selector, cpu.rip);
-                return Err(format!("{}\n{outcome:?} at {at:x?}", bus.inner().log));
+                return Err((take(&mut bus.inner().log), format!("{outcome:?} at {at:x?}")));
             }
         }
     }
-    Err(format!("{}\nno end at {:x}", bus.inner().log, cpu.rip))
+    Err((take(&mut bus.inner().log), format!("no end at {:x}", cpu.rip)))
 }
