@@ -42,6 +42,8 @@ pub use engine::{CodeMemory, MapError};
 pub use engine::{Engine, Run, SplitLock, paravirtual};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Signature, Vendor};
+#[cfg(feature = "std")]
+pub use replay::{FloatSignals, FloatTraps};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

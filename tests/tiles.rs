@@ -239,14 +239,66 @@ fn products_of_bytes() {
     assert_eq!(rig.fault(&PRODUCTS[0]).vector, 6, "the shapes do not go together");
 }
 
-/// tdpbf16ps needs the host's, which is named.
+/// tdpbf16ps, tdpfp16ps, tcmmrlfp16ps, tcmmimfp16ps tmm0, tmm1, tmm2.
+const FLOATS: [[u8; 5]; 4] = [
+    [0xc4, 0xe2, 0x6a, 0x5c, 0xc1],
+    [0xc4, 0xe2, 0x6b, 0x5c, 0xc1],
+    [0xc4, 0xe2, 0x68, 0x6c, 0xc1],
+    [0xc4, 0xe2, 0x69, 0x6c, 0xc1],
+];
+
+/// Sums of 1 row of 1 sum, 1 row of 2 pairs and 2 rows of 1 pair, from `before`.
+fn float_product(code: &[u8; 5], left: [u16; 4], right: [u16; 4], before: u32) -> u32 {
+    let mut rig = Rig::new();
+    rig.configure(&[(1, 4), (1, 8), (2, 4)]);
+    let tiles = rig.cpu.tiles_mut();
+    tiles.data[0][0][..4].copy_from_slice(&before.to_le_bytes());
+    tiles.data[0][5] = [1; 64];
+    for (i, (a, b)) in left.into_iter().zip(right).enumerate() {
+        tiles.data[1][0][2 * i..2 * i + 2].copy_from_slice(&a.to_le_bytes());
+        tiles.data[2][i / 2][i % 2 * 2..][..2].copy_from_slice(&b.to_le_bytes());
+    }
+    rig.cpu.vector.mxcsr = 0x7f80;
+    rig.done(code);
+    let sums = rig.tiles().data[0];
+    assert_eq!((&sums[0][4..], &sums[5]), (&[0; 60][..], &[0; 64]), "{code:02x?}: the rest is zero");
+    assert_eq!(rig.cpu.vector.mxcsr, 0x7f80, "MXCSR has no part in it");
+    u32::from_le_bytes(*sums[0].first_chunk().unwrap())
+}
+
 #[test]
-fn products_of_floats_name_the_feature() {
+fn products_of_floats() {
+    // 1, 2, 3, 4 and 5, 6, 7, -8 as halves, and as bfloat16.
+    let (left, right) = ([0x3c00, 0x4000, 0x4200, 0x4400], [0x4500, 0x4600, 0x4700, 0xc800]);
+    let (left_bf16, right_bf16) = ([0x3f80, 0x4000, 0x4040, 0x4080], [0x40a0, 0x40c0, 0x40e0, 0xc100]);
+    let [bf16, halves, real, imaginary] = &FLOATS;
+    let half = 0.5f32.to_bits();
+    // (1*5 + 3*7) + (2*6 - 4*8), and with complex numbers (1 + 2i)(5 + 6i) + (3 + 4i)(7 - 8i).
+    assert_eq!(float_product(bf16, left_bf16, right_bf16, half), 6.5f32.to_bits());
+    assert_eq!(float_product(halves, left, right, half), 6.5f32.to_bits());
+    assert_eq!(float_product(real, left, right, half), 46.5f32.to_bits(), "5 - 12 + 21 + 32");
+    assert_eq!(float_product(imaginary, left, right, half), 20.5f32.to_bits(), "6 + 10 - 24 + 28");
+    // Denormals: those of bfloat16 and singles are zeros, those of halves are not.
+    assert_eq!(float_product(bf16, [1, 0, 0, 0], [0x7f00, 0, 0, 0], 1), 0);
+    assert_eq!(float_product(halves, [1, 0, 0, 0], [0x3c00, 0, 0, 0], 0), 0x3380_0000, "2^-24");
+    // Even and odd elements are summed apart: 2^24 + 1 - 2^24 with all of it in one sum, or 1 in the other one.
+    let (big, one, minus) = (0x4b80, 0x3f80, 0xcb80);
+    assert_eq!(float_product(bf16, [one; 4], [big, 0, one, minus], 0), 0, "2^24 + 1 is 2^24");
+    assert_eq!(float_product(bf16, [one; 4], [big, one, minus, 0], 0), 1.0f32.to_bits());
+    assert_eq!(float_product(bf16, [0x7f80, 0, 0, 0], [0, 0, 0, 0], 0), 0xffc0_0000, "infinity times zero");
+    let mut rig = Rig::new();
+    rig.configure(&[(1, 4), (1, 8), (1, 4)]);
+    assert_eq!(rig.fault(bf16).vector, 6, "the shapes do not go together");
+}
+
+/// tdpbf8ps would need the host's, which is named.
+#[test]
+fn products_of_bytes_as_floats_name_the_feature() {
     let mut rig = Rig::new();
     rig.configure(&[(2, 4), (2, 4), (1, 4)]);
-    match rig.step(&[0xc4, 0xe2, 0x6a, 0x5c, 0xc1]) {
+    match rig.step(&[0xc4, 0xe5, 0x68, 0xfd, 0xc1]) {
         Outcome::Unsupported(Unsupported::HostLacks(name)) => assert!(name.starts_with("amx"), "{name}"),
-        Outcome::Unsupported(Unsupported::Instruction(name)) => assert_eq!(name, "tdpbf16ps"),
+        Outcome::Unsupported(Unsupported::Instruction(name)) => assert_eq!(name, "tdpbf8ps"),
         outcome => panic!("{outcome:?}"),
     }
 }

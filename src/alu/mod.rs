@@ -5,6 +5,7 @@
 
 mod bits;
 mod divide;
+pub(crate) mod fused;
 pub(crate) mod real;
 mod shift;
 

@@ -24,6 +24,8 @@ use crate::integer::{self, Progress};
 use crate::isa::Exec;
 use crate::isa::row::{FarOp, Gate};
 use crate::profile::Profile;
+#[cfg(feature = "std")]
+use crate::replay::FloatTraps;
 use crate::replay::{Replayer, StubRef, need_components, need_state};
 use crate::system::event::Delivered;
 use crate::{address, system};
@@ -40,6 +42,29 @@ const LIMIT: usize = 15;
 #[cfg(feature = "std")]
 const STUB_MEMORY: usize = 48 * 1024;
 
+/// Why [`Engine::run`] looks up from its loop.
+mod noted {
+    use super::*;
+    use crate::isa::row::SeqOp;
+
+    /// Something is in `Retired`.
+    pub(super) const RETIRED: u8 = 1;
+    /// The instruction may have changed more than the registers of a program.
+    pub(super) const SYSTEM: u8 = 2;
+
+    /// May it ask the platform for something, or change what decides translation and interrupts?
+    #[inline]
+    pub(super) fn is_system(insn: &Insn) -> bool {
+        matches!(insn.row.exec, Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf))
+            || insn.row.gate == Gate::Port
+    }
+
+    pub(super) fn of(insn: &Insn, retired: &Retired) -> u8 {
+        let system = if is_system(insn) { SYSTEM } else { 0 };
+        system | if *retired == Retired::default() { 0 } else { RETIRED }
+    }
+}
+
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
 #[derive(Debug)]
 pub struct Engine {
@@ -55,8 +80,10 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
-    /// A step has left something in `Retired`: for `Engine::run`.
-    noted: bool,
+    /// What a step has left for `Engine::run` to see: bits of [`noted`].
+    noted: u8,
+    /// Instructions that `Engine::run` has completed so far.
+    completed: u64,
     /// B0 to B3 of the breakpoints that an instruction has met which waits for its retry.
     hits: u8,
     /// RIP of a repeated string instruction that has more to do.
@@ -92,8 +119,9 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
+        let locks = Locks::new();
         let works =
-            Works { profile, locks: Locks::new(), journal, replayer, block, noted: false, hits: 0, repeating: None };
+            Works { profile, locks, journal, replayer, block, noted: 0, completed: 0, hits: 0, repeating: None };
         Engine { cache: Cache::new(), works }
     }
 
@@ -105,6 +133,19 @@ impl Engine {
     /// Chooses what happens to locked operations that cross a cache line.
     pub fn set_split_lock(&mut self, choice: SplitLock) {
         self.works.locks.split = choice;
+    }
+
+    /// Gives the decode cache room for as many instructions as the next power of two: 256 are enough for the loops that reach a
+    /// device, a whole guest wants some thousands. Each takes about 200 bytes. What was decoded is forgotten.
+    #[cfg(feature = "std")]
+    pub fn set_decode_cache(&mut self, entries: usize) {
+        self.cache = Cache::with_entries(entries);
+    }
+
+    /// Lets the host raise unmasked floating-point exceptions, see [`FloatTraps`].
+    #[cfg(feature = "std")]
+    pub fn set_float_traps(&mut self, traps: FloatTraps) {
+        self.works.replayer.traps = traps;
     }
 
     /// The instruction decoded last by a step.
@@ -142,37 +183,7 @@ impl Engine {
             Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
-            return works.general(entry, cpu, vmm);
-        }
-        match entry.way.lane {
-            Lane::Operate => return works.operate(entry, cpu),
-            Lane::Branch => return works.branch(entry, cpu, vmm),
-            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
-            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
-            _ => {}
-        }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
-            return match entry.way.lane {
-                Lane::Store => works.store(entry, cpu, vmm, linear),
-                Lane::Load => works.load(entry, cpu, vmm, linear),
-                Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
-                Lane::Modify => works.modify(entry, cpu, vmm, linear),
-                Lane::Locked => works.locked(entry, cpu, vmm, linear),
-                Lane::LockedXadd => works.locked_xadd(entry, cpu, vmm, linear),
-                Lane::LockedCmpxchg => works.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => works.locked_bit(entry, cpu, vmm, linear, op),
-                Lane::LockedPair => works.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
-                Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
-                Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => works.real_compute(entry, cpu, vmm, linear, op),
-                Lane::String(op) => works.string(entry, cpu, vmm, op),
-                _ => works.general(entry, cpu, vmm),
-            };
-        }
-        works.general(entry, cpu, vmm)
+        works.line(entry, cpu, vmm)
     }
 
     /// [`Engine::step`] outside 64-bit mode.
@@ -295,6 +306,42 @@ impl Engine {
 }
 
 impl Works {
+    /// The line that an instruction of the decode cache takes.
+    #[inline(always)]
+    fn line<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        if cpu.word().bits & entry.way.obstacles != 0 || !self.journal.is_idle() {
+            return self.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return self.operate(entry, cpu),
+            Lane::Branch => return self.branch(entry, cpu, vmm),
+            Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
+            _ => {}
+        }
+        if let Some(linear) = lane::address(&entry.insn, cpu) {
+            return match entry.way.lane {
+                Lane::Store => self.store(entry, cpu, vmm, linear),
+                Lane::Load => self.load(entry, cpu, vmm, linear),
+                Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
+                Lane::Modify => self.modify(entry, cpu, vmm, linear),
+                Lane::Locked => self.locked(entry, cpu, vmm, linear),
+                Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
+                Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
+                Lane::LockedBit(op) => self.locked_bit(entry, cpu, vmm, linear, op),
+                Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load(entry, cpu, vmm, linear),
+                Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
+                Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
+                Lane::RealStore(op) => self.real_store(entry, cpu, vmm, linear, op),
+                Lane::RealCompute(op) => self.real_compute(entry, cpu, vmm, linear, op),
+                Lane::String(op) => self.string(entry, cpu, vmm, op),
+                _ => self.general(entry, cpu, vmm),
+            };
+        }
+        self.general(entry, cpu, vmm)
+    }
+
     /// The general line: an instruction of the decode cache to its outcome.
     #[inline(never)]
     fn general<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
@@ -330,6 +377,9 @@ impl Works {
     #[inline(never)]
     fn rare(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
         let Entry { insn, stub, .. } = entry;
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
@@ -337,7 +387,7 @@ impl Works {
                 self.repeating = retired.rep_unfinished.then_some(cpu.rip);
                 // Of a task that was switched to.
                 let retired = if cpu.pending_debug() != 0 { debug::due(cpu, retired, 0, false) } else { retired };
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -369,6 +419,9 @@ impl Works {
         if cpu.word().bits & insn.gate != 0 {
             return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
         }
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let trap = cpu.rflags() & rflags::TF != 0;
         let mut watch = Watch::new(vmm, cpu, self.hits);
         let vmm: &mut dyn Vmm = &mut watch;
@@ -399,7 +452,7 @@ impl Works {
                 let trap = trap && (insn.row.exec != Exec::Far(FarOp::Syscall) || cpu.rflags() & rflags::TF != 0);
                 self.repeating = retired.rep_unfinished.then_some(cpu.rip);
                 let retired = debug::due(cpu, retired, watch.hits, trap);
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 completed(&mut self.journal, retired)
             }
             Err(halt) => {

@@ -62,6 +62,7 @@ impl<'a> HostRam<'a> {
     ///
     /// # Panics
     /// If `buf` is not as long as the range.
+    #[inline]
     pub fn load(&self, buf: &mut [u8]) {
         assert_eq!(buf.len(), self.len, "the grant is for another length");
         let p = self.ptr.as_ptr();
@@ -98,6 +99,7 @@ impl<'a> HostRam<'a> {
     ///
     /// # Panics
     /// If `buf` is not as long as the range.
+    #[inline]
     pub fn store(&self, buf: &[u8]) {
         assert_eq!(buf.len(), self.len, "the grant is for another length");
         let p = self.ptr.as_ptr();
@@ -137,6 +139,54 @@ impl<'a> HostRam<'a> {
         for (i, piece) in line.as_chunks::<8>().0.iter().enumerate() {
             // SAFETY: eight aligned bytes within the range.
             unsafe { p.add(i * 8).cast::<u64>().write_volatile(u64::from_ne_bytes(*piece)) };
+        }
+    }
+}
+
+/// The value is going to be read: brings its lines into the cache.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    let start = core::ptr::from_ref(value).cast::<u8>();
+    for line in (0..size_of::<T>()).step_by(64) {
+        // SAFETY: a hint, which touches nothing.
+        unsafe {
+            asm!("prefetcht0 [{}]", in(reg) start.wrapping_add(line), options(nostack, preserves_flags, readonly))
+        };
+    }
+}
+
+/// A page of guest code at its host address. Unlike a [`HostRam`] it is kept over further calls of the bus.
+#[derive(Clone, Copy, Debug)]
+pub struct CodePage {
+    ptr: NonNull<u8>,
+}
+
+impl CodePage {
+    /// Bytes of a page.
+    pub const SIZE: usize = 4096;
+
+    /// Grants the [`CodePage::SIZE`] bytes at `ptr`.
+    ///
+    /// # Safety
+    /// For as long as [`Bus::generation`](crate::Bus::generation) of the bus that hands it out gives the same number, and that bus is
+    /// there, the bytes are mapped and readable, and nobody in this process holds a Rust reference to them or accesses them other
+    /// than by volatile or atomic operations.
+    pub unsafe fn new(ptr: NonNull<u8>) -> CodePage {
+        CodePage { ptr }
+    }
+
+    /// Eight bytes from `at` on.
+    ///
+    /// # Safety
+    /// The promise of [`CodePage::new`] still holds.
+    #[inline(always)]
+    pub(crate) unsafe fn word(&self, at: usize) -> u64 {
+        assert!(at <= CodePage::SIZE - 8, "within the page");
+        // SAFETY: eight bytes within the page, which is readable by the promise; unaligned reads are volatile by assembly.
+        unsafe {
+            let value: u64;
+            asm!("mov {}, [{}]", out(reg) value, in(reg) self.ptr.as_ptr().add(at), options(nostack, preserves_flags, readonly));
+            value
         }
     }
 }

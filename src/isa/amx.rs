@@ -32,12 +32,13 @@ pub(super) const VEX_M0F38: [Row; 18] = [
     amx("tileloaddt1", P0F38, P66, 0x4b, &[W(TG), R(MS)]).system(SysOp::TileLoad).implies(Implied::TileMemory),
     amx("tilestored", P0F38, F3, 0x4b, &[W(MS), R(TG)]).system(SysOp::TileStore).implies(Implied::TileMemory),
     amx("tileloadd", P0F38, F2, 0x4b, &[W(TG), R(MS)]).system(SysOp::TileLoad).implies(Implied::TileMemory),
-    product("tdpbf16ps", F3, 0x5c, AmxBf16), product("tdpfp16ps", F2, 0x5c, AmxFp16),
+    product("tdpbf16ps", F3, 0x5c, AmxBf16).system(SysOp::TileBf16), product("tdpfp16ps", F2, 0x5c, AmxFp16).system(SysOp::TileFp16),
     product("tdpbuud", NP, 0x5e, AmxInt8).system(SysOp::TileUnsigned),
     product("tdpbusd", P66, 0x5e, AmxInt8).system(SysOp::TileUnsignedSigned),
     product("tdpbsud", F3, 0x5e, AmxInt8).system(SysOp::TileSignedUnsigned),
     product("tdpbssd", F2, 0x5e, AmxInt8).system(SysOp::TileSigned),
-    product("tcmmrlfp16ps", NP, 0x6c, AmxComplex), product("tcmmimfp16ps", P66, 0x6c, AmxComplex),
+    product("tcmmrlfp16ps", NP, 0x6c, AmxComplex).system(SysOp::TileReal),
+    product("tcmmimfp16ps", P66, 0x6c, AmxComplex).system(SysOp::TileImaginary),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point

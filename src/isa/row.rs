@@ -1092,6 +1092,14 @@ pub enum SysOp {
     TileSignedUnsigned,
     /// TDPBSSD.
     TileSigned,
+    /// TDPBF16PS.
+    TileBf16,
+    /// TDPFP16PS.
+    TileFp16,
+    /// TCMMRLFP16PS.
+    TileReal,
+    /// TCMMIMFP16PS.
+    TileImaginary,
     /// LDMXCSR.
     Ldmxcsr,
     /// STMXCSR.

@@ -2,7 +2,7 @@
 //!
 //! `rewrite` encodes the instruction again with local operands, `recipe` says which registers its stub moves, `run` reads
 //! and writes guest memory around the call, `mmx` keeps the x87 state beneath MMX registers, `gather` does the sequences that
-//! need no stub, `staged` dot products under unmasked exceptions, `x87` the stack.
+//! need no stub, `staged` dot products under unmasked exceptions, `traps` what the host decides by SIGFPE, `x87` the stack.
 
 mod float;
 mod gather;
@@ -12,12 +12,15 @@ mod rewrite;
 mod run;
 mod staged;
 mod state;
+mod traps;
 mod x87;
 
+pub use encore86_stubs::FloatSignals;
 pub(crate) use encore86_stubs::StubRef;
 pub use rewrite::{Rewritten, rewritten};
 pub(crate) use run::reach;
 pub(crate) use state::{components, has_state, need_components, need_state, vector_components};
+pub use traps::FloatTraps;
 pub(crate) use x87::{exact_real, image_parts, real_stored};
 
 use crate::bus::Vmm;
@@ -42,6 +45,7 @@ pub(crate) struct Replayer {
     /// Every feature: rewritten instructions are decoded again with it before they are installed.
     verify: Profile,
     host: recipe::Host,
+    pub(crate) traps: FloatTraps,
 }
 
 impl Replayer {
@@ -68,6 +72,7 @@ impl Replayer {
             scratch: Box::new((Scratch::new(), Operand([0; 64]))),
             verify: Profile::all(),
             host: recipe::Host::detect(),
+            traps: FloatTraps::Never,
         }
     }
 
@@ -171,6 +176,7 @@ fn stub_error(error: StubError) -> Unsupported {
         StubError::Stale => "the stub was replaced while it was in use",
         StubError::TooLong => "the stub is longer than four lines",
         StubError::BadRecipe(why) => why,
+        StubError::SignalBlocked => "this thread blocks SIGFPE, which the engine was told to use",
         StubError::GenerationsSpent => "all generations of stubs are spent",
         _ => "the stub crate refused",
     })

@@ -1,7 +1,7 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::{Replayer, components, need_state, vector};
-use super::{float, gather};
+use super::traps::{FloatTraps, Unmasked};
+use super::{Replayer, components, float, gather, need_state, vector};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -19,6 +19,8 @@ use encore86_stubs::{Exit, StubRef};
 const PRE_COMPUTATION: u32 = 7;
 const OE: u32 = 1 << 3;
 pub(super) const UE: u32 = 1 << 4;
+/// Exceptions of a result that is too great or too small.
+pub(super) const EXTREMES: u32 = OE | UE;
 const PE: u32 = 1 << 5;
 pub(super) const FTZ: u32 = 1 << 15;
 /// DAZ, rounding control, FTZ.
@@ -236,12 +238,12 @@ impl Replayer {
         // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
         let quiet = insn.static_rounding().is_some() || insn.row.is(attr::QUIET);
         let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
-        if unmasked != 0 && insn.row.is(attr::STAGED | attr::MASKED_EXTREMES) {
-            if insn.row.is(attr::STAGED) {
-                return self.execute_staged(cpu, insn, vmm, dirty);
-            }
-            if unmasked & (OE | UE) != 0 || insn.row.is(attr::DISTINCT) {
-                return Err(Unsupported::Instruction(insn.row.mnemonic).into());
+        if unmasked != 0 && (self.traps != FloatTraps::Never || insn.row.is(attr::STAGED | attr::MASKED_EXTREMES)) {
+            match self.traps.way(insn.row, unmasked) {
+                Unmasked::ByRules => {}
+                Unmasked::Staged => return self.execute_staged(cpu, insn, vmm, dirty),
+                Unmasked::Trapped(signals) => return self.execute_trapped(cpu, insn, vmm, (stub, dirty), signals),
+                Unmasked::Undecided => return Err(Unsupported::Instruction(insn.row.mnemonic).into()),
             }
         }
         let (exit, tiny) = if unmasked & UE == 0 || insn.row.is(attr::NO_UNDERFLOW) {
@@ -255,7 +257,10 @@ impl Replayer {
         };
         let raised = exit.mxcsr_flags();
         if tiny || raised & (OE | UE | unmasked) != 0 {
-            self.raise(cpu, insn, raised | if tiny { UE } else { 0 }, unmasked, exit.is_fault() || tiny)?;
+            self.note(cpu, insn, raised | if tiny { UE } else { 0 }, unmasked);
+            if exit.is_fault() || tiny {
+                return Err(raised_unmasked(cpu));
+            }
         } else {
             cpu.vector.mxcsr |= raised;
         }
@@ -303,27 +308,26 @@ impl Replayer {
     }
 
     /// Makes the flags sticky that the instruction raised.
-    ///
-    /// # Errors
-    /// #XM, or #UD with CR4.OSXMMEXCPT clear, if one of them is `fatal`.
     #[cold]
     #[inline(never)]
-    fn raise(&mut self, cpu: &mut Cpu, insn: &Insn, mut raised: u32, unmasked: u32, fatal: bool) -> Result<(), Halt> {
-        let extreme = raised & (OE | UE);
+    fn note(&mut self, cpu: &mut Cpu, insn: &Insn, mut raised: u32, unmasked: u32) {
+        let extreme = raised & EXTREMES;
         if extreme != 0 && extreme & !unmasked == 0 && !float::rounds(cpu, insn, &self.scratch.1.0) {
             raised &= !PE;
         }
         let before = raised & unmasked & PRE_COMPUTATION != 0;
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
-        if !fatal {
-            return Ok(());
-        }
-        Err(if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
-            Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
-        } else {
-            Event::xm("an unmasked SIMD floating-point exception").into()
-        })
+    }
+}
+
+/// #XM, or #UD with CR4.OSXMMEXCPT clear.
+#[cold]
+pub(super) fn raised_unmasked(cpu: &Cpu) -> Halt {
+    if cpu.word().bits & obstacle::NO_OSXMMEXCPT != 0 {
+        Event::ud("an unmasked SIMD floating-point exception with CR4.OSXMMEXCPT clear").into()
+    } else {
+        Event::xm("an unmasked SIMD floating-point exception").into()
     }
 }
 

@@ -59,6 +59,10 @@ pub(crate) fn run(
         SysOp::TileUnsignedSigned => tile::multiply(cpu, insn, false, true)?,
         SysOp::TileSignedUnsigned => tile::multiply(cpu, insn, true, false)?,
         SysOp::TileSigned => tile::multiply(cpu, insn, true, true)?,
+        SysOp::TileBf16 => tile::multiply_floats(cpu, insn, tile::bf16)?,
+        SysOp::TileFp16 => tile::multiply_floats(cpu, insn, tile::halves)?,
+        SysOp::TileReal => tile::multiply_floats(cpu, insn, tile::real_part)?,
+        SysOp::TileImaginary => tile::multiply_floats(cpu, insn, tile::imaginary_part)?,
         SysOp::Hlt => retired.hlt = true,
         SysOp::In => {
             let size = usize::from(insn.slot(0).size);

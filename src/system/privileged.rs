@@ -11,7 +11,7 @@ use crate::cpu::registers::{component, cr0, cr3, cr4, efer, rflags};
 use crate::cpu::segment::{DescriptorTable, Seg, rights};
 use crate::cpu::{Cpu, Mode, System};
 use crate::decode::{Insn, Slot, SlotKind};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Stop};
 use crate::integer::{self, read_slot, write_slot};
 use crate::isa::Feature;
 use crate::isa::row::PrivOp;
@@ -250,6 +250,10 @@ fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: 
     }
     if value & !allowed != 0 {
         refuse("a reserved bit of CR3")?;
+    }
+    match mem.vmm.invalidate(Invalidation::Cr3 { keep: value & NO_FLUSH != 0 }) {
+        Ok(()) | Err(Stop::NotProvided(_)) => {}
+        Err(stop) => return Err(stop.into()),
     }
     change(cpu, mem, value & NO_FLUSH != 0, |s| s.cr3 = value & !NO_FLUSH)
 }

@@ -1,8 +1,8 @@
-//! AMX on our own state: configuration, loads and stores of tiles, and products of integers (SDM volume 2, chapter 4, and volume
-//! 1, 18). A load or store that faults after some rows keeps them, and TILECFG.start_row says where it goes on.
+//! AMX on our own state: configuration, loads and stores of tiles, and products (SDM volume 2, chapter 4, and volume 1, 18). A load or store that faults after some rows keeps them, and TILECFG.start_row says where it goes on.
 
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
+use crate::alu::fused::{self, from_half};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::tile::{ROW_BYTES, ROWS, TILES};
@@ -162,9 +162,12 @@ pub(super) fn store(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>)
     Ok(())
 }
 
-/// TDPBSSD and its kin: each doubleword of the first operand, plus products of the four bytes of doublewords of the others.
-/// Sums wrap.
-pub(super) fn multiply(cpu: &mut Cpu, insn: &Insn, first_signed: bool, second_signed: bool) -> Result<(), Halt> {
+/// Adds products to a tile, row by row: `row_of_sums` gets a row of the left factor, the right one, and the row of sums.
+fn add_products(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mut row_of_sums: impl FnMut(&[u8], &[[u8; ROW_BYTES]; ROWS], &mut [u8]),
+) -> Result<(), Halt> {
     let [target, left, right] = [0, 1, 2].map(|i| tile(insn, i));
     let tiles = configured(cpu)?;
     let [(rows, bytes), (left_rows, left_bytes), (right_rows, right_bytes)] =
@@ -172,23 +175,72 @@ pub(super) fn multiply(cpu: &mut Cpu, insn: &Insn, first_signed: bool, second_si
     if rows != left_rows || bytes != right_bytes || left_bytes / 4 != right_rows {
         return Err(Event::ud("the tiles' shapes do not go together").into());
     }
-    let widen = |byte: u8, signed: bool| if signed { i32::from(byte as i8) } else { i32::from(byte) };
     let (a, b) = (tiles.data[left], tiles.data[right]);
     let sums = &mut tiles.data[target];
     for (sums, a) in sums[..rows].iter_mut().zip(&a) {
-        for (k, a) in a[..left_bytes].chunks_exact(4).enumerate() {
-            for (sum, b) in sums[..bytes].chunks_exact_mut(4).zip(b[k][..bytes].chunks_exact(4)) {
-                let products = a.iter().zip(b).map(|(&a, &b)| widen(a, first_signed) * widen(b, second_signed));
-                let before = i32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]);
-                sum.copy_from_slice(&products.fold(before, i32::wrapping_add).to_le_bytes());
-            }
-        }
-    }
-    for row in &mut sums[..rows] {
-        row[bytes..].fill(0);
+        row_of_sums(&a[..left_bytes], &b, &mut sums[..bytes]);
+        sums[bytes..].fill(0);
     }
     sums[rows..].fill([0; ROW_BYTES]);
     tiles.set_start_row(0);
     cpu.dirty |= component::TILECFG | component::TILEDATA;
     Ok(())
+}
+
+/// TDPBSSD and its kin: each doubleword of the first operand, plus products of the four bytes of doublewords of the others.
+/// Sums wrap.
+pub(super) fn multiply(cpu: &mut Cpu, insn: &Insn, first_signed: bool, second_signed: bool) -> Result<(), Halt> {
+    let widen = |byte: u8, signed: bool| if signed { i32::from(byte as i8) } else { i32::from(byte) };
+    add_products(cpu, insn, |left, right, sums| {
+        for (a, right) in left.chunks_exact(4).zip(right) {
+            for (sum, b) in sums.chunks_exact_mut(4).zip(right.chunks_exact(4)) {
+                let products = a.iter().zip(b).map(|(&a, &b)| widen(a, first_signed) * widen(b, second_signed));
+                let before = i32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]);
+                sum.copy_from_slice(&products.fold(before, i32::wrapping_add).to_le_bytes());
+            }
+        }
+    })
+}
+
+/// Factors of the two products of a pair of 16-bit numbers with another, as singles.
+pub(super) type Pairs = fn([u16; 2], [u16; 2]) -> [[u32; 2]; 2];
+
+/// TDPBF16PS.
+pub(super) fn bf16(a: [u16; 2], b: [u16; 2]) -> [[u32; 2]; 2] {
+    let single = |x: u16| u32::from(x) << 16;
+    [[single(a[0]), single(b[0])], [single(a[1]), single(b[1])]]
+}
+
+/// TDPFP16PS. Denormal halves are numbers.
+pub(super) fn halves(a: [u16; 2], b: [u16; 2]) -> [[u32; 2]; 2] {
+    [[from_half(a[0]), from_half(b[0])], [from_half(a[1]), from_half(b[1])]]
+}
+
+/// TCMMRLFP16PS: a product of complex numbers has the real part ac - bd.
+pub(super) fn real_part(a: [u16; 2], b: [u16; 2]) -> [[u32; 2]; 2] {
+    halves([a[0], a[1] ^ 0x8000], b)
+}
+
+/// TCMMIMFP16PS: ad + bc.
+pub(super) fn imaginary_part(a: [u16; 2], b: [u16; 2]) -> [[u32; 2]; 2] {
+    halves(a, [b[1], b[0]])
+}
+
+/// Products of pairs of 16-bit numbers. Those of even elements are summed by themselves, those of odd ones too, from zero; then
+/// both, and at last what the tile has. MXCSR has no part in it.
+pub(super) fn multiply_floats(cpu: &mut Cpu, insn: &Insn, pairs: Pairs) -> Result<(), Halt> {
+    let pair = |bytes: &[u8]| [u16::from_le_bytes([bytes[0], bytes[1]]), u16::from_le_bytes([bytes[2], bytes[3]])];
+    add_products(cpu, insn, |left, right, sums| {
+        for (n, sum) in sums.chunks_exact_mut(4).enumerate() {
+            let mut partial = [0; 2];
+            for (a, right) in left.chunks_exact(4).zip(right) {
+                let factors = pairs(pair(a), pair(&right[4 * n..4 * n + 4]));
+                for (partial, [a, b]) in partial.iter_mut().zip(factors) {
+                    *partial = fused::multiply_add(a, b, *partial);
+                }
+            }
+            let before = u32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]);
+            sum.copy_from_slice(&fused::add(before, fused::add(partial[0], partial[1])).to_le_bytes());
+        }
+    })
 }

@@ -33,6 +33,20 @@ pub fn code(_recipe: &Recipe) -> Result<Vec<u8>, StubError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StubRef(StubCache);
 
+/// The right to run stubs whose instruction raises SIGFPE. Nobody has it on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatSignals {}
+
+impl FloatSignals {
+    /// Installs no handler.
+    ///
+    /// # Errors
+    /// Always [`MapError::NotSupported`].
+    pub fn install() -> Result<Self, MapError> {
+        Err(MapError::NotSupported)
+    }
+}
+
 /// A cache of stubs. There are none on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StubCache {}
@@ -97,6 +111,23 @@ impl StubCache {
         _state: *mut u8,
         _operand: *mut u8,
         _scratch: *mut Scratch,
+    ) -> Result<Exit, StubError> {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    ///
+    /// # Errors
+    /// None.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn call_unmasked(
+        &self,
+        _signals: FloatSignals,
+        _stub: StubRef,
+        _body: usize,
+        _state_operand_scratch: (*mut u8, *mut u8, *mut Scratch),
     ) -> Result<Exit, StubError> {
         match *self {}
     }

@@ -19,6 +19,8 @@ pub enum MapError {
     ExecutionDenied(i32),
     /// The views could not be kept from forked children (`errno`).
     Advice(i32),
+    /// No handler for SIGFPE could be installed (`errno`): do without [`FloatSignals`](crate::FloatSignals).
+    Handler(i32),
 }
 
 impl fmt::Display for MapError {
@@ -31,6 +33,7 @@ impl fmt::Display for MapError {
             Self::File(errno) => write!(f, "no memory file for stubs (errno {errno})"),
             Self::Map(errno) => write!(f, "stub memory cannot be mapped for writing (errno {errno})"),
             Self::ExecutionDenied(errno) => write!(f, "stub memory cannot be mapped for execution (errno {errno})"),
+            Self::Handler(errno) => write!(f, "no handler for SIGFPE can be installed (errno {errno})"),
             Self::Advice(errno) => write!(f, "stub memory cannot be kept from forked children (errno {errno})"),
         }
     }
@@ -52,6 +55,8 @@ pub enum StubError {
     BadRecipe(&'static str),
     /// All 2^48 generations of this process are spent.
     GenerationsSpent,
+    /// This thread blocks SIGFPE, so that an exception of the stub would kill the process: unblock it.
+    SignalBlocked,
 }
 
 impl fmt::Display for StubError {
@@ -61,6 +66,7 @@ impl fmt::Display for StubError {
             Self::Stale => f.write_str("the stub's generation has passed: look it up again"),
             Self::TooLong => f.write_str("the stub is longer than 256 bytes"),
             Self::BadRecipe(why) => write!(f, "bad recipe: {why}"),
+            Self::SignalBlocked => f.write_str("this thread blocks SIGFPE: unblock it"),
             Self::GenerationsSpent => f.write_str("all generations of stubs are spent"),
         }
     }

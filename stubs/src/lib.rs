@@ -19,8 +19,9 @@
 //! | `host::assemble` | the frame around the instruction |
 //! | `host::thread` | who runs, and the serialising instruction after a change of code |
 //! | `host::cache` | [`StubCache`]: index, generations, the call |
+//! | `host::traps` | [`FloatSignals`]: SIGFPE of a stub's instruction, for those who ask for it |
 //!
-//! Nothing here makes a system call after construction, and nothing allocates after construction.
+//! Nothing here makes a system call after construction, but for [`StubCache::call_unmasked`], and nothing allocates after construction.
 //! The processor must be x86-64 with LAHF and SAHF in 64-bit mode, and the system Linux; elsewhere
 //! construction returns [`MapError::NotSupported`].
 
@@ -37,9 +38,11 @@ mod host {
     pub(crate) mod encode;
     pub(crate) mod sink;
     pub(crate) mod thread;
+    mod traps;
     pub use assemble::code;
     pub use cache::{StubCache, StubRef};
     pub use dual_map::DualMap;
+    pub use traps::FloatSignals;
 }
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
@@ -47,6 +50,6 @@ mod host {
 mod host;
 
 pub use error::{MapError, StubError};
-pub use host::{DualMap, StubCache, StubRef, code};
+pub use host::{DualMap, FloatSignals, StubCache, StubRef, code};
 pub use memory::CodeMemory;
 pub use recipe::{Body, Exit, Key, Move, MoveKind, Moves, Recipe, Scratch, X87};

@@ -97,6 +97,8 @@ pub struct Maker<'a> {
     pub random: &'a mut Random,
     pub memory: &'a mut Memory,
     pub oracle: &'a mut Oracle,
+    /// What a memory operand of up to 64 bytes holds, if it is not random.
+    pub content: Option<[u8; 64]>,
 }
 
 impl Maker<'_> {
@@ -496,6 +498,11 @@ impl Maker<'_> {
     /// What the operand holds.
     fn operand(&mut self, state: &State, size: usize) -> Vec<u8> {
         let e = self.encoding;
+        if let Some(content) = &self.content
+            && size <= content.len()
+        {
+            return content[..size].to_vec();
+        }
         match e.row.exec {
             Exec::Value(IntOp::Cmpxchg) if self.random.one_in(2) => state.gpr[RAX].to_le_bytes()[..size].to_vec(),
             Exec::Value(IntOp::CmpxchgPair) if self.random.one_in(2) => {

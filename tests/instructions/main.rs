@@ -7,6 +7,7 @@ mod table;
 
 mod apx;
 mod evex;
+mod families;
 mod map_0f;
 mod one_byte;
 mod vex;

@@ -6,8 +6,10 @@
 //! it; what `after` does not name must not change, but for RIP, which moves past the instruction. Words:
 //!
 //! - `rax=1f` a register (hexadecimal), `k1=5`, `mxcsr=1f80`, `fcw`, `fsw`, `ftw`, `fop`, `fip`, `fdp`, `fcs`, `fds`; `xmm1=0011…` bytes in memory order,
-//!   the rest of the register zero (before) or unchanged (after); `st0=` ten bytes; `mm0=` eight
-//!   bytes of a physical register, its exponent all ones
+//!   the rest of the register zero (before) or unchanged (after); `ymm1=` and `zmm1=` the same, but after an instruction
+//!   the rest is zero as well; `st0=` ten bytes; `mm0=` eight bytes of a physical register, its exponent all ones
+//! - bytes are written in the order of memory (`0102`), or as elements: `b:1,ff` `w:` `d:` `q:` hexadecimal, `f:1.5,-0` and
+//!   `g:` singles and doubles; `d:9*4` is four of them
 //! - `f=CZ` exactly these of C P A Z S O D are set; `u=AO` (after) these may be anything
 //! - `@21000=0102` memory bytes at a linear address
 //! - before: `apx` (XCR0 enables it), `cpl=3`, `+ts -osfxsr …` bits of CR0, CR4 and RFLAGS, `xcr0=3`, `ds.limit=fff`, `ds.attr=93`, `ds.base=0`,
@@ -59,7 +61,31 @@ fn hex(text: &str) -> u64 {
     u64::from_str_radix(text, 16).unwrap_or_else(|_| panic!("no number: {text}"))
 }
 
+/// The elements behind `b:`, `w:`, `d:`, `q:`, `f:` or `g:`.
+fn elements(kind: &str, list: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for item in list.split(',') {
+        let (value, count) = item.split_once('*').unwrap_or((item, "1"));
+        let number = |value: &str| value.parse::<f64>().unwrap_or_else(|_| panic!("no number: {value}"));
+        let (bits, len) = match kind {
+            "b" => (hex(value), 1),
+            "w" => (hex(value), 2),
+            "d" => (hex(value), 4),
+            "q" => (hex(value), 8),
+            "f" => (u64::from((number(value) as f32).to_bits()), 4),
+            "g" => (number(value).to_bits(), 8),
+            other => panic!("no such elements: {other}"),
+        };
+        let count = count.parse().unwrap_or_else(|_| panic!("no count: {item}"));
+        (0..count).for_each(|_| out.extend(&bits.to_le_bytes()[..len]));
+    }
+    out
+}
+
 fn bytes(text: &str) -> Vec<u8> {
+    if let Some((kind, list)) = text.split_once(':') {
+        return elements(kind, list);
+    }
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
     assert!(digits.len().is_multiple_of(2), "half a byte: {text}");
     digits.chunks(2).map(|d| hex(&d.iter().collect::<String>()) as u8).collect()
@@ -73,9 +99,9 @@ fn flags(text: &str) -> u64 {
 fn set(cpu: &mut Cpu, name: &str, value: &str, clear: bool) -> bool {
     if let Some(r) = GPRS.iter().position(|g| *g == name) {
         cpu.gpr[r] = hex(value);
-    } else if let Some(n) = name.strip_prefix("xmm") {
+    } else if let Some(n) = name.strip_prefix(['x', 'y', 'z']).and_then(|name| name.strip_prefix("mm")) {
         let zmm = &mut cpu.vector.zmm[n.parse::<usize>().unwrap()].0;
-        if clear {
+        if clear || !name.starts_with('x') {
             zmm.fill(0);
         }
         let new = bytes(value);
@@ -240,7 +266,8 @@ fn case(engine: &mut Engine, columns: &[&str]) -> Vec<String> {
     let mut expected = start.clone();
     let mut memory = vm.memory.clone();
     let (mut outcome, mut accesses, mut ignored) = (String::new(), Vec::new(), 0);
-    let fault = columns[3].split_whitespace().any(|w| w.starts_with('#') && !w.starts_with("#INT") || w.contains(':'));
+    let fault =
+        columns[3].split_whitespace().any(|w| w.starts_with('#') && !w.starts_with("#INT") || w.starts_with("lacks:"));
     let stays = fault || columns[3].split_whitespace().any(|w| w == "unfinished");
     if !stays {
         let width = u64::MAX >> (64 - u32::from(start.mode().bits()));
@@ -248,7 +275,7 @@ fn case(engine: &mut Engine, columns: &[&str]) -> Vec<String> {
     }
     for word in columns[3].split_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        if word.starts_with('#') || word.contains(':') || matches!(word, "hlt" | "unfinished") {
+        if word.starts_with('#') || word.starts_with("lacks:") || matches!(word, "hlt" | "unfinished") {
             outcome = word.to_string();
             if let Some((_, cr2)) = word.strip_prefix("#PF").and_then(|w| w.split_once('@')) {
                 expected.update(|s| s.cr2 = hex(cr2));
@@ -316,6 +343,40 @@ fn note(rows: BTreeSet<String>) {
     }
 }
 
+/// Runs the table of a family, as a text file. Between bytes and `before` is the instruction's text, which decoding must give.
+/// `#` begins a comment; `needs` names the features of the lines below it, which are skipped where the host lacks one.
+pub fn run_family(name: &'static str, table: &str) {
+    let (host, profile) = (Profile::host(), Profile::all().with_vendor(Vendor::Amd));
+    let mut skips = Skips::new(name);
+    let (mut lacking, mut kept, mut wrong) = (None, String::new(), Vec::new());
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(needed) = line.strip_prefix("needs ") {
+            let feature = |name| Feature::from_name(name).unwrap_or_else(|| panic!("no feature: {name}"));
+            lacking = needed.split_whitespace().map(feature).find(|&f| !host.has(f));
+            continue;
+        }
+        let mut columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        assert!(columns.len() >= 5, "five columns are needed: {line}");
+        let text = columns.remove(2);
+        // Where the mode has no such instruction, the text is what it would be in another.
+        let undefined = columns[3] == "#UD" && matches!(columns[0], "real" | "v86");
+        let decoded_in = if undefined { Mode::Long64 } else { mode(columns[0]) };
+        let decoded = decode(&bytes(columns[1]), decoded_in, &profile).map(|insn| insn.to_string());
+        if decoded.as_deref() != Ok(text) {
+            wrong.push(format!("{line}\n    decodes to {decoded:?}"));
+        }
+        match lacking {
+            Some(feature) => skips.skip(feature.name(), "the host lacks it", 1),
+            None => kept += &format!("{}\n", columns.join(" | ")),
+        }
+    }
+    assert!(wrong.is_empty(), "{name}: {}", wrong.join("\n"));
+    if !kept.is_empty() {
+        skips.ran(kept.lines().count() as u64);
+        run_with(profile, &kept);
+    }
+}
+
 /// Runs a table with the features and the vendor of `profile`.
 pub fn run_with(profile: Profile, table: &str) {
     let mut engine = Engine::new(profile).unwrap();
@@ -325,7 +386,7 @@ pub fn run_with(profile: Profile, table: &str) {
         assert!(columns.len() >= 4, "four columns are needed: {line}");
         cases += 1;
         let found = case(&mut engine, &columns);
-        let refused = columns[3].split_whitespace().any(|word| word == "#UD" || word.contains(':'));
+        let refused = columns[3].split_whitespace().any(|word| word == "#UD" || word.starts_with("lacks:"));
         if !refused && let Ok(insn) = decode(&bytes(columns[1]), mode(columns[0]), engine.profile()) {
             rows.insert(name(insn.row()));
         }

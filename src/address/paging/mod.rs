@@ -15,7 +15,7 @@ use crate::bus::{Access, Bus, Invalidation, Modify, Platform, forward_platform};
 use crate::cpu::registers::{cr0, cr4, efer, rflags};
 use crate::cpu::{Cpu, System};
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::isa::Feature;
 use crate::profile::{Profile, Vendor};
 use page::Want;
@@ -121,6 +121,8 @@ pub struct Paging<B> {
     registers: Registers,
     /// RFLAGS.AC.
     ac: bool,
+    /// The next CR3 keeps the translations of its PCID.
+    keep: bool,
     tables: Tables,
     tlb: Tlb,
 }
@@ -130,7 +132,7 @@ impl<B> Paging<B> {
     pub fn new(inner: B, limits: Limits) -> Paging<B> {
         let registers = Registers::default();
         let tables = Tables::new(&registers, &limits);
-        Paging { inner, limits, registers, ac: false, tables, tlb: Tlb::new() }
+        Paging { inner, limits, registers, ac: false, keep: false, tables, tlb: Tlb::new() }
     }
 
     /// The bus underneath, at guest-physical addresses.
@@ -195,7 +197,8 @@ impl<B: Bus> Paging<B> {
     pub fn load(&mut self, cpu: &Cpu) -> Result<(), Stop> {
         let registers = Registers::of(cpu.system());
         if registers != self.registers {
-            self.reload(registers, None, false)?;
+            self.reload(registers, None, self.keep)?;
+            self.keep = false;
         }
         self.ac = cpu.rflags() & rflags::AC != 0;
         Ok(())
@@ -397,6 +400,25 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    /// As long as the page is mapped so: what changes that calls [`Bus::follow`] first, or drops translations.
+    fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
+        let physical = match self.hit(linear, 1, access) {
+            Some(physical) => physical,
+            None => self.translate(linear, access)?,
+        };
+        self.inner.code(physical, access)
+    }
+
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn follow(&mut self, cpu: &Cpu) -> Result<(), Stop> {
+        self.load(cpu)?;
+        self.inner.follow(cpu)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         let physical = self.translate(linear, access)?;
         self.inner.enqueue(physical, command, access)
@@ -443,7 +465,7 @@ impl<B: Bus + Platform> Platform for Paging<B> {
     forward_platform!(
         this => this.inner;
         port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, cache, ferr, stop_others, resume_others,
-        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+        progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     /// Takes the registers over, as [`Paging::load`] does, and flushes what MOV to CR3 flushes.
@@ -452,6 +474,7 @@ impl<B: Bus + Platform> Platform for Paging<B> {
         let registers = Registers::of(next);
         let again = registers.cr3 == self.registers.cr3 && !keeps;
         self.reload(registers, None, keeps)?;
+        self.keep = false;
         if again {
             self.flush_context();
         }
@@ -462,6 +485,11 @@ impl<B: Bus + Platform> Platform for Paging<B> {
     fn invalidate(&mut self, what: Invalidation) -> Result<(), Stop> {
         match what {
             Invalidation::Page(linear) => self.invlpg(linear),
+            Invalidation::Cr3 { keep } => {
+                // A value that CR3 never has: whatever is loaded next is a new one.
+                self.registers.cr3 = u64::MAX;
+                self.keep = keep;
+            }
             Invalidation::Pcid { kind, pcid, linear } => self.invpcid(kind, pcid, linear),
         }
         match self.inner.invalidate(what) {

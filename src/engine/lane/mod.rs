@@ -95,6 +95,9 @@ enum Holds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) lane: Lane,
+    /// Length and mode of the instruction, beside what is looked at first.
+    pub(super) len: u8,
+    pub(super) mode: Mode,
     /// The operation of an integer lane.
     op: IntOp,
     /// The locked instruction.
@@ -102,14 +105,14 @@ pub(super) struct Way {
     holds: Holds,
     /// Low bits of the address that must be clear.
     aligned: u8,
-    /// Elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
-    masked: u64,
+    /// So many elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
+    masked: u8,
     /// Bits of the mode word that keep the instruction from its lane.
     pub(super) obstacles: u32,
     /// State components that it changes.
     dirty: u32,
     /// Flags that it writes.
-    flags: u32,
+    flags: u16,
     /// Operand 0 is written.
     writes: bool,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
@@ -128,6 +131,8 @@ impl Way {
         let suppressed = insn.aaa() != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
+            len: insn.len(),
+            mode: insn.mode,
             op,
             issue: atomic::locked_op(op).and_then(|op| issue(op, usize::from(size))),
             holds: match op {
@@ -136,10 +141,10 @@ impl Way {
                 _ => Holds::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
+            masked: if suppressed { elements.clamp(1, 64) as u8 } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
-            flags: u32::from(row.flags.written),
+            flags: row.flags.written,
             writes: row.operands[0].uses.writes(),
             reads: match row.exec {
                 Exec::Str(_) => string::element(insn),
@@ -588,7 +593,7 @@ impl Works {
             Err(why) => return Outcome::Unsupported(why),
         };
         // A broadcast of which no element is active is not read.
-        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] & way.masked != 0 {
+        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] << (64 - way.masked) != 0 {
             let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
             let operand = self.replayer.operand();
             // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this

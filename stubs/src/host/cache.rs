@@ -3,6 +3,7 @@
 use super::assemble::{self, LINE, MAX_STUB};
 use super::sink::Sink;
 use super::thread;
+use super::traps::FloatSignals;
 use crate::{CodeMemory, DualMap, Exit, Key, MapError, Recipe, Scratch, StubError};
 use core::cell::Cell;
 use core::fmt;
@@ -190,6 +191,33 @@ impl StubCache {
             unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
         // SAFETY: the caller answers for the pointers and the instruction.
         Ok(Exit(unsafe { run(state, operand, scratch) }))
+    }
+
+    /// Runs a stub whose instruction has `body` bytes with the exceptions unmasked that `scratch` leaves unmasked in `mxcsr_run`;
+    /// `mxcsr_fatal` names them. One that is raised ends in [`Exit::is_fault`], with the flags that the processor has set. Asks the
+    /// system which signals the thread blocks, and returns from a signal by the system.
+    ///
+    /// # Errors
+    /// As [`StubCache::call`], and [`StubError::SignalBlocked`]; nothing has run.
+    ///
+    /// # Safety
+    /// As for [`StubCache::call`], but for MXCSR's masks. The handler of SIGFPE is that of [`FloatSignals::install`], or one that
+    /// hands on to it what is not its own.
+    #[cold]
+    pub unsafe fn call_unmasked(
+        &self,
+        signals: FloatSignals,
+        stub: StubRef,
+        body: usize,
+        (state, operand, scratch): (*mut u8, *mut u8, *mut Scratch),
+    ) -> Result<Exit, StubError> {
+        if !signals.reach_this_thread() {
+            return Err(StubError::SignalBlocked);
+        }
+        signals.watch(self.rx.addr(), self.lines * LINE, body, || {
+            // SAFETY: the caller answers for all but exceptions, which go on behind the instruction.
+            unsafe { self.call(stub, state, operand, scratch) }
+        })
     }
 
     #[cold]
