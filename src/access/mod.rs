@@ -181,13 +181,17 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         Ok(())
     }
 
-    /// Sets bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
+    /// Sets or clears bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
     /// itself. Doing that twice changes nothing, so that the journal need not know of it; a read and a write it hears of.
-    pub(crate) fn set_bits(&mut self, linear: u64, bits: u8, access: &Access) -> Result<(), Halt> {
+    pub(crate) fn change_bits(&mut self, linear: u64, set: u8, clear: u8, access: &Access) -> Result<(), Halt> {
         let access = Access { locked: true, ..*access };
         match self.vmm.ram(linear, 1, &access) {
             Ok(Some(ram)) if ram.len() == 1 => {
-                ram.locked(LockedOp::Or, u64::from(bits), 0, false);
+                if clear == 0 {
+                    ram.locked(LockedOp::Or, u64::from(set), 0, false);
+                } else {
+                    ram.locked(LockedOp::And, u64::from(!clear), 0, false);
+                }
                 return Ok(());
             }
             Ok(Some(_)) => {
@@ -199,12 +203,12 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         let mut old = [0];
         let mut modify = |old: &[u8], new: &mut [u8]| {
             for (new, old) in new.iter_mut().zip(old) {
-                *new = old | bits;
+                *new = old & !clear | set;
             }
         };
         if !self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
             self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
-            self.write(linear, &[old[0] | bits], &Access { kind: AccessKind::Write, ..access })?;
+            self.write(linear, &[old[0] & !clear | set], &Access { kind: AccessKind::Write, ..access })?;
         }
         Ok(())
     }

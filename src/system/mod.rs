@@ -9,6 +9,7 @@ mod line;
 mod platform;
 mod privileged;
 mod segment;
+mod task;
 mod tile;
 mod transfer;
 mod wait;
@@ -23,7 +24,7 @@ use crate::cpu::segment::rights;
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
-use crate::event::{Event, Retired, Unsupported};
+use crate::event::{Event, EventKind, Retired, Unsupported};
 use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::row::{FarOp, PrivOp, SysOp};
@@ -89,7 +90,9 @@ pub(crate) fn run(
         SysOp::Int => {
             if let Some(event) = software_interrupt(cpu, insn) {
                 cpu.rip = next;
-                return Err(event.into());
+                // It pushes RF clear (SDM volume 3, 18.3.1.1).
+                cpu.set_rflags(cpu.rflags() & !rflags::RF);
+                return Err(Event { length: insn.length() as u8, ..event }.into());
             }
         }
         SysOp::Ud => return Err(Event::ud("an instruction that is defined to be undefined").into()),
@@ -270,11 +273,13 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
     Ok(())
 }
 
-/// The event of INT3, INT n, or INTO with OF set.
+/// The event of INT1, INT3, INT n, or INTO with OF set.
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
     match insn.opcode() {
         0xcc => Some(Event::software(3, "INT3")),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
+        // No gate's DPL counts, and DR6 does not say that it was there.
+        0xf1 => Some(Event::db(EventKind::Trap, "INT1")),
         _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
     }
 }
