@@ -10,7 +10,7 @@ mod turnstile;
 pub(crate) use locked::{Issue, issue};
 pub use locked::{Locked, LockedOp, RemoteOp};
 pub use turnstile::forgo_membarrier;
-pub(crate) use turnstile::{Alone, Seat};
+pub(crate) use turnstile::{Alone, Seat, among_others};
 
 use crate::cpu::registers::component;
 use core::arch::asm;

@@ -237,6 +237,10 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn ram_across(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(None)
+    }
+
     /// Taken, or not: the accesses are the same.
     fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], _access: &Access) -> Result<bool, Stop> {
         self.assumed = true;

@@ -398,6 +398,22 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let (mut first, mut end) = (None, 0);
+        for (at, done, n) in self.parts(linear, len) {
+            let physical = self.translate(at, &part_of(access, done))?;
+            if *first.get_or_insert(physical) != physical && end != physical {
+                return Ok(None);
+            }
+            end = physical.wrapping_add(n as u64);
+        }
+        let Some(physical) = first else { return Ok(None) };
+        if is_within(physical, len) {
+            return self.inner.ram(physical, len, access);
+        }
+        self.inner.ram_across(physical, len, access)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         let physical = self.translate(linear, access)?;
         self.inner.enqueue(physical, command, access)
