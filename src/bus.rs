@@ -2,7 +2,7 @@
 
 use crate::cpu::Cpu;
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
 
 /// What an access is for.
@@ -133,6 +133,33 @@ pub trait Bus {
         Ok(None)
     }
 
+    /// The whole page of 4 KiB around `linear` at its host address, if it is RAM that code may be fetched from without asking again:
+    /// until [`Bus::generation`] gives another number, or [`Bus::follow`] is called. [`Engine::run`](crate::Engine::run) then reads
+    /// instructions there, each time anew, and calls [`Bus::fetch`] no more.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; whatever they are, [`Bus::fetch`] is asked next.
+    fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
+        let _ = (linear, access);
+        Ok(None)
+    }
+
+    /// Changes when a page that [`Bus::code`] has granted is no longer the guest's code: its RAM goes, another memory takes its place,
+    /// it is to be watched. Asked before each instruction that is read there.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// [`Engine::run`](crate::Engine::run) is about to go on with these registers: said when it begins, and behind each instruction
+    /// that may change registers which decide translation or whether interrupts come. [`Paging`](crate::paging::Paging) loads them.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; they end the run in front of the next instruction.
+    fn follow(&mut self, cpu: &Cpu) -> Result<(), Stop> {
+        let _ = cpu;
+        Ok(())
+    }
+
     /// An enqueue store (ENQCMD, ENQCMDS) of 64 bytes, aligned, to a device's work queue; says whether the device has taken the
     /// command. Memory that is no work queue takes none.
     ///
@@ -198,6 +225,12 @@ pub enum Invpcid {
 pub enum Invalidation {
     /// INVLPG: those of a linear address in the current PCID, and global ones.
     Page(u64),
+    /// MOV to CR3, whether its value is a new one or not: those of the new PCID that are not global. Said before CR3 is loaded, and
+    /// even to a monitor that does not provide it.
+    Cr3 {
+        /// Bit 63 of the value: they stay.
+        keep: bool,
+    },
     /// INVPCID, whose descriptor has been checked.
     Pcid {
         /// Its type.
@@ -282,7 +315,7 @@ pub trait Platform {
         Err(Stop::NotProvided("performance-monitoring counters"))
     }
 
-    /// INVLPG and INVPCID. [`Paging`](crate::paging::Paging) drops its own translations and hands on.
+    /// INVLPG, INVPCID and MOV to CR3. [`Paging`](crate::paging::Paging) drops its own translations and hands on.
     ///
     /// # Errors
     /// As for [`Bus::read`].
@@ -329,7 +362,14 @@ pub trait Platform {
     /// Lets them go on. Called after each [`Platform::stop_others`] that has succeeded, however the operation ended.
     fn resume_others(&mut self) {}
 
-    /// Does an interrupt wait? Asked between the repetitions of a string instruction.
+    /// [`Engine::run`](crate::Engine::run) has completed this many instructions, and the next is one that may ask the platform for
+    /// something: so that a clock can go by the count.
+    fn progress(&mut self, completed: u64) {
+        let _ = completed;
+    }
+
+    /// Does an interrupt wait? Asked between the repetitions of a string instruction and, by [`Engine::run`](crate::Engine::run),
+    /// every 32 instructions and behind each one that may have raised one or let it in.
     fn interrupt_pending(&mut self) -> bool {
         false
     }
@@ -361,7 +401,10 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, ram_across, enqueue, peek, takes_blocks);
+        $crate::bus::forward_bus!(
+            $this => $inner;
+            fetch, read, write, probe, rmw, ram, ram_across, code, generation, follow, enqueue, peek, takes_blocks,
+        );
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -436,6 +479,31 @@ macro_rules! forward_bus {
             $inner.ram_across(linear, len, access)
         }
     };
+    (@code $this:ident => $inner:expr) => {
+        #[inline]
+        fn code(
+            &mut self,
+            linear: u64,
+            access: &$crate::bus::Access,
+        ) -> Result<Option<$crate::host::CodePage>, $crate::Stop> {
+            let $this = self;
+            $inner.code(linear, access)
+        }
+    };
+    (@generation $this:ident => $inner:expr) => {
+        #[inline]
+        fn generation(&self) -> u64 {
+            let $this = self;
+            $inner.generation()
+        }
+    };
+    (@follow $this:ident => $inner:expr) => {
+        #[inline]
+        fn follow(&mut self, cpu: &$crate::Cpu) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.follow(cpu)
+        }
+    };
     (@enqueue $this:ident => $inner:expr) => {
         #[inline]
         fn enqueue(
@@ -470,7 +538,7 @@ macro_rules! forward_platform {
         $crate::bus::forward_platform!(
             $this => $inner;
             port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr,
-            stop_others, resume_others, interrupt_pending, load_state,
+            stop_others, resume_others, progress, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
     };
@@ -571,6 +639,13 @@ macro_rules! forward_platform {
         fn resume_others(&mut self) {
             let $this = self;
             $inner.resume_others()
+        }
+    };
+    (@progress $this:ident => $inner:expr) => {
+        #[inline]
+        fn progress(&mut self, completed: u64) {
+            let $this = self;
+            $inner.progress(completed)
         }
     };
     (@interrupt_pending $this:ident => $inner:expr) => {

@@ -39,7 +39,7 @@ pub use cpu::{Cpu, Mode};
 pub use decode::{DecodeError, Insn, decode, decode_into};
 #[cfg(feature = "std")]
 pub use engine::{CodeMemory, MapError};
-pub use engine::{Engine, Run, SplitLock};
+pub use engine::{Engine, Run, SplitLock, paravirtual};
 pub use event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 pub use profile::{CpuidResult, Profile, Signature, Vendor};
 #[cfg(feature = "std")]

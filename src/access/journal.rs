@@ -62,6 +62,8 @@ pub(crate) struct Journal {
     answered: u16,
     used: usize,
     overflow: bool,
+    /// An access is remembered or an instruction waits: what each step asks.
+    busy: bool,
     entries: [Entry; ENTRIES],
     data: [u8; DATA],
 }
@@ -81,15 +83,10 @@ impl Journal {
             answered: 0,
             used: 0,
             overflow: false,
+            busy: false,
             entries: [Entry { kind: Kind::Read, at: 0, len: 0, count: 0, data: 0 }; ENTRIES],
             data: [0; DATA],
         }
-    }
-
-    /// No access is remembered and no instruction waits.
-    #[inline]
-    pub(crate) fn is_clear(&self) -> bool {
-        self.count == 0 && self.owner.is_none()
     }
 
     /// No access is remembered.
@@ -113,7 +110,7 @@ impl Journal {
     /// Nothing is remembered and nothing waits.
     #[inline(always)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.owner.is_none() && self.count == 0
+        !self.busy
     }
 
     /// Does an instruction wait for its retry?
@@ -149,11 +146,13 @@ impl Journal {
             return Err(Unsupported::Journal.into());
         }
         self.owner = Some(owner);
+        self.busy = true;
         Ok(())
     }
 
     /// What was done so far is committed (a repetition of a string instruction): it need not be remembered.
     pub(crate) fn checkpoint(&mut self) {
+        self.busy = self.owner.is_some();
         self.count = 0;
         self.cursor = 0;
         self.answered = 0;
@@ -165,6 +164,7 @@ impl Journal {
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.owner = None;
+        self.busy = false;
         self.count = 0;
         self.cursor = 0;
         self.answered = 0;
@@ -248,6 +248,7 @@ impl Journal {
         self.data[self.used..self.used + kept].copy_from_slice(&data[..kept]);
         self.used += kept;
         self.count += 1;
+        self.busy = true;
         (self.cursor, self.answered) = (self.count, 0);
         true
     }

@@ -48,8 +48,9 @@
 //! ```
 
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_platform};
+use crate::cpu::Cpu;
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use ::vm_memory::bitmap::{BS, Bitmap, BitmapSlice};
 use ::vm_memory::{GuestAddress, GuestMemory, GuestMemoryBackend, Permissions, VolatileSlice};
 use core::fmt;
@@ -341,6 +342,19 @@ impl<M: GuestMemory + ?Sized, P> Bus for GuestBus<'_, M, P> {
             Ok(Place::Device(..)) | Err(_) => return false,
         }
         true
+    }
+
+    /// None: nothing says when the memory's regions change.
+    fn code(&mut self, _at: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        Ok(())
     }
 
     fn takes_blocks(&mut self, at: u64, len: usize, access: &Access) -> bool {

@@ -14,9 +14,11 @@ use crate::isa::plan::{field, size_rule};
 use crate::isa::row::{Map, Row, Space, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::Profile;
+use core::hint::select_unpredictable;
 
 /// What an opcode's entries depend on.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct Opcode {
     /// Where its entries begin; 0 for the general way.
     first: u16,
@@ -24,10 +26,10 @@ struct Opcode {
     mask: u8,
     /// Bytes of escape, opcode and ModRM.
     len: u8,
-    /// Bits that are kept of opcode and ModRM: of the latter all or, where the opcode has none, none.
-    keeps: u16,
+    /// Bits that are kept of ModRM: all or, where the opcode has none, none.
+    keeps: u8,
     /// What stands for ModRM where the opcode has none.
-    fixed: u16,
+    fixed: u8,
 }
 
 impl Opcode {
@@ -43,7 +45,26 @@ mod choice {
     pub(super) const REG: u8 = 7 << REG_SHIFT;
     /// Not covered.
     pub(super) const NONE: u8 = 0xff;
+
+    /// Beside the choice: as byte registers, ModRM.reg and ModRM.rm do not name AH, CH, DH or BH.
+    pub(super) const LOW_REG: u8 = 1 << 5;
+    pub(super) const LOW_RM: u8 = 1 << 6;
 }
+
+/// What is known from a byte that may be a ModRM before its opcode is.
+const CHOICES: [u8; 256] = {
+    let mut choices = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let modrm = i as u8;
+        choices[i] = (modrm >> 3 & 7) << choice::REG_SHIFT
+            | if modrm >= 0xc0 { choice::REGISTER } else { 0 }
+            | if modrm & 1 << 5 == 0 { choice::LOW_REG } else { 0 }
+            | if modrm & 1 << 2 == 0 { choice::LOW_RM } else { 0 };
+        i += 1;
+    }
+    choices
+};
 
 /// Prefixes that choose among the lines of an opcode: none, 66, F3, F2.
 const PREFIXES: usize = 4;
@@ -58,20 +79,14 @@ struct Entry {
     gate: u32,
     /// Operand 2, which names no register.
     slot: [u8; 4],
-    /// Operands 0 and 1 as an instruction has them, without the registers that they name.
-    slots: u64,
-    /// The last bytes of an instruction's `encoding`, from [`place::OSIZE`] on.
-    sizes: [u8; 3],
-    /// Which registers operands 0 and 1 name, an index into [`Tables::names`].
-    names: u8,
-    /// Bytes of the immediate.
-    immediate: u8,
-    /// How many bits lie above it in eight bytes.
-    above: u8,
-    /// An index into [`Tables::kept`].
-    kept: u8,
+    /// An instruction's `encoding`, without what prefixes and ModRM add to it.
+    encoding: u64,
+    /// An index into [`Quick::layouts`].
+    layout: u16,
     /// Bits of [`flag`].
     flags: u8,
+    /// Bits of [`choice`]: which byte registers there are.
+    bytes: u8,
 }
 
 /// What an entry asks for, so that a closer look is needed.
@@ -80,8 +95,38 @@ mod flag {
     pub(super) const NONE: u8 = 1;
     /// It needs a feature that not every 64-bit processor has.
     pub(super) const FEATURE: u8 = 2;
-    /// A byte register may be AH, CH, DH or BH.
-    pub(super) const BYTES: u8 = 4;
+    /// The opcode names a byte register, AH, CH, DH or BH without REX.
+    pub(super) const HIGH: u8 = 4;
+}
+
+/// Operands 0 and 1, and the immediate.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Operands 0 and 1 as an instruction has them, without the registers that they name.
+    slots: u64,
+    /// Which bits name those registers: of a word that has ModRM.rm at the place of operand 0's register and ModRM.reg at the
+    /// place of operand 1's.
+    straight: u64,
+    /// And of that word with its halves exchanged.
+    crossed: u64,
+    /// The bits of the immediate.
+    immediate: u64,
+    /// Its sign, where it is sign-extended.
+    sign: u64,
+}
+
+const _: () = assert!(part::RM == 8 && part::REG == 40);
+
+impl Layout {
+    const NONE: Layout = Layout { slots: 0, straight: 0, crossed: 0, immediate: 0, sign: 0 };
+
+    const fn equals(&self, other: &Layout) -> bool {
+        self.slots == other.slots
+            && self.straight == other.straight
+            && self.crossed == other.crossed
+            && self.immediate == other.immediate
+            && self.sign == other.sign
+    }
 }
 
 /// Is it among those that [`Profile::has_baseline`] asks for?
@@ -96,70 +141,12 @@ const fn is_baseline(feature: Feature) -> bool {
     feature as u8 == Feature::Base as u8
 }
 
-/// The bits of an immediate that are kept when it has been sign-extended, by the logarithm of its number of bytes; the same with
-/// [`SIGNED`], where it is sign-extended; none from [`SIGNED`] twice on.
-const KEPT: [u64; 16] = {
-    let mut kept = [0; 16];
-    let mut i = 0;
-    while i < 4 {
-        kept[i] = u64::MAX >> (64 - (8 << i));
-        kept[i | SIGNED as usize] = u64::MAX;
-        i += 1;
-    }
-    kept
-};
-
-const SIGNED: u8 = 4;
-/// An index into [`KEPT`] where there is no immediate.
-const NOTHING: u8 = 8;
-
-/// What names a register: nothing, ModRM.rm or ModRM.reg, four bits of it or three.
-mod name {
-    pub(super) const RM: u8 = 1;
-    pub(super) const REG: u8 = 2;
-    pub(super) const THREE: u8 = 4;
-}
-
-/// Which bits go to operands 0 and 1, by two names of three bits: of a word that has ModRM.rm at the place of operand 0's register and ModRM.reg at
-/// the place of operand 1's, and of that word with its halves exchanged.
-const NAMES: [(u64, u64); 64] = {
-    let mut masks = [(0, 0); 64];
-    let mut code = 0;
-    while code < 64 {
-        let mut i = 0;
-        while i < 2 {
-            let name = (code >> (3 * i) & 7) as u8;
-            let mask = (if name & name::THREE != 0 { 7 } else { 15 }) << (8 + 32 * i);
-            match (name & 3, i) {
-                (name::RM, 0) | (name::REG, 1) => masks[code].0 |= mask,
-                (name::RM | name::REG, _) => masks[code].1 |= mask,
-                _ => {}
-            }
-            i += 1;
-        }
-        code += 1;
-    }
-    masks
-};
-
-const _: () = assert!(part::RM == 8 && part::REG == 40);
-
 impl Entry {
-    const NONE: Entry = Entry {
-        row: &Row::NONE,
-        gate: 0,
-        slot: [0; 4],
-        slots: 0,
-        sizes: [0; 3],
-        names: 0,
-        immediate: 0,
-        above: 0,
-        kept: NOTHING,
-        flags: flag::NONE,
-    };
+    const NONE: Entry =
+        Entry { row: &Row::NONE, gate: 0, slot: [0; 4], encoding: 0, layout: 0, flags: flag::NONE, bytes: 0 };
 
     /// The row as it decodes under this choice; `None` where the general way has to look.
-    const fn new(row: &'static Row, select: u8, prefixed: usize) -> Option<Entry> {
+    const fn new(row: &'static Row, select: u8, prefixed: usize, opcode: u8, len: u8) -> Option<(Entry, Layout)> {
         let plan = &row.plan;
         let in_memory = select & choice::REGISTER == 0 && row.is(attr::MODRM);
         let p66 = prefixed == 1;
@@ -171,8 +158,7 @@ impl Entry {
         let wide = select & choice::W != 0;
         let size_code = (p66 as usize) | (wide as usize) << 1;
         let osize = SIZES[Mode::Long64 as usize].operand[plan.size_rule as usize & (size_rule::COUNT - 1)][size_code];
-        let mut entry = Entry { row, gate: GATES[row.gate as usize & 31], ..Entry::NONE };
-        let memory = if in_memory { plan.memory } else { NO_REG };
+        let (mut entry, mut layout) = (Entry { row, gate: GATES[row.gate as usize & 31], ..Entry::NONE }, Layout::NONE);
         let baseline = is_baseline(row.features[0]) && is_baseline(row.features[1]);
         entry.flags = if baseline { 0 } else { flag::FEATURE };
         let mut i = 0;
@@ -182,49 +168,98 @@ impl Entry {
             let size = place.width.bytes(osize as u16, 16, wide, true);
             let slot = Slot { kind, reg: place.fixed, size }.to_bytes();
             let named = place.mask() != 0 && !(in_memory && place.may_be_memory());
-            let name = match place.field() {
-                _ if !named => 0,
-                field::RM => name::RM,
-                field::REG => name::REG,
+            let (by_rm, by_reg) = match place.field() {
+                _ if !named => (false, false),
+                field::RM => (true, false),
+                field::REG => (false, true),
                 _ => return None,
             };
             if named && kind.0 == SlotKind::Gpr.0 && size == 1 {
-                entry.flags |= flag::BYTES;
+                match by_rm {
+                    _ if !row.is(attr::MODRM) => entry.flags |= if opcode & 4 != 0 { flag::HIGH } else { 0 },
+                    true => entry.bytes |= choice::LOW_RM,
+                    false => entry.bytes |= choice::LOW_REG,
+                }
             }
-            let name = name | if named && place.mask() == 7 { name::THREE } else { 0 };
+            let at = 32 * i as u32;
+            let name = (place.mask() as u64) << 8;
             match i {
-                0 => entry.slots |= u32::from_le_bytes(slot) as u64,
-                1 => entry.slots |= (u32::from_le_bytes(slot) as u64) << 32,
+                0 | 1 => {
+                    layout.slots |= (u32::from_le_bytes(slot) as u64) << at;
+                    match (by_rm, by_reg) {
+                        (true, _) if i == 0 => layout.straight |= name,
+                        (_, true) if i == 1 => layout.straight |= name << at,
+                        (false, false) => {}
+                        _ => layout.crossed |= name << at,
+                    }
+                }
                 _ if named => return None,
                 _ => entry.slot = slot,
             }
-            entry.names |= name << ((3 * i as u32) & 7);
             i += 1;
         }
-        entry.sizes = [osize, 8, memory];
+        let mut immediate = 0;
         if plan.immediate.present {
-            let size = plan.immediate.width.bytes(osize as u16, 16, wide, true) as u8;
-            entry.immediate = size;
-            entry.above = 64 - 8 * size;
-            entry.kept = size.trailing_zeros() as u8 | if plan.immediate.signed { SIGNED } else { 0 };
+            immediate = plan.immediate.width.bytes(osize as u16, 16, wide, true) as u8;
+            layout.immediate = u64::MAX >> (64 - 8 * immediate as u32);
+            if plan.immediate.signed {
+                layout.sign = layout.immediate ^ layout.immediate >> 1;
+            }
         }
-        Some(entry)
+        let memory = if in_memory { plan.memory } else { NO_REG };
+        entry.encoding = u64::from_le_bytes([opcode, 0, len + immediate, 0, 0, osize, 8, memory]);
+        Some((entry, layout))
+    }
+
+    /// A closer look: may the profile's processor run it?
+    #[inline]
+    fn is_there(&self, profile: &Profile) -> bool {
+        self.flags & flag::NONE == 0 && profile.has(self.row.features[0]) && profile.has(self.row.features[1])
     }
 }
 
-/// Opcodes and entries of both maps, and what else is looked up: all in one place, so that one register points to it.
+/// Opcodes and entries of both maps, and what else is looked up: all in one place, so that one register points to it. What is of a
+/// word's size stands in columns, whose places take no arithmetic.
+#[repr(C)]
 struct Quick {
+    entries: [Entry; ENTRIES],
     /// By prefix, map and opcode.
     opcodes: [Opcode; PREFIXES * 512],
-    entries: [Entry; ENTRIES],
-    modrm: [u64; 256],
-    sib: [u64; 256],
-    rex: [u64; 256],
-    names: [(u64, u64); 64],
-    kept: [u64; 16],
+    layouts: Layouts,
+    forms: Forms,
+    choices: [u8; 256],
+    sib: [u64; 512],
+    rex: Rexes,
 }
 
+/// The columns of a table.
+macro_rules! columns {
+    ($(#[$doc:meta])* $name:ident, $of:ident[$count:expr]: $($part:ident: $type:ty),*) => {
+        $(#[$doc])*
+        struct $name {
+            $($part: [$type; $count],)*
+        }
+
+        impl $name {
+            const fn new(rows: &[$of; $count]) -> $name {
+                let mut columns = $name { $($part: [0; $count],)* };
+                let mut i = 0;
+                while i < $count {
+                    $(columns.$part[i] = rows[i].$part;)*
+                    i += 1;
+                }
+                columns
+            }
+        }
+    };
+}
+
+columns! { Layouts, Layout[LAYOUTS]: slots: u64, straight: u64, crossed: u64, immediate: u64, sign: u64 }
+columns! { Forms, Form[256]: registers: u64, encoding: u64, mask: u64, sign: u64, bits: u8 }
+columns! { Rexes, Rex[256]: registers: u64, encoding: u64 }
+
 const ENTRIES: usize = 3_520;
+const LAYOUTS: usize = 256;
 
 /// Which row the general way selects by the word, for every vendor; features are another matter.
 const fn find(candidates: &'static [Row], word: u32) -> Option<usize> {
@@ -274,10 +309,20 @@ const fn relevant(line: tables::Line) -> u8 {
 
 impl Quick {
     const fn build() -> Quick {
-        let (opcodes, entries) = ([Opcode::NONE; PREFIXES * 512], [Entry::NONE; ENTRIES]);
-        let mut quick = Quick { opcodes, entries, modrm: MODRM, sib: SIB, rex: REX, names: NAMES, kept: KEPT };
+        let (forms, rex) = (Forms::new(&FORMS), Rexes::new(&REX));
+        let mut layouts = [Layout::NONE; LAYOUTS];
+        let mut quick = Quick {
+            entries: [Entry::NONE; ENTRIES],
+            opcodes: [Opcode::NONE; PREFIXES * 512],
+            layouts: Layouts::new(&layouts),
+            forms,
+            choices: CHOICES,
+            sib: SIB,
+            rex,
+        };
         // Entry 0 stands for none.
         let (mut at, mut code) = (1, 0);
+        let mut count = 0;
         while code < PREFIXES * 512 {
             let (prefixed, opcode) = (code >> 9, (code & 0xff) as u8);
             let map = if code & 0x100 == 0 { Map::Primary } else { Map::M0f };
@@ -286,8 +331,7 @@ impl Quick {
             let len = 1 + (code >> 8 & 1) as u8 + line.has_modrm() as u8;
             let mask = if x87 { choice::NONE } else { relevant(line) };
             if mask != choice::NONE {
-                let (keeps, fixed) =
-                    if line.has_modrm() { (0xffff, 0) } else { (0xff, (0xc0 | opcode as u16 & 7) << 8) };
+                let (keeps, fixed) = if line.has_modrm() { (0xff, 0) } else { (0, 0xc0 | opcode & 7) };
                 quick.opcodes[code] = Opcode { first: at as u16, mask, len, keeps, fixed };
                 let (mut any, mut same) = (false, prefixed > 0);
                 let mut select = 0;
@@ -305,9 +349,17 @@ impl Quick {
                         };
                     if select & !mask == 0
                         && let Some(i) = found
-                        && let Some(entry) = Entry::new(&candidates[i], select, prefixed)
+                        && let Some((entry, layout)) = Entry::new(&candidates[i], select, prefixed, opcode, len)
                     {
-                        quick.entries[at + select as usize] = entry;
+                        let mut same = 0;
+                        while same < count && !layouts[same].equals(&layout) {
+                            same += 1;
+                        }
+                        if same == count {
+                            layouts[same] = layout;
+                            count += 1;
+                        }
+                        quick.entries[at + select as usize] = Entry { layout: same as u16, ..entry };
                         any = true;
                     }
                     select += 1;
@@ -328,7 +380,7 @@ impl Quick {
             code += 1;
         }
         assert!(at <= ENTRIES, "the table fits");
-
+        quick.layouts = Layouts::new(&layouts);
         quick
     }
 }
@@ -342,155 +394,189 @@ pub(crate) const SIZE: usize = size_of::<Quick>();
 /// Bits of the prefixes in an instruction.
 const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];
 
-/// Places in the words that [`MODRM`], [`SIB`] and [`REX`] give.
+/// Places in the words that go to an instruction's `registers` and `encoding`.
 mod part {
     use super::place;
-    /// Bits of a choice, five.
-    pub(super) const CHOICE: u32 = 0;
-    /// Bytes of displacement, three bits.
-    pub(super) const DISP: u32 = 5;
     /// Numbers of registers, as an instruction has them.
     pub(super) const RM: u32 = 8 * place::RM as u32;
     pub(super) const REG: u32 = 8 * place::REG as u32;
     pub(super) const BASE: u32 = 8 * place::BASE as u32;
     pub(super) const INDEX: u32 = 8 * place::INDEX as u32;
-    /// One bit: the base does not imply SS.
-    pub(super) const DS: u32 = 16;
-    /// Of a REX, how many bits it takes up: 8.
-    pub(super) const TAKEN: u32 = 16;
+    pub(super) const SCALE: u32 = 8 * place::SCALE as u32;
+    pub(super) const VL: u32 = 8 * place::VL as u32;
+    /// In two bytes for which there is nothing: bits of a choice, ...
+    pub(super) const CHOICE: u32 = 8 * place::VVVV as u32;
+    /// ... and one bit, that the base does not imply SS.
+    pub(super) const DS: u32 = 8 * place::AAA as u32;
+    /// Those two bytes.
+    pub(super) const SPARE: u64 = 0xff << CHOICE | 0xff << DS;
+
+    pub(super) const LEN: u32 = 8 * place::LEN as u32;
     /// Two bytes: bits of `prefix`.
-    pub(super) const BITS: u32 = 48;
+    pub(super) const BITS: u32 = 8 * place::BITS as u32;
 }
 
-/// The part of those words that an instruction's `registers` has at the same place.
-const REGISTERS: u64 = 0xff << part::RM | 0xff << part::REG | 0xff << part::BASE | 0xff << part::INDEX;
+/// What a ModRM says.
+#[derive(Clone, Copy)]
+struct Form {
+    registers: u64,
+    encoding: u64,
+    /// The bits of the displacement.
+    mask: u64,
+    /// Its sign.
+    sign: u64,
+    /// How many bits it has, and [`HAS_SIB`].
+    bits: u8,
+}
 
-/// What ModRM says. Without a register, a base of all ones stays so under REX.B.
-const MODRM: [u64; 256] = {
-    let mut words = [0; 256];
+/// A SIB byte follows, and tells of base and index.
+const HAS_SIB: u8 = 1 << 7;
+
+/// Without a register, a base of all ones stays so under REX.B.
+const FORMS: [Form; 256] = {
+    let mut forms = [Form { registers: 0, encoding: 0, mask: 0, sign: 0, bits: 0 }; 256];
     let mut modrm = 0;
     while modrm < 256 {
         let (form, reg, rm) = (modrm as u64 >> 6, modrm as u64 >> 3 & 7, modrm as u64 & 7);
         let rip = form == 0 && rm == 5;
-        let (base, disp, bits) = match form {
+        let (base, bytes, bits) = match form {
             3 => (NO_REG, 0, prefix::REGISTER),
             0 if rip => (RIP, 4, 0),
             0 => (rm as u8, 0, 0),
             1 => (rm as u8, 1, prefix::DISP8),
             _ => (rm as u8, 4, 0),
         };
-        let sib = if form != 3 && rm == 4 { prefix::SIB } else { 0 };
-        words[modrm] = rm << part::RM
-            | reg << part::REG
-            | (base as u64) << part::BASE
-            | disp << part::DISP
-            | (if base == 5 { 0 } else { 1 }) << part::DS
-            | (if form == 3 { choice::REGISTER } else { 0 } as u64) << part::CHOICE
-            | reg << choice::REG_SHIFT << part::CHOICE
-            | ((bits | sib) as u64) << part::BITS;
+        let sib = form != 3 && rm == 4;
+        let ds = if base == 5 { 0 } else { 1 };
+        let address = (base as u64) << part::BASE | (NO_REG as u64) << part::INDEX | ds << part::DS;
+        let bits = if sib { bits | prefix::SIB } else { bits };
+        forms[modrm] = Form {
+            registers: rm << part::RM | reg << part::REG | 16 << part::VL | if sib { 0 } else { address },
+            encoding: (modrm as u64) << (8 * place::MODRM)
+                | (bytes + sib as u64) << part::LEN
+                | (bits as u64) << part::BITS,
+            mask: (1 << (8 * bytes)) - 1,
+            sign: 1 << (8 * bytes) >> 1 & !1,
+            bits: (8 * bytes as u8) | if sib { HAS_SIB } else { 0 },
+        };
         modrm += 1;
     }
-    words
+    forms
 };
 
-/// What a SIB says, but for the scale.
-const SIB: [u64; 256] = {
-    let mut words = [0; 256];
+/// What a SIB says, by REX.X and its byte.
+const SIB: [u64; 512] = {
+    let mut words = [0; 512];
     let mut sib = 0;
-    while sib < 256 {
-        let (index, base) = (sib as u64 >> 3 & 7, sib as u64 & 7);
+    while sib < 512 {
+        let (scale, index, base) = (sib as u64 >> 6 & 3, sib as u64 >> 3 & 7 | sib as u64 >> 5 & 8, sib as u64 & 7);
         let ds = if base == 4 || base == 5 { 0 } else { 1 };
-        words[sib] = index << part::INDEX | base << part::BASE | ds << part::DS;
+        let index = if index == 4 { NO_REG as u64 } else { index };
+        words[sib] = scale << part::SCALE | index << part::INDEX | base << part::BASE | ds << part::DS;
         sib += 1;
     }
     words
 };
 
-/// Marks a prefix that is none of REX.
+/// What a REX says.
+#[derive(Clone, Copy)]
+struct Rex {
+    registers: u64,
+    encoding: u64,
+}
+
+/// Marks 66, F3 and F2, whose numbers take the place of the choice.
 const PREFIX: u64 = 1 << 63;
 
-/// What a REX says, and nothing for other bytes but 66, F3 and F2: [`PREFIX`] and their number.
-const REX: [u64; 256] = {
-    let mut words = [0; 256];
-    words[0x66] = PREFIX | 1;
-    words[0xf3] = PREFIX | 2;
-    words[0xf2] = PREFIX | 3;
+const REX: [Rex; 256] = {
+    let mut words = [Rex { registers: 0, encoding: 0 }; 256];
+    words[0x66].registers |= PREFIX | 1;
+    words[0xf3].registers |= PREFIX | 2;
+    words[0xf2].registers |= PREFIX | 3;
     let mut rex = 0;
     while rex < 16 {
         let (w, r, x, b) = (rex as u64 >> 3 & 1, rex as u64 >> 2 & 1, rex as u64 >> 1 & 1, rex as u64 & 1);
         let bits = prefix::REX as u64 | (w * prefix::W as u64);
-        words[0x40 + rex] = (b << 3) << part::RM
-            | (r << 3) << part::REG
-            | (x << 3) << part::INDEX
-            | (b << 3) << part::BASE
-            | b << part::DS
-            | 8 << part::TAKEN
-            | (w * choice::W as u64) << part::CHOICE
-            | bits << part::BITS;
+        let low = (choice::LOW_REG | choice::LOW_RM) as u64;
+        words[0x40 + rex] = Rex {
+            registers: (b << 3) << part::RM
+                | (r << 3) << part::REG
+                | (x << 3) << part::INDEX
+                | (b << 3) << part::BASE
+                | b << part::DS
+                | ((w * choice::W as u64) | low) << part::CHOICE,
+            encoding: 1 << part::LEN | bits << part::BITS,
+        };
         rex += 1;
     }
     words
 };
 
+const _: () = assert!(part::CHOICE == 0 && place::OPCODE == 0);
+
 /// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
 #[inline(never)]
 pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
-    if !profile.has_baseline() {
-        return false;
-    }
-    let low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let rex = QUICK.rex[low as usize & 0xff];
-    if rex & PREFIX != 0 {
-        return prefixed(window, rex as usize & 3, low >> 8, profile, insn);
-    }
-    opcode(window, Reached { at: 0, prefix: 0, rex, low }, profile, insn)
+    profile.has_baseline() && start::<false>(window, profile, insn)
+}
+
+/// The same where a row asks for a feature beyond the baseline: a rare case, for which nothing is kept at hand.
+#[inline(never)]
+fn careful(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
+    start::<true>(window, profile, insn)
+}
+
+/// What the first byte says.
+#[inline(always)]
+fn rex(low: u64) -> Rex {
+    let byte = low as usize & 0xff;
+    Rex { registers: QUICK.rex.registers[byte], encoding: QUICK.rex.encoding[byte] }
 }
 
 /// How far the bytes have been read.
 #[derive(Clone, Copy)]
 struct Reached {
-    /// Bytes behind us; of 0F, its escape is not counted.
-    at: usize,
     /// None, 66, F3 or F2.
     prefix: usize,
-    /// What [`REX`] says.
-    rex: u64,
+    /// What the prefixes say.
+    said: Rex,
     /// The bytes from here on.
     low: u64,
 }
 
+#[inline(always)]
+fn start<const CAREFUL: bool>(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
+    let low = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let said = rex(low);
+    if said.registers & PREFIX != 0 {
+        return prefixed::<CAREFUL>(window, said.registers as usize & 3, low >> 8, profile, insn);
+    }
+    opcode::<CAREFUL>(window, Reached { prefix: 0, said, low }, profile, insn)
+}
+
 /// The same behind 66, F3 or F2.
 #[inline(never)]
-fn prefixed(window: &[u8; LIMIT], prefix: usize, low: u64, profile: &Profile, insn: &mut Insn) -> bool {
-    let rex = QUICK.rex[low as usize & 0xff];
-    let rex = if rex & PREFIX != 0 { 0 } else { rex };
-    opcode(window, Reached { at: 1, prefix, rex, low }, profile, insn)
-}
-
-/// From REX on.
-#[inline(always)]
-fn opcode(window: &[u8; LIMIT], from: Reached, profile: &Profile, insn: &mut Insn) -> bool {
-    let taken = (from.rex >> part::TAKEN) as u32 & 8;
-    let low = from.low >> taken;
-    let from = Reached { at: from.at + (taken >> 3) as usize, low, ..from };
-    if low as u8 == 0x0f {
-        finish::<true, false>(window, Reached { low: low >> 8, ..from }, profile, insn)
-    } else {
-        finish::<false, false>(window, from, profile, insn)
-    }
-}
-
-/// [`finish`] for rows that need a feature of their own, or have byte registers.
-#[inline(never)]
-fn careful<const ESCAPE: bool>(
+fn prefixed<const CAREFUL: bool>(
     window: &[u8; LIMIT],
-    (at, prefix): (usize, usize),
-    rex: u64,
+    prefix: usize,
     low: u64,
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
-    finish::<ESCAPE, true>(window, Reached { at, prefix, rex, low }, profile, insn)
+    let Rex { registers, encoding } = rex(low);
+    let encoding = encoding + (1 << part::LEN) + (u64::from(BITS[prefix & 3]) << part::BITS);
+    opcode::<CAREFUL>(window, Reached { prefix, said: Rex { registers, encoding }, low }, profile, insn)
+}
+
+/// From REX on.
+#[inline(always)]
+fn opcode<const CAREFUL: bool>(window: &[u8; LIMIT], from: Reached, profile: &Profile, insn: &mut Insn) -> bool {
+    let low = select_unpredictable(from.low & 0xf0 == 0x40, from.low >> 8, from.low);
+    if low as u8 == 0x0f {
+        finish::<true, CAREFUL>(window, Reached { low: low >> 8, ..from }, profile, insn)
+    } else {
+        finish::<false, CAREFUL>(window, Reached { low, ..from }, profile, insn)
+    }
 }
 
 /// From the opcode on, in one-byte opcodes or 0F.
@@ -501,73 +587,59 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
-    let Reached { at, prefix, rex, low } = from;
+    let Reached { prefix, said, low } = from;
     let opcode = &QUICK.opcodes[usize::from(low as u8) | usize::from(ESCAPE) << 8 | (prefix & 3) << 9];
-    let bytes = low as u16 & opcode.keeps | opcode.fixed;
-    let modrm = (bytes >> 8) as u8;
-    let mut m = QUICK.modrm[usize::from(modrm)] | rex;
-    let entry = &QUICK.entries[usize::from(opcode.first) + usize::from(m as u8 & opcode.mask)];
-    if CAREFUL {
-        let lacks = !(profile.has(entry.row.features[0]) && profile.has(entry.row.features[1]));
-        if entry.flags & flag::NONE != 0 || entry.flags & flag::FEATURE != 0 && lacks {
-            return false;
-        }
-    } else if entry.flags != 0 {
-        return careful::<ESCAPE>(window, (at, prefix), rex, low, profile, insn);
+    let second = (low >> 8) as u8;
+    let choice = QUICK.choices[usize::from(second)] | said.registers as u8;
+    let first = usize::from(opcode.first);
+    let Some(entry) = QUICK.entries.get(first + usize::from(choice & opcode.mask)) else { return false };
+    if !CAREFUL && entry.flags | entry.bytes & !choice != 0 {
+        return careful(window, profile, insn);
+    } else if CAREFUL && !entry.is_there(profile) {
+        return false;
     }
     // What is known is written at once, so that it takes up no register.
     (insn.row, insn.gate) = (entry.row, entry.gate);
     insn.operands[..4].copy_from_slice(&entry.slot);
     insn.operands[12..].fill(0);
     (insn.ll, insn.mode) = (0, Mode::Long64);
-    let names = &QUICK.names[usize::from(entry.names & 63)];
-    let slots = entry.slots | m & names.0 | m.rotate_left(32) & names.1;
+
+    let modrm = usize::from(second & opcode.keeps | opcode.fixed);
+    let mut at = (said.encoding >> part::LEN) as usize & 3;
+    at += usize::from(opcode.len);
+    let (forms, layouts) = (&QUICK.forms, &QUICK.layouts);
+    let encoding = entry.encoding + forms.encoding[modrm] + said.encoding;
+    let mut registers = forms.registers[modrm] | said.registers;
+    let layout = usize::from(entry.layout) & (LAYOUTS - 1);
+    let straight = layouts.slots[layout] | registers & layouts.straight[layout];
+    let slots = straight | registers.rotate_left(32) & layouts.crossed[layout];
     insn.operands[4..12].copy_from_slice(&slots.to_le_bytes());
-    let mut at = at + usize::from(opcode.len);
-    let mut address = (NO_REG as u64) << part::INDEX | 16 << (8 * place::VL);
-    if m >> part::BITS & super::insn::prefix::SIB as u64 != 0 {
-        let sib = (low >> 16) as u8;
-        at += 1;
-        const EXTENDED: u64 = 8 << part::INDEX | 8 << part::BASE | 1 << part::DS;
-        const REPLACED: u64 = 0xff << part::BASE | 0xff << part::INDEX | 1 << part::DS;
-        let mut said = QUICK.sib[usize::from(sib)] | rex & EXTENDED;
-        if said & 0xff << part::INDEX == 4 << part::INDEX {
-            said |= 0xff << part::INDEX;
-        }
+    let bits = forms.bits[modrm];
+    if bits & HAS_SIB != 0 {
+        let sib = window[at & 7];
         if sib & 7 == 5 && modrm < 0x40 {
-            said |= 0xff << part::BASE | 4 << part::DISP | 1 << part::DS;
+            // No base, and a displacement of which ModRM does not tell.
+            return false;
         }
-        m = m & !REPLACED | said;
-        address = u64::from(sib >> 6) << (8 * place::SCALE) | 16 << (8 * place::VL);
+        let x = registers >> part::INDEX & 8;
+        registers |= QUICK.sib[usize::from(sib) | (x as usize) << 5];
+        at += 1;
     }
     // Displacement and immediate are eight bytes at most, and begin in the seventh byte at the latest.
     let Some(rest) = window.get(at..at + 8).and_then(|rest| rest.first_chunk()) else { return false };
     let rest = u64::from_le_bytes(*rest);
-    let size = (m >> part::DISP) as u32 & 7;
-    let near = if size == 1 { i64::from(rest as i8) } else { i64::from(rest as i32) };
-    let disp = if size == 0 { 0 } else { near };
-    let above = u32::from(entry.above) & 63;
-    let imm = (rest >> (8 * size) << above) as i64 >> above;
-    let imm = imm as u64 & QUICK.kept[usize::from(entry.kept & 15)];
-    let len = at as u64 + u64::from(size) + u64::from(entry.immediate);
-
-    let [osize, asize, mem] = entry.sizes;
-    let sizes = u64::from_le_bytes([0, 0, 0, 0, 0, osize, asize, mem]);
-    let encoding = u64::from(bytes)
-        | len << (8 * place::LEN)
-        | (m >> part::BITS | u64::from(BITS[prefix & 3])) << (8 * place::BITS)
-        | sizes;
+    let sign = forms.sign[modrm];
+    insn.disp = (rest & forms.mask[modrm] ^ sign).wrapping_sub(sign) as i64;
+    let immediate = rest >> (bits & 63) & layouts.immediate[layout];
+    insn.imm = (immediate ^ layouts.sign[layout]).wrapping_sub(layouts.sign[layout]);
     insn.encoding = encoding.to_le_bytes();
-    insn.registers = (m & REGISTERS | address).to_le_bytes();
-    (insn.imm, insn.disp) = (imm, disp);
-    insn.seg = if m & 1 << part::DS == 0 { Seg::Ss } else { Seg::Ds };
-    if CAREFUL && entry.flags & flag::BYTES != 0 && rex == 0 {
+    insn.registers = (registers & !part::SPARE).to_le_bytes();
+    insn.seg = if registers & 1 << part::DS == 0 { Seg::Ss } else { Seg::Ds };
+    if CAREFUL && !insn.has(super::insn::prefix::REX) {
         super::operands::high_bytes(insn);
     }
     true
 }
-
-const _: () = assert!(place::OPCODE == 0 && place::MODRM == 1 && place::OSIZE == 5 && place::MEM == 7);
 
 #[cfg(test)]
 mod tests {

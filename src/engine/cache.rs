@@ -6,72 +6,92 @@
 use super::lane::Way;
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{DecodeError, Insn, decode};
+use crate::host;
 use crate::profile::Profile;
 use crate::replay::StubRef;
-use crate::room::Room;
 
+/// Entries that an engine begins with.
 const ENTRIES: usize = 256;
 
-/// A decoded instruction with what is known of running it.
+/// No slot: there are fewer.
+const NONE: u32 = u32::MAX;
+
+/// A decoded instruction with what is known of running it. Two lines of the host's cache, of which the first decides the hit: a large
+/// cache of instructions does not fit into the host's first level, and each line that is touched is waited for.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(super) struct Entry {
-    bytes: Words,
-    mask: Words,
-    pub(super) insn: Insn,
+    /// Bytes 0 to 7, and 8 to 14. Those behind the instruction are zero.
+    low: u64,
+    high: u64,
     pub(super) stub: Option<StubRef>,
     pub(super) way: Way,
+    pub(super) insn: Insn,
+}
+
+const _: () = assert!(size_of::<Option<Entry>>() == 128, "two lines");
+
+/// Masks by the length of an instruction: of bytes 0 to 7, of bytes 8 to 14.
+static LOW: [u64; 16] = masks(0, 8);
+static HIGH: [u64; 16] = masks(8, 8);
+
+const fn masks(from: usize, most: usize) -> [u64; 16] {
+    let mut masks = [0; 16];
+    let mut len = from + 1;
+    while len < 16 {
+        let bytes = if len - from < most { len - from } else { most };
+        masks[len] = u64::MAX >> (64 - 8 * bytes);
+        len += 1;
+    }
+    masks
 }
 
 impl Entry {
     pub(super) fn new(bytes: &[u8; 16], insn: Insn) -> Entry {
-        let mut mask = [0; 16];
-        mask[..insn.length()].fill(0xff);
-        let (bytes, mask) = (words(bytes), words(&mask));
-        let bytes = Words(bytes.0 & mask.0, bytes.1 & mask.1, bytes.2 & mask.2);
-        Entry { bytes, mask, way: Way::of(&insn), insn, stub: None }
+        let bytes = u128::from_le_bytes(*bytes);
+        let len = insn.length() & 15;
+        let (low, high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
+        Entry { low, high, way: Way::of(&insn), insn, stub: None }
     }
 
     /// The instruction's own bytes.
     pub(super) fn bytes(&self) -> u128 {
-        u128::from(self.bytes.0) | u128::from(self.bytes.1) << 56 | u128::from(self.bytes.2) << 64
+        u128::from(self.low) | u128::from(self.high) << 64
     }
 
-    /// Is this the instruction that begins with `bytes`? Bytes behind the `count` that could be fetched are zero, and an
-    /// entry that is longer does not match.
+    /// Is this the instruction that begins with `bytes`?
+    ///
+    /// A bus copies its 15 bytes by two moves of eight, at 0 and at 7, in either order. A load that lies within one of them gets
+    /// its bytes from the store buffer; one that needs byte 7 with its neighbours may span both, and would wait for the stores
+    /// to retire, some 5 ns. So they are looked at as bytes 0 to 6, more than most instructions have, byte 7, and bytes 8 to 14.
     #[inline(always)]
-    pub(super) fn matches(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
-        let len = usize::from(self.insn.len());
-        first_seven(bytes) & self.mask.0 == self.bytes.0
-            && self.insn.mode == mode
-            && len <= count
-            && (len <= 7 || self.matches_behind(bytes))
+    pub(super) fn matches(&self, bytes: &[u8; 16], mode: Mode) -> bool {
+        (seven(bytes, 0) ^ self.low) << (self.way.above & 63) == 0
+            && self.way.mode == mode
+            && (self.way.len <= 7 || self.matches_behind(bytes))
+    }
+
+    /// The same where only `count` bytes could be fetched and those behind are zero: an entry that is longer does not match.
+    #[inline]
+    pub(super) fn matches_some(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
+        usize::from(self.way.len) <= count && self.matches(bytes, mode)
     }
 
     /// Do the bytes behind the first seven match?
     #[inline]
     fn matches_behind(&self, bytes: &[u8; 16]) -> bool {
-        let bytes = words(bytes);
-        bytes.1 & self.mask.1 == self.bytes.1 && bytes.2 & self.mask.2 == self.bytes.2
+        let len = usize::from(self.way.len) & 15;
+        bytes[7] == (self.low >> 56) as u8 && (seven(bytes, 8) ^ self.high) & HIGH[len] == 0
     }
-}
 
-/// Bytes 0 to 6, byte 7, and bytes 8 to 14 of an instruction.
-///
-/// A bus copies its 15 bytes by two moves of eight, at 0 and at 7, in either order. A load that lies within one of them gets
-/// its bytes from the store buffer; one that needs byte 7 with its neighbours may span both, and would wait for the stores
-/// to retire, some 5 ns.
-#[derive(Clone, Copy, Debug)]
-struct Words(u64, u8, u64);
-
-#[inline(always)]
-fn words(b: &[u8; 16]) -> Words {
-    Words(seven(b, 0), b[7], seven(b, 8))
-}
-
-/// Bytes 0 to 6: more than most instructions have.
-#[inline(always)]
-fn first_seven(b: &[u8; 16]) -> u64 {
-    seven(b, 0)
+    /// The same for bytes that are two words in memory, 15 of them at least.
+    #[inline(always)]
+    pub(super) fn matches_words(&self, (low, high): (u64, u64), mode: Mode) -> bool {
+        let len = usize::from(self.way.len);
+        (low ^ self.low) & LOW[len & 15] == 0
+            && self.way.mode == mode
+            && (len <= 8 || (high ^ self.high) & HIGH[len & 15] == 0)
+    }
 }
 
 #[inline(always)]
@@ -80,30 +100,59 @@ fn seven(b: &[u8; 16], at: usize) -> u64 {
     four(at) | four(at + 3) << 24
 }
 
-/// 256 entries.
+/// The entries.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: Room<[Option<Entry>; ENTRIES]>,
-    /// The slot used last; `ENTRIES` if none was.
+    /// A power of two of them.
+    #[cfg(feature = "std")]
+    entries: Box<[Option<Entry>]>,
+    #[cfg(not(feature = "std"))]
+    entries: [Option<Entry>; ENTRIES],
+    /// The slot used last, or [`NONE`].
     last: u32,
 }
 
 impl Cache {
     pub(super) fn new() -> Cache {
-        Cache { entries: Room::new([const { None }; ENTRIES]), last: ENTRIES as u32 }
+        #[cfg(feature = "std")]
+        return Cache::with_entries(ENTRIES);
+        #[cfg(not(feature = "std"))]
+        Cache { entries: [const { None }; ENTRIES], last: NONE }
+    }
+
+    /// As many entries as the next power of two.
+    #[cfg(feature = "std")]
+    pub(super) fn with_entries(entries: usize) -> Cache {
+        let entries = core::iter::repeat_with(|| None).take(entries.clamp(1, 1 << 24).next_power_of_two());
+        Cache { entries: entries.collect(), last: NONE }
     }
 
     #[inline(always)]
-    fn slot(rip: u64) -> usize {
-        (rip ^ rip >> 8) as usize % ENTRIES
+    fn slot(&self, rip: u64) -> usize {
+        (rip ^ rip >> 8) as usize & (self.entries.len() - 1)
     }
 
     /// The entry at this RIP, whatever instruction it holds. It becomes the last one.
     #[inline(always)]
     pub(super) fn at(&mut self, rip: u64) -> &mut Option<Entry> {
-        let slot = Cache::slot(rip);
+        let slot = self.slot(rip);
         self.last = slot as u32;
         &mut self.entries[slot]
+    }
+
+    /// The entry of the instruction at this RIP, which begins with these two words in memory, if it is here.
+    #[inline(always)]
+    pub(super) fn find(&mut self, rip: u64, words: (u64, u64), mode: Mode) -> Option<&mut Entry> {
+        let slot = self.slot(rip);
+        let entry = self.entries[slot].as_ref()?;
+        if !entry.matches_words(words, mode) {
+            return None;
+        }
+        // The one behind it is likely to be wanted next.
+        let next = self.slot(rip.wrapping_add(entry.way.len.into()));
+        host::prefetch(&self.entries[next]);
+        self.last = slot as u32;
+        self.entries[slot].as_mut()
     }
 
     /// The entry of the instruction in `bytes` at CS:RIP, decoded if it is not there.
@@ -115,7 +164,7 @@ impl Cache {
         let count = bytes.len().min(15);
         padded[..count].copy_from_slice(&bytes[..count]);
         let slot = self.at(cpu.rip);
-        let known = slot.take().filter(|entry| entry.matches(&padded, count, cpu.mode()));
+        let known = slot.take().filter(|entry| entry.matches_some(&padded, count, cpu.mode()));
         Ok(match known {
             Some(entry) => slot.insert(entry),
             None => slot.insert(Entry::new(&padded, decode(&padded[..count], cpu.mode(), profile)?)),
@@ -124,7 +173,7 @@ impl Cache {
 
     /// Nothing was decoded last.
     pub(super) fn forget_last(&mut self) {
-        self.last = ENTRIES as u32;
+        self.last = NONE;
     }
 
     /// The last entry.

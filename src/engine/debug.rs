@@ -109,7 +109,7 @@ impl<'a> Watch<'a> {
 
 #[deny(clippy::missing_trait_methods)]
 impl Bus for Watch<'_> {
-    forward_bus!(this => this.inner; fetch, probe, peek);
+    forward_bus!(this => this.inner; fetch, probe, code, generation, follow, peek);
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
         self.inner.read(linear, buf, access)?;
@@ -158,7 +158,7 @@ impl Platform for Watch<'_> {
     forward_platform!(
         this => this.inner;
         cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        load_state, host_fpu_begin, host_fpu_end,
+        progress, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

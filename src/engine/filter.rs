@@ -1,7 +1,7 @@
 //! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
 
 use super::cache::Entry;
-use super::{Engine, Works, decode_halt, decode_more, ended, fetch_at, need_apx, uses_state};
+use super::{Engine, Works, cached, decode_halt, ended, need_apx, uses_state};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::{Cpu, obstacle};
@@ -22,20 +22,10 @@ impl Engine {
         if self.works.journal.is_open() {
             return self.step(cpu, vmm);
         }
-        let mut bytes = [0; 16];
-        let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
-            Ok(count) => count,
-            Err(halt) => return self.not_decoded(halt, cpu),
-        };
-        let slot = self.cache.at(cpu.rip);
-        let entry = match slot {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => entry,
-            _ => match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
-                Ok(insn) => slot.insert(Entry::new(&bytes, insn)),
-                Err(halt) => return self.not_decoded(halt, cpu),
-            },
-        };
-        self.works.filtered(entry, cpu, vmm, filter)
+        match cached(&mut self.cache, cpu, vmm, &self.works.profile) {
+            Ok(entry) => self.works.filtered(entry, cpu, vmm, filter),
+            Err(halt) => self.not_decoded(halt, cpu),
+        }
     }
 
     /// [`Engine::step_filtered`] of the instruction in `bytes`, as [`Engine::step_bytes`] runs it.

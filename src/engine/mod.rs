@@ -7,6 +7,7 @@ mod extended;
 mod filter;
 mod gate;
 mod lane;
+pub mod paravirtual;
 mod run;
 mod value;
 
@@ -41,6 +42,29 @@ const LIMIT: usize = 15;
 #[cfg(feature = "std")]
 const STUB_MEMORY: usize = 48 * 1024;
 
+/// Why [`Engine::run`] looks up from its loop.
+mod noted {
+    use super::*;
+    use crate::isa::row::SeqOp;
+
+    /// Something is in `Retired`.
+    pub(super) const RETIRED: u8 = 1;
+    /// The instruction may have changed more than the registers of a program.
+    pub(super) const SYSTEM: u8 = 2;
+
+    /// May it ask the platform for something, or change what decides translation and interrupts?
+    #[inline]
+    pub(super) fn is_system(insn: &Insn) -> bool {
+        matches!(insn.row.exec, Exec::Privileged(_) | Exec::System(_) | Exec::Far(_) | Exec::Seq(SeqOp::Popf))
+            || insn.row.gate == Gate::Port
+    }
+
+    pub(super) fn of(insn: &Insn, retired: &Retired) -> u8 {
+        let system = if is_system(insn) { SYSTEM } else { 0 };
+        system | if *retired == Retired::default() { 0 } else { RETIRED }
+    }
+}
+
 /// Runs instructions of one virtual processor. `Send`, not `Sync`: one engine a virtual processor.
 #[derive(Debug)]
 pub struct Engine {
@@ -56,8 +80,10 @@ struct Works {
     journal: Journal,
     replayer: Replayer,
     block: lane::Block,
-    /// A step has left something in `Retired`: for `Engine::run`.
-    noted: bool,
+    /// What a step has left for `Engine::run` to see: bits of [`noted`].
+    noted: u8,
+    /// Instructions that `Engine::run` has completed so far.
+    completed: u64,
     /// B0 to B3 of the breakpoints that an instruction has met which waits for its retry.
     hits: u8,
 }
@@ -91,7 +117,7 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: false, hits: 0 };
+        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: 0, completed: 0, hits: 0 };
         Engine { cache: Cache::new(), works }
     }
 
@@ -103,6 +129,13 @@ impl Engine {
     /// Chooses what happens to locked operations that cross a cache line.
     pub fn set_split_lock(&mut self, choice: SplitLock) {
         self.works.locks.split = choice;
+    }
+
+    /// Gives the decode cache room for as many instructions as the next power of two: 256 are enough for the loops that reach a
+    /// device, a whole guest wants some thousands. Each takes about 200 bytes. What was decoded is forgotten.
+    #[cfg(feature = "std")]
+    pub fn set_decode_cache(&mut self, entries: usize) {
+        self.cache = Cache::with_entries(entries);
     }
 
     /// Lets the host raise unmasked floating-point exceptions, see [`FloatTraps`].
@@ -143,40 +176,10 @@ impl Engine {
         let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
         let works = &mut self.works;
         let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
-        if cpu.word().bits & entry.way.obstacles != 0 || !works.journal.is_idle() {
-            return works.general(entry, cpu, vmm);
-        }
-        match entry.way.lane {
-            Lane::Operate => return works.operate(entry, cpu),
-            Lane::Branch => return works.branch(entry, cpu, vmm),
-            Lane::Push | Lane::Call => return works.push(entry, cpu, vmm),
-            Lane::Pop | Lane::Return => return works.pop(entry, cpu, vmm),
-            _ => {}
-        }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
-            return match entry.way.lane {
-                Lane::Store => works.store(entry, cpu, vmm, linear),
-                Lane::Load => works.load(entry, cpu, vmm, linear),
-                Lane::LoadOperate => works.load_operate(entry, cpu, vmm, linear),
-                Lane::Modify => works.modify(entry, cpu, vmm, linear),
-                Lane::Locked => works.locked(entry, cpu, vmm, linear),
-                Lane::LockedXadd => works.locked_xadd(entry, cpu, vmm, linear),
-                Lane::LockedCmpxchg => works.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => works.locked_bit(entry, cpu, vmm, linear, op),
-                Lane::LockedPair => works.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => works.vector_load(entry, cpu, vmm, linear),
-                Lane::VectorStore => works.vector_store(entry, cpu, vmm, linear),
-                Lane::RealLoad => works.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => works.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => works.real_compute(entry, cpu, vmm, linear, op),
-                Lane::String(op) => works.string(entry, cpu, vmm, op),
-                _ => works.general(entry, cpu, vmm),
-            };
-        }
-        works.general(entry, cpu, vmm)
+        works.line(entry, cpu, vmm)
     }
 
     /// [`Engine::step`] outside 64-bit mode.
@@ -208,7 +211,7 @@ impl Engine {
 
     fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
         match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            Some(entry) if entry.matches_some(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
             _ => self.step_first(cpu, vmm, bytes, count),
         }
     }
@@ -296,6 +299,45 @@ impl Engine {
 }
 
 impl Works {
+    /// The line that an instruction of the decode cache takes.
+    #[inline(always)]
+    fn line<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        if cpu.word().bits & entry.way.obstacles != 0 || !self.journal.is_idle() {
+            return self.general(entry, cpu, vmm);
+        }
+        match entry.way.lane {
+            Lane::Operate => return self.operate(entry, cpu),
+            Lane::Branch => return self.branch(entry, cpu, vmm),
+            Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
+            Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
+            _ => {}
+        }
+        if let Some(linear) = lane::address(entry, cpu) {
+            return match entry.way.lane {
+                Lane::Store => self.store(entry, cpu, vmm, linear),
+                Lane::Load => self.load(entry, cpu, vmm, linear),
+                Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
+                Lane::Modify => self.modify(entry, cpu, vmm, linear),
+                Lane::Locked => self.locked(entry, cpu, vmm, linear),
+                Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
+                Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
+                Lane::LockedBit(_) => self.locked_bit(entry, cpu, vmm, linear),
+                Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
+                Lane::CopyLoad => self.copy_load(entry, cpu, vmm, linear),
+                Lane::CopyStore => self.copy_store(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load::<V, false>(entry, cpu, vmm, linear),
+                Lane::FloatLoad => self.vector_load::<V, true>(entry, cpu, vmm, linear),
+                Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
+                Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
+                Lane::RealStore(_) => self.real_store(entry, cpu, vmm, linear),
+                Lane::RealCompute(_) => self.real_compute(entry, cpu, vmm, linear),
+                Lane::String(op) => self.string(entry, cpu, vmm, op),
+                _ => self.general(entry, cpu, vmm),
+            };
+        }
+        self.general(entry, cpu, vmm)
+    }
+
     /// The general line: an instruction of the decode cache to its outcome.
     #[inline(never)]
     fn general<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
@@ -331,11 +373,14 @@ impl Works {
     #[inline(never)]
     fn rare(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
         let Entry { insn, stub, .. } = entry;
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
                 }
@@ -366,6 +411,9 @@ impl Works {
             let event = gate::refuse(cpu, insn);
             return ended(&mut self.journal, event.into(), cpu, bytes);
         }
+        if noted::is_system(insn) {
+            vmm.progress(self.completed);
+        }
         let trap = cpu.rflags() & rflags::TF != 0;
         let mut watch = Watch::new(vmm, cpu, self.hits);
         let vmm: &mut dyn Vmm = &mut watch;
@@ -393,7 +441,7 @@ impl Works {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
                 let retired = debug::due(cpu, retired, watch.hits, trap);
-                self.noted |= retired != Retired::default();
+                self.noted |= noted::of(insn, &retired);
                 completed(&mut self.journal, retired)
             }
             Err(halt) => {
@@ -406,7 +454,7 @@ impl Works {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_clear() {
+    if !journal.is_idle() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -516,6 +564,21 @@ fn uses_state(gate: Gate) -> bool {
             | Gate::Xsave
             | Gate::Xsaves
     )
+}
+
+/// The decode cache's entry for the instruction at CS:RIP, decoded if it is not there.
+fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Profile) -> Result<&'a mut Entry, Halt> {
+    let mut bytes = [0; 16];
+    let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
+    let slot = cache.at(cpu.rip);
+    let known = slot.take().filter(|entry| entry.matches_some(&bytes, count, cpu.mode()));
+    Ok(match known {
+        Some(entry) => slot.insert(entry),
+        None => {
+            let insn = decode_more(cpu, vmm, profile, &mut bytes, count)?;
+            slot.insert(Entry::new(&bytes, insn))
+        }
+    })
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.

@@ -173,7 +173,7 @@ pub(crate) fn among_others<T>(issue: impl FnOnce() -> T) -> T {
 
 /// Tells the running thread from others; 0 where that is not known.
 fn thread() -> usize {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable)))]
     {
         let base: usize;
         // SAFETY: the first word of a thread's control block is its own address (x86-64 ELF TLS); it is only read.
@@ -182,7 +182,7 @@ fn thread() -> usize {
         }
         base
     }
-    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable))))]
     0
 }
 
@@ -245,7 +245,7 @@ const PRIVATE_EXPEDITED: usize = 1 << 3;
 const REGISTER_PRIVATE_EXPEDITED: usize = 1 << 4;
 
 /// `membarrier(2)`; says whether the kernel did it.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable)))]
 fn membarrier(command: usize) -> bool {
     const MEMBARRIER: usize = 324;
     let result: isize;
@@ -259,7 +259,7 @@ fn membarrier(command: usize) -> bool {
     result == 0
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable))))]
 fn membarrier(_command: usize) -> bool {
     false
 }

@@ -42,7 +42,7 @@ impl<B> Discard<B> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Discard<B> {
-    forward_bus!(this => this.inner; fetch, probe, peek, takes_blocks);
+    forward_bus!(this => this.inner; fetch, probe, code, generation, follow, peek, takes_blocks);
 
     /// The load of a read-modify-write is a plain load for `inner`, so that nothing is marked dirty; the right to
     /// write is asked for first, as the processor does.

@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::cpu::registers::rflags::DF;
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, EventKind, Outcome, Stop};
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
 use core::ops::Range;
 
@@ -241,6 +241,18 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn follow(&mut self, _cpu: &Cpu) -> Result<(), Stop> {
+        Ok(())
+    }
+
     /// Taken, or not: the accesses are the same.
     fn enqueue(&mut self, _linear: u64, _command: &[u8; 64], _access: &Access) -> Result<bool, Stop> {
         self.assumed = true;
@@ -325,6 +337,8 @@ impl Platform for Survey<'_> {
     }
 
     fn resume_others(&mut self) {}
+
+    fn progress(&mut self, _completed: u64) {}
 
     /// So that a repeated instruction stops behind its first repetition.
     fn interrupt_pending(&mut self) -> bool {

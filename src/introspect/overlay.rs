@@ -2,7 +2,7 @@
 
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_bus, forward_platform};
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 
 /// Answers data reads of certain linear addresses with other bytes than memory holds.
 ///
@@ -53,7 +53,7 @@ impl<B> Overlay<B> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Overlay<B> {
-    forward_bus!(this => this.inner; fetch, write, probe, enqueue, takes_blocks);
+    forward_bus!(this => this.inner; fetch, write, probe, generation, follow, enqueue, takes_blocks);
 
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
         if !access.implicit && self.covered(linear, buf.len()) == buf.len() {
@@ -79,6 +79,11 @@ impl<B: Bus> Bus for Overlay<B> {
         let known = self.covered(linear, buf.len()) == buf.len() || self.inner.peek(linear, buf);
         self.patch(linear, buf);
         known
+    }
+
+    /// None: each fetch is given the bytes that are laid over it.
+    fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
     }
 
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {

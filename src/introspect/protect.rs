@@ -2,7 +2,7 @@
 
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_bus, forward_platform};
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use core::ops::Range;
 
 /// What a protected range forbids.
@@ -119,7 +119,7 @@ impl<B> Protect<B> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Protect<B> {
-    forward_bus!(this => this.inner; peek);
+    forward_bus!(this => this.inner; generation, follow, peek);
 
     /// As many bytes as are not forbidden.
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
@@ -146,6 +146,11 @@ impl<B: Bus> Bus for Protect<B> {
     fn rmw(&mut self, linear: u64, old: &mut [u8], modify: &mut Modify<'_>, access: &Access) -> Result<bool, Stop> {
         self.check(linear, old.len(), access)?;
         self.inner.rmw(linear, old, modify, access)
+    }
+
+    /// None: each fetch is looked at.
+    fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
     }
 
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {

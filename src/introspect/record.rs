@@ -2,7 +2,7 @@
 
 use crate::bus::{Access, AccessKind, Bus, Modify, Platform, forward_bus, forward_platform};
 use crate::event::{EventKind, Outcome, Stop};
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -340,7 +340,7 @@ impl Log {
 
 #[deny(clippy::missing_trait_methods)]
 impl<B: Bus> Bus for Record<B> {
-    forward_bus!(this => this.inner; probe, peek);
+    forward_bus!(this => this.inner; probe, generation, follow, peek);
 
     fn fetch(&mut self, linear: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
         self.log.room()?;
@@ -376,6 +376,11 @@ impl<B: Bus> Bus for Record<B> {
             self.log.rmw(linear, old, new, access);
         }
         Ok(done)
+    }
+
+    /// None: each fetch is seen.
+    fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
+        Ok(None)
     }
 
     /// Only for locked operations: everything else has to come by [`Bus::read`] and [`Bus::write`] to be seen.
@@ -419,7 +424,7 @@ impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
         cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+        progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     fn port_in(&mut self, port: u16, buf: &mut [u8]) -> Result<(), Stop> {

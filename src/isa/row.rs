@@ -1510,6 +1510,9 @@ pub mod attr {
     pub const BLOCK: u64 = 1 << 36;
     /// The opmask that is written is a pair, whose first has an even number (VP2INTERSECT).
     pub const MASK_PAIR: u64 = 1 << 37;
+    /// Operand 1 goes to operand 0 as it is, with zeros above it in the 128 bits of a legacy instruction and in the whole register of
+    /// others.
+    pub const COPY: u64 = 1 << 38;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1550,6 +1553,7 @@ pub mod attr {
             MASKED_EXTREMES,
             BLOCK,
             MASK_PAIR,
+            COPY,
             NO_RIP,
             LATE_MODRM,
         ];

@@ -11,7 +11,7 @@ use crate::cpu::registers::{component, cr0, cr3, cr4, efer, rflags};
 use crate::cpu::segment::{DescriptorTable, Seg, rights};
 use crate::cpu::{Cpu, Mode, System};
 use crate::decode::{Insn, Slot, SlotKind};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Stop};
 use crate::integer::{self, read_slot, write_slot};
 use crate::isa::Feature;
 use crate::isa::row::PrivOp;
@@ -57,7 +57,7 @@ pub(super) fn run(
             let value = control(cpu.system(), insn.slot(1).reg);
             write_slot(cpu, insn.slot(0), value);
         }
-        PrivOp::WriteControl => write_control(cpu, insn, profile)?,
+        PrivOp::WriteControl => write_control(cpu, insn, mem, profile)?,
         PrivOp::ReadDebug => {
             let at = debug_register(cpu, insn.slot(1).reg)?;
             let value = cpu.system().dr[at];
@@ -162,12 +162,12 @@ fn source(cpu: &Cpu, insn: &Insn) -> u64 {
     read_slot(cpu, insn, insn.slot(1))
 }
 
-fn write_control(cpu: &mut Cpu, insn: &Insn, profile: &Profile) -> Result<(), Event> {
+fn write_control(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let value = source(cpu, insn);
     match insn.slot(0).reg {
         0 => write_cr0(cpu, value)?,
         2 => cpu.update(|s| s.cr2 = value),
-        3 => write_cr3(cpu, profile, value)?,
+        3 => write_cr3(cpu, mem, profile, value)?,
         4 => write_cr4(cpu, profile, value)?,
         _ if value > 0xf => refuse("a reserved bit of CR8")?,
         _ => cpu.update(|s| s.cr8 = value),
@@ -226,7 +226,7 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
     Ok(())
 }
 
-fn write_cr3(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {
+fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
     /// Keeps the translations of the new PCID.
     const NO_FLUSH: u64 = 1 << 63;
     let s = cpu.system();
@@ -239,6 +239,10 @@ fn write_cr3(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> 
     }
     if value & !allowed != 0 {
         refuse("a reserved bit of CR3")?;
+    }
+    match mem.vmm.invalidate(Invalidation::Cr3 { keep: value & NO_FLUSH != 0 }) {
+        Ok(()) | Err(Stop::NotProvided(_)) => {}
+        Err(stop) => return Err(stop.into()),
     }
     cpu.update(|s| s.cr3 = value & !NO_FLUSH);
     Ok(())

@@ -17,6 +17,23 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// A flat image to boot; without one, the built-in guest `gallery`
     image: Option<PathBuf>,
+    /// A Linux kernel (bzImage) to boot instead, as a PC would
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "png"])]
+    pub kernel: Option<PathBuf>,
+    /// Its initial RAM disk
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub initrd: Option<PathBuf>,
+    /// Its command line
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        default_value = "console=ttyS0 nolapic noapic acpi=off pci=off"
+    )]
+    pub cmdline: String,
+    /// Let the guest's clock go by its instructions, N nanoseconds each, so that a boot repeats exactly
+    #[arg(long, value_name = "N", requires = "kernel", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub icount: Option<u64>,
     /// Guest-physical address for the image's first byte [default: 0x7c00 in real16, else 0x100000]
     #[arg(long, value_name = "ADDR", value_parser = number, requires = "image")]
     load: Option<u64>,
@@ -33,9 +50,9 @@ pub struct Args {
     #[cfg(feature = "kvm")]
     #[arg(long, value_name = "FILE", default_value = "/dev/kvm", hide = true)]
     pub kvm_device: PathBuf,
-    /// RAM from address 0 on: bytes, or with K, M or G
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16M")]
-    memory: u64,
+    /// RAM from address 0 on: bytes, or with K, M or G [default: 16M, or 512M for a kernel]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
     /// Where the framebuffer's picture goes [default: gallery.png for the built-in guest, nowhere for an image]
     #[arg(long, value_name = "FILE")]
     pub png: Option<PathBuf>,
@@ -109,10 +126,7 @@ impl Args {
     /// # Errors
     /// For an image that cannot be read, and for addresses that do not fit together.
     pub fn guest(&self) -> Result<Guest, Error> {
-        let memory = self.memory;
-        if !memory.is_multiple_of(0x1000) || !(0x1000..=RAM_LIMIT).contains(&memory) {
-            return Err(Error::Memory(memory));
-        }
+        let memory = self.ram(16 << 20)?;
         let Some(path) = &self.image else {
             if memory < gallery::RAM_USED_END {
                 return Err(Error::GalleryMemory(memory));
@@ -154,6 +168,20 @@ impl Args {
             page_tables: None,
             memory,
         })
+    }
+
+    /// Bytes of RAM for a kernel.
+    ///
+    /// # Errors
+    /// For a size that no machine has.
+    pub fn pc_memory(&self) -> Result<u64, Error> {
+        self.ram(512 << 20)
+    }
+
+    fn ram(&self, default: u64) -> Result<u64, Error> {
+        let memory = self.memory.unwrap_or(default);
+        let fits = memory.is_multiple_of(0x1000) && (0x1000..=RAM_LIMIT).contains(&memory);
+        if fits { Ok(memory) } else { Err(Error::Memory(memory)) }
     }
 
     /// What the guest's CPUID promises.

@@ -1,6 +1,7 @@
 //! Why a boot ends other than well, each in a sentence.
 
 use super::machine::{RAM_LIMIT, Stray};
+use super::pc::{End, LoadError};
 use encore86::{Event, Unsupported};
 use encore86_asm::gallery::{self, TILES};
 use std::fmt;
@@ -30,6 +31,10 @@ pub enum Error {
     Output(PathBuf, io::Error),
     /// Standard output cannot be written.
     Console(io::Error),
+    /// The kernel can't be loaded.
+    Kernel(LoadError),
+    /// The kernel ended in another way than by switching itself off.
+    Linux(End, u64),
     /// The guest ended the run in another way than by exit code 0 or HLT.
     Guest(What, Box<Place>),
     /// The KVM device cannot be used.
@@ -137,6 +142,8 @@ impl fmt::Display for Error {
             Error::HostMemory(size, error) => write!(f, "the host has no {size:#x} bytes for the guest's RAM: {error}"),
             Error::Output(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Error::Console(error) => write!(f, "cannot write to standard output: {error}"),
+            Error::Kernel(error) => error.fmt(f),
+            Error::Linux(end, rip) => end.at(*rip, f),
             Error::Guest(what, place) => what.at(place, f),
             #[cfg(feature = "kvm")]
             Error::KvmDevice(path, error) => write!(

@@ -1,16 +1,18 @@
 //! Guest RAM, and the only `unsafe` of the reference monitor.
 
-use encore86::host::HostRam;
-use memmap2::{MmapOptions, MmapRaw};
+use encore86::host::{CodePage, HostRam};
 use std::io;
 use std::ptr::NonNull;
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// RAM from guest-physical 0 on, zero at first; host memory is taken as the guest touches it.
 ///
 /// It is reached by grants alone, so that no Rust reference to it ever exists.
 #[derive(Debug)]
 pub struct Ram {
-    map: MmapRaw,
+    map: GuestMemoryMmap,
+    start: NonNull<u8>,
+    size: u64,
 }
 
 impl Ram {
@@ -19,13 +21,20 @@ impl Ram {
     /// # Errors
     /// What the host says when it has no such range.
     pub fn new(size: usize) -> io::Result<Ram> {
-        let map = MmapOptions::new().len(size).no_reserve_swap().map_anon()?;
-        Ok(Ram { map: map.into() })
+        let map = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), size)]).map_err(io::Error::other)?;
+        let start = map.get_host_address(GuestAddress(0)).ok().and_then(NonNull::new);
+        let start = start.ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Ram { map, start, size: size as u64 })
+    }
+
+    /// The same for rust-vmm's crates.
+    pub fn guest_memory(&self) -> &GuestMemoryMmap {
+        &self.map
     }
 
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
-        self.map.len() as u64
+        self.size
     }
 
     /// Gives all of it to a virtual machine, at the same guest-physical addresses.
@@ -39,7 +48,7 @@ impl Ram {
             flags: 0,
             guest_phys_addr: at,
             memory_size: self.size(),
-            userspace_addr: self.map.as_mut_ptr() as u64,
+            userspace_addr: self.start.as_ptr() as u64,
         };
         // SAFETY: the range is this mapping, of which no Rust reference exists, and which the caller keeps for as long as the
         // guest runs; if it went earlier, the guest's accesses would fail.
@@ -52,10 +61,20 @@ impl Ram {
         if end > self.size() {
             return None;
         }
-        let start = NonNull::new(self.map.as_mut_ptr().wrapping_add(at as usize))?;
         // SAFETY: `at..at + len` lies inside the mapping, which is readable and writable and lives as long as `self`.
         // The pointer never leaves this file but as a grant, and the grant holds `self` exclusively.
-        Some(unsafe { HostRam::new(start, len) })
+        Some(unsafe { HostRam::new(self.start.add(at as usize), len) })
+    }
+
+    /// The page around `at`, for fetches; `None` unless all of it is RAM.
+    pub fn code(&self, at: u64) -> Option<CodePage> {
+        let page = at & !(CodePage::SIZE as u64 - 1);
+        if page.checked_add(CodePage::SIZE as u64)? > self.size {
+            return None;
+        }
+        // SAFETY: the page lies inside the mapping, which stays as it is for as long as the machine that it belongs to; the machine's
+        // generation never changes. No Rust reference to it exists.
+        Some(unsafe { CodePage::new(self.start.add(page as usize)) })
     }
 
     /// Copies out; false, and nothing done, unless all of it is RAM.

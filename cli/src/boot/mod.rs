@@ -13,6 +13,7 @@ mod hatching;
 mod kvm;
 mod machine;
 mod memory;
+mod pc;
 mod picture;
 mod run;
 mod start;
@@ -47,16 +48,16 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn boot(args: &Args) -> Result<(), Error> {
+    if let Some(kernel) = &args.kernel {
+        return pc::boot(args, kernel);
+    }
     let guest = args.guest()?;
     let profile = args.profile();
     let machine =
         Machine::new(guest.memory, &guest.image, guest.load).map_err(|error| Error::HostMemory(guest.memory, error))?;
     let cpu = start::processor(&guest, &profile);
     let mut memory = Paging::new(machine, Limits::new(&profile));
-    let engine = Engine::new(profile.clone()).unwrap_or_else(|error| {
-        eprintln!("encore86 boot: only integer instructions can run, since the host lets nobody make code: {error}");
-        Engine::integer_only(profile)
-    });
+    let engine = engine(profile);
     let mut processor = Processor { engine, cpu };
     #[cfg(feature = "kvm")]
     if args.cpu == args::Backend::Kvm {
@@ -68,6 +69,13 @@ fn boot(args: &Args) -> Result<(), Error> {
     let mut traced = Traced::new(memory, path, args.trace_fetches)?;
     let end = watch(args, &guest, &mut processor, &mut traced);
     traced.finish().and(end)
+}
+
+fn engine(profile: Profile) -> Engine {
+    Engine::new(profile.clone()).unwrap_or_else(|error| {
+        eprintln!("encore86 boot: only integer instructions can run, since the host lets nobody make code: {error}");
+        Engine::integer_only(profile)
+    })
 }
 
 /// Runs the guest, and says what there is to say whether it ends well or not.

@@ -232,7 +232,7 @@ const TSC: u32 = 0x10;
 
 #[deny(clippy::missing_trait_methods)]
 impl<V: Vmm> Bus for Linked<'_, V> {
-    forward_bus!(this => this.vmm; fetch, write, probe, enqueue, peek);
+    forward_bus!(this => this.vmm; fetch, write, probe, code, generation, follow, enqueue, peek);
 
     #[inline]
     fn read(&mut self, linear: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
@@ -280,7 +280,7 @@ impl<V: Vmm> Platform for Linked<'_, V> {
     forward_platform!(
         this => this.vmm;
         port_in, port_out, cpuid, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
-        interrupt_pending, host_fpu_begin, host_fpu_end,
+        progress, interrupt_pending, host_fpu_begin, host_fpu_end,
     );
 
     fn load_state(&mut self, cpu: &mut Cpu, components: u64) -> Result<(), Stop> {

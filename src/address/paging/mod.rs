@@ -15,7 +15,7 @@ use crate::bus::{Access, Bus, Invalidation, Modify, Platform, forward_platform};
 use crate::cpu::Cpu;
 use crate::cpu::registers::{cr0, cr4, efer, rflags};
 use crate::event::Stop;
-use crate::host::HostRam;
+use crate::host::{CodePage, HostRam};
 use crate::isa::Feature;
 use crate::profile::{Profile, Vendor};
 use page::Want;
@@ -122,6 +122,8 @@ pub struct Paging<B> {
     registers: Registers,
     /// RFLAGS.AC.
     ac: bool,
+    /// The next CR3 keeps the translations of its PCID.
+    keep: bool,
     tables: Tables,
     tlb: Tlb,
 }
@@ -131,7 +133,7 @@ impl<B> Paging<B> {
     pub fn new(inner: B, limits: Limits) -> Paging<B> {
         let registers = Registers::default();
         let tables = Tables::new(&registers, &limits);
-        Paging { inner, limits, registers, ac: false, tables, tlb: Tlb::new() }
+        Paging { inner, limits, registers, ac: false, keep: false, tables, tlb: Tlb::new() }
     }
 
     /// The bus underneath, at guest-physical addresses.
@@ -196,7 +198,8 @@ impl<B: Bus> Paging<B> {
     pub fn load(&mut self, cpu: &Cpu) -> Result<(), Stop> {
         let registers = Registers::of(cpu);
         if registers != self.registers {
-            self.reload(registers, None, false)?;
+            self.reload(registers, None, self.keep)?;
+            self.keep = false;
         }
         self.ac = cpu.rflags() & rflags::AC != 0;
         Ok(())
@@ -414,6 +417,25 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram_across(physical, len, access)
     }
 
+    /// As long as the page is mapped so: what changes that calls [`Bus::follow`] first, or drops translations.
+    fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
+        let physical = match self.hit(linear, 1, access) {
+            Some(physical) => physical,
+            None => self.translate(linear, access)?,
+        };
+        self.inner.code(physical, access)
+    }
+
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn follow(&mut self, cpu: &Cpu) -> Result<(), Stop> {
+        self.load(cpu)?;
+        self.inner.follow(cpu)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         let physical = self.translate(linear, access)?;
         self.inner.enqueue(physical, command, access)
@@ -460,13 +482,18 @@ impl<B: Platform> Platform for Paging<B> {
     forward_platform!(
         this => this.inner;
         port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, cache, ferr, stop_others, resume_others,
-        interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
+        progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 
     /// Drops what is kept here. A monitor that keeps no translations of its own need not provide it.
     fn invalidate(&mut self, what: Invalidation) -> Result<(), Stop> {
         match what {
             Invalidation::Page(linear) => self.invlpg(linear),
+            Invalidation::Cr3 { keep } => {
+                // A value that CR3 never has: whatever is loaded next is a new one.
+                self.registers.cr3 = u64::MAX;
+                self.keep = keep;
+            }
             Invalidation::Pcid { kind, pcid, linear } => self.invpcid(kind, pcid, linear),
         }
         match self.inner.invalidate(what) {

@@ -8,6 +8,7 @@
 //! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
+mod copy;
 mod stack;
 mod string;
 
@@ -24,7 +25,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{HostRam, Issue, LockedOp, Seat, issue};
+use crate::host::{self, HostRam, Issue, LockedOp, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -66,10 +67,16 @@ pub(super) enum Lane {
     LockedBit(LockedOp),
     /// CMPXCHG8B and CMPXCHG16B with LOCK.
     LockedPair,
-    /// A replayed instruction that reads its memory operand.
+    /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR.
     VectorLoad,
+    /// One that reads it under MXCSR.
+    FloatLoad,
     /// A replayed instruction that writes it.
     VectorStore,
+    /// A move to a vector register.
+    CopyLoad,
+    /// A move from it.
+    CopyStore,
     /// FLD of 4 or 8 bytes.
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
@@ -95,6 +102,9 @@ enum Holds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) lane: Lane,
+    /// Length and mode of the instruction, beside what is looked at first.
+    pub(super) len: u8,
+    pub(super) mode: Mode,
     /// The operation of an integer lane.
     op: IntOp,
     /// The locked instruction.
@@ -102,18 +112,22 @@ pub(super) struct Way {
     holds: Holds,
     /// Low bits of the address that must be clear.
     aligned: u8,
-    /// Elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
-    masked: u64,
+    /// So many elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
+    masked: u8,
     /// Bits of the mode word that keep the instruction from its lane.
     pub(super) obstacles: u32,
     /// State components that it changes.
     dirty: u32,
     /// Flags that it writes.
-    flags: u32,
+    flags: u16,
     /// Operand 0 is written.
     writes: bool,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
+    /// Bytes of the memory operand, up to 255.
+    size: u8,
+    /// How many bits are above the instruction's first seven bytes in a word.
+    pub(super) above: u8,
 }
 
 impl Way {
@@ -128,6 +142,8 @@ impl Way {
         let suppressed = insn.aaa() != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
+            len: insn.len(),
+            mode: insn.mode,
             op,
             issue: atomic::locked_op(op).and_then(|op| issue(op, usize::from(size))),
             holds: match op {
@@ -136,16 +152,18 @@ impl Way {
                 _ => Holds::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if suppressed { u64::MAX >> (64 - u32::from(elements.clamp(1, 64))) } else { 0 },
+            masked: if suppressed { elements.clamp(1, 64) as u8 } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
-            flags: u32::from(row.flags.written),
+            flags: row.flags.written,
             writes: row.operands[0].uses.writes(),
             reads: match row.exec {
                 Exec::Str(_) => string::element(insn),
                 _ if row.is(attr::LOW_HALF) && size == 16 => 8,
                 _ => size.min(64) as u8,
             },
+            size: size.min(255) as u8,
+            above: 64 - 8 * insn.len().min(7),
         }
     }
 }
@@ -190,6 +208,9 @@ impl Lane {
             return Lane::General;
         }
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        if locked && !host::LANES {
+            return Lane::General;
+        }
         if locked {
             return match op {
                 IntOp::CmpxchgPair => Lane::LockedPair,
@@ -226,7 +247,11 @@ impl Lane {
         if !whole || insn.mem() > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
             return Lane::General;
         }
+        let copies = insn.row.is(attr::COPY) && insn.aaa() == 0;
         match uses {
+            Use::Read if copies => Lane::CopyLoad,
+            Use::Write if copies => Lane::CopyStore,
+            Use::Read if insn.row.is(attr::MXCSR) => Lane::FloatLoad,
             Use::Read => Lane::VectorLoad,
             Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
             _ => Lane::General,
@@ -242,13 +267,12 @@ fn based(insn: &Insn) -> bool {
 /// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
 /// page, take the general line.
 #[inline(always)]
-pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
+pub(super) fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let size = insn.slot(insn.mem() as usize & 3).size;
     let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
-    (canonical && !crosses(linear, usize::from(size))).then_some(linear)
+    (canonical && !crosses(linear, usize::from(way.size))).then_some(linear)
 }
 
 #[inline(always)]
@@ -504,14 +528,8 @@ impl Works {
     /// LOCK BTS, BTR and BTC of 4 or 8 bytes, in the same way. A bit that a register names may lie in another word, and that in
     /// another page.
     #[inline(never)]
-    pub(super) fn locked_bit<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: LockedOp,
-    ) -> Outcome {
+    pub(super) fn locked_bit<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let Lane::LockedBit(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
         let size = insn.slot(0).size;
         let bit = source(cpu, insn);
@@ -571,8 +589,9 @@ impl Works {
         self::done(cpu, &entry.insn)
     }
 
+    /// `FLOAT`: under MXCSR, which takes more registers than the rest of the lane.
     #[inline(never)]
-    pub(super) fn vector_load<V: Vmm>(
+    pub(super) fn vector_load<V: Vmm, const FLOAT: bool>(
         &mut self,
         entry: &mut Entry,
         cpu: &mut Cpu,
@@ -588,7 +607,7 @@ impl Works {
             Err(why) => return Outcome::Unsupported(why),
         };
         // A broadcast of which no element is active is not read.
-        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] & way.masked != 0 {
+        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] << (64 - way.masked) != 0 {
             let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
             let operand = self.replayer.operand();
             // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
@@ -603,7 +622,12 @@ impl Works {
                 return self.stopped(stop, entry, cpu, vmm);
             }
         }
-        match self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+        let executed = if FLOAT {
+            self.replayer.execute(cpu, insn, vmm, stub, way.dirty)
+        } else {
+            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty)
+        };
+        match executed {
             Ok(()) => done(cpu, insn),
             Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
@@ -672,8 +696,8 @@ impl Works {
         cpu: &mut Cpu,
         vmm: &mut V,
         linear: u64,
-        op: X87Op,
     ) -> Outcome {
+        let Lane::RealCompute(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let Entry { insn, stub, .. } = entry;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
@@ -693,14 +717,8 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_store<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: X87Op,
-    ) -> Outcome {
+    pub(super) fn real_store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let Lane::RealStore(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);

@@ -8,7 +8,7 @@ use crate::cpu::registers::rflags::DF;
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, SlotKind, prefix};
 use crate::engine::cache::Entry;
-use crate::engine::{Works, ended};
+use crate::engine::{Works, ended, noted};
 use crate::event::{Outcome, Retired, Stop};
 use crate::integer::{self, BATCH};
 use crate::isa::Exec;
@@ -103,7 +103,7 @@ impl Works {
                 return super::done(cpu, &entry.insn);
             }
             if budget == 0 || vmm.interrupt_pending() {
-                self.noted = true;
+                self.noted |= noted::RETIRED;
                 return Outcome::Completed(Retired { rep_unfinished: true, ..Retired::default() });
             }
         }
