@@ -7,7 +7,7 @@ pub(crate) use journal::{Journal, Kind, Owner};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
-use crate::host::LockedOp;
+use crate::host::{LockedOp, among_others};
 use journal::Replay;
 
 /// Why an instruction ends before it is complete.
@@ -181,17 +181,17 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         Ok(())
     }
 
-    /// Sets or clears bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
-    /// itself. Doing that twice changes nothing, so that the journal need not know of it; a read and a write it hears of.
+    /// Sets or clears bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be
+    /// atomic itself. Doing that to RAM twice changes nothing, so that the journal need not know of it; what a device sees it hears of.
     pub(crate) fn change_bits(&mut self, linear: u64, set: u8, clear: u8, access: &Access) -> Result<(), Halt> {
         let access = Access { locked: true, ..*access };
+        if self.journal.next_is(Kind::Rmw, linear) {
+            return self.journal.replay(Kind::Rmw, linear, 1, None).map(drop);
+        }
         match self.vmm.ram(linear, 1, &access) {
             Ok(Some(ram)) if ram.len() == 1 => {
-                if clear == 0 {
-                    ram.locked(LockedOp::Or, u64::from(set), 0, false);
-                } else {
-                    ram.locked(LockedOp::And, u64::from(!clear), 0, false);
-                }
+                let (op, bits) = if clear == 0 { (LockedOp::Or, set) } else { (LockedOp::And, !clear) };
+                among_others(|| ram.locked(op, u64::from(bits), 0, false));
                 return Ok(());
             }
             Ok(Some(_)) => {
@@ -206,11 +206,24 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
                 *new = old & !clear | set;
             }
         };
-        if !self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
+        // It may have been read and written before the retry.
+        let in_parts = self.journal.next_is(Kind::Read, linear);
+        if !in_parts && !self.journal.at_end() {
+            return Err(Unsupported::JournalMismatch.into());
+        }
+        if !in_parts && self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
+            self.journal.record(Kind::Rmw, linear, &old);
+        } else {
             self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
             self.write(linear, &[old[0] & !clear | set], &Access { kind: AccessKind::Write, ..access })?;
         }
         Ok(())
+    }
+
+    /// Does an access go around the end of the address space?
+    pub(crate) fn wraps(&self, linear: u64, len: usize) -> bool {
+        let last = linear.wrapping_add(len as u64 - 1);
+        last & self.wrap != last || last < linear
     }
 
     /// Goes on at the processor's new privilege and in its new mode.

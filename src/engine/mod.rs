@@ -421,7 +421,8 @@ impl Works {
             }
         }
         if cpu.word().bits & insn.gate != 0 {
-            return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
+            let event = gate::refuse(cpu, insn);
+            return ended(&mut self.journal, event.into(), cpu, bytes);
         }
         if noted::is_system(insn) {
             vmm.progress(self.completed);
@@ -521,7 +522,7 @@ fn cold(
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
-    if matches!(insn.row.gate, Gate::Tile) {
+    if matches!(insn.row.gate, Gate::Tile | Gate::TileData) {
         need_components(cpu, mem, component::TILECFG | component::TILEDATA)?;
     }
     match insn.row.exec {
@@ -532,7 +533,7 @@ fn cold(
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         // Products of tiles would be replayed.
-        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileAvx512) => {
+        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileData | Gate::TileAvx512) => {
             let lacking = insn.row.features.into_iter().find(|&f| profile.host_lacks(f));
             return Err(match lacking {
                 Some(feature) => Unsupported::HostLacks(feature.name()),

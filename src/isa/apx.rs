@@ -328,13 +328,13 @@ const fn bmi(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature:
 
 /// AMX: tile memory.
 const fn tile(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature) -> Row {
-    promoted(name, P0F38, opcode, operands).pp(pp).w0().and(feature).gate(Gate::Tile)
+    promoted(name, P0F38, opcode, operands).pp(pp).w0().and(feature).gate(Gate::TileData)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F38: &[Row] = &[
-    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0).implies(Implied::LoadTiles),
-    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0).implies(Implied::StoreTiles),
+    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0).gate(Gate::Tile).implies(Implied::LoadTiles),
+    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0).gate(Gate::Tile).implies(Implied::StoreTiles),
     tile("tileloaddrst1", P66, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
     tile("tileloaddrs", F2, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
     tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),

@@ -610,13 +610,15 @@ pub enum Gate {
     Fsgsbase,
     /// AMX: #UD by CR4.OSXSAVE and XCR0's two tile bits.
     Tile,
+    /// AMX that touches tile data: and #NM by IA32_XFD.
+    TileData,
     /// #GP(0) in virtual-8086 mode with IOPL below 3 (PUSHF, POPF, IRET, INT n).
     V86Iopl,
     /// VMX and SVM: by VMXON and EFER.SVME, then CPL 0.
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
-    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS and IA32_XFD.
     TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,

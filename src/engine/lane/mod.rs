@@ -25,7 +25,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{HostRam, Issue, Seat, issue};
+use crate::host::{self, HostRam, Issue, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -210,6 +210,9 @@ impl Lane {
             return Lane::General;
         }
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        if locked && !host::LANES {
+            return Lane::General;
+        }
         if locked {
             return match op {
                 IntOp::CmpxchgPair => Lane::LockedPair,
