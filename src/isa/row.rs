@@ -1176,6 +1176,16 @@ pub enum PrivOp {
     Rdmsr,
     /// WRMSR, WRMSRNS.
     Wrmsr,
+    /// RDMSR of a register that an immediate names.
+    RdmsrImm,
+    /// WRMSRNS to such a one.
+    WrmsrImm,
+    /// RDMSRLIST.
+    RdmsrList,
+    /// WRMSRLIST.
+    WrmsrList,
+    /// HRESET.
+    Hreset,
     /// RDPMC.
     Rdpmc,
     /// SWAPGS.

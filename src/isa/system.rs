@@ -69,7 +69,7 @@ const MONITORX: [Row; 2] = monitor!("monitorx", "mwaitx", 7, 2, Monitorx, Gate::
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const PRIMARY: &[Row] = &[
     legacy("udb", Primary, 0xd6, &[]).only64().system(SysOp::Ud),
-    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH).implies(Implied::Interrupt),
+    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH).system(SysOp::Int).implies(Implied::Interrupt),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point
@@ -77,8 +77,8 @@ pub(super) const M0F: &[Row] = rows![
     MONITOR, MONITORX,
     [
         group7("pbndkb", 0, 7, &[W(RAX.hidden()), R(RBX.hidden()), R(RCX.hidden())]).pp(NP).only64().cpuid(Pbndkb).gate(Gate::Cpl0).flags(FlagEffect::of(0, ARITH, 0).clears(ARITH & !ZF)).implies(Implied::Elsewhere),
-        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::ReadMsrs),
-        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::WriteMsrs),
+        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0).privileged(PrivOp::RdmsrList).implies(Implied::ReadMsrs),
+        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0).privileged(PrivOp::WrmsrList).implies(Implied::WriteMsrs),
         group7("wrmsrns", 0, 6, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Wrmsrns).gate(Gate::Cpl0).privileged(PrivOp::Wrmsr),
         group7("clac", 1, 2, &[]).pp(NP).cpuid(Smap).gate(Gate::Cpl0Ud).flags(FlagEffect::NONE.clears(AC)).privileged(PrivOp::Clac),
         group7("eretu", 1, 2, &[]).f3().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED).implies(Implied::EventReturn),
@@ -147,5 +147,10 @@ pub(super) const M0F38: &[Row] = &[
     legacy("uwrmsr", P0F38, 0xf8, &[R(Gq), R(Rq)]).pp(F3).only64().cpuid(UserMsr),
 ];
 
-pub(super) const M0F3A: &[Row] =
-    &[legacy("hreset", P0F3A, 0xf0, &[R(Ib), R(EAX.hidden())]).digit(0).rm(0).f3().cpuid(Hreset).gate(Gate::Cpl0)];
+pub(super) const M0F3A: &[Row] = &[legacy("hreset", P0F3A, 0xf0, &[R(Ib), R(EAX.hidden())])
+    .digit(0)
+    .rm(0)
+    .f3()
+    .cpuid(Hreset)
+    .gate(Gate::Cpl0)
+    .privileged(PrivOp::Hreset)];

@@ -6,6 +6,7 @@ mod frame;
 pub(crate) mod image;
 mod iret;
 mod line;
+mod msr_list;
 mod platform;
 mod privileged;
 mod segment;
@@ -23,7 +24,7 @@ use crate::cpu::segment::rights;
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
-use crate::event::{Event, Retired, Unsupported};
+use crate::event::{Event, EventKind, Retired, Unsupported};
 use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::row::{FarOp, PrivOp, SysOp};
@@ -270,10 +271,12 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
     Ok(())
 }
 
-/// The event of INT3, INT n, or INTO with OF set.
+/// The event of INT1, INT3, INT n, or INTO with OF set.
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
     match insn.opcode() {
         0xcc => Some(Event::software(3, "INT3")),
+        // A trap that no gate's privilege keeps away; DR6 stays as it is.
+        0xf1 => Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Trap, cause: "INT1" }),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
         _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
     }
