@@ -1,6 +1,6 @@
 //! The traits that a VMM implements.
 
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, System};
 use crate::event::Stop;
 use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
@@ -324,6 +324,16 @@ pub trait Platform {
         Err(Stop::NotProvided("TLB invalidation"))
     }
 
+    /// CR0, CR3, CR4 or EFER are about to become those of `next`, and what follows of the instruction is translated by them.
+    /// [`Paging`](crate::paging::Paging) takes them over; `keeps` says that MOV to CR3 has bit 63 set, and flushes nothing.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; #GP(0) for page-directory-pointer-table entries with reserved bits set.
+    fn paging(&mut self, next: &System, keeps: bool) -> Result<(), Stop> {
+        let _ = (next, keeps);
+        Ok(())
+    }
+
     /// A cache operation or prefetch at a linear address; nothing by default, but that operations on all caches are not
     /// provided.
     ///
@@ -537,7 +547,7 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr,
             stop_others, resume_others, progress, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
@@ -611,6 +621,13 @@ macro_rules! forward_platform {
         fn invalidate(&mut self, what: $crate::bus::Invalidation) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.invalidate(what)
+        }
+    };
+    (@paging $this:ident => $inner:expr) => {
+        #[inline]
+        fn paging(&mut self, next: &$crate::cpu::System, keeps: bool) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.paging(next, keeps)
         }
     };
     (@cache $this:ident => $inner:expr) => {

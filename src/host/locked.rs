@@ -220,27 +220,6 @@ impl HostRam<'_> {
         }
     }
 
-    /// LOCK BTS, BTR or BTC of 4 or 8 bytes, without a call.
-    ///
-    /// # Panics
-    /// For another length or operation.
-    #[inline(always)]
-    pub(crate) fn change_bit(&self, op: LockedOp, bit: u64) -> Locked {
-        let p = self.address();
-        // SAFETY: as in `exchange_add`; the bit number is below the width.
-        unsafe {
-            match (self.len(), op) {
-                (8, LockedOp::Bts) => bit_operand!("bts", "qword", ":r", u64, p, bit & 63),
-                (8, LockedOp::Btr) => bit_operand!("btr", "qword", ":r", u64, p, bit & 63),
-                (8, LockedOp::Btc) => bit_operand!("btc", "qword", ":r", u64, p, bit & 63),
-                (4, LockedOp::Bts) => bit_operand!("bts", "dword", ":e", u32, p, bit & 31),
-                (4, LockedOp::Btr) => bit_operand!("btr", "dword", ":e", u32, p, bit & 31),
-                (4, LockedOp::Btc) => bit_operand!("btc", "dword", ":e", u32, p, bit & 31),
-                (len, op) => panic!("LOCK {op:?} of {len} bytes"),
-            }
-        }
-    }
-
     /// Is there a real compare-exchange for the range?
     pub(crate) fn can_exchange(&self) -> bool {
         matches!(self.len(), 1 | 2 | 4 | 8) || self.len() == 16 && self.is_aligned() && has(features::CX16)

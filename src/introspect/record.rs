@@ -127,7 +127,7 @@ impl<B: Bus> Record<B> {
     pub fn settle(&mut self, outcome: &Outcome, length: Option<usize>) {
         let done = match outcome {
             Outcome::Completed(_) => true,
-            Outcome::Exception(event) => event.kind != EventKind::Fault,
+            Outcome::Exception(event) => !matches!(event.kind, EventKind::Fault | EventKind::Breakpoint),
             _ => false,
         };
         let current = self.log.current;
@@ -423,7 +423,7 @@ impl<B: Bus> Bus for Record<B> {
 impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
+        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr, stop_others, resume_others,
         progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 

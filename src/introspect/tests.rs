@@ -133,6 +133,11 @@ impl Platform for Mock {
         Ok(())
     }
 
+    fn paging(&mut self, _next: &crate::cpu::System, _keeps: bool) -> Result<(), Stop> {
+        self.calls.push("paging");
+        Ok(())
+    }
+
     fn stop_others(&mut self) -> Result<(), Stop> {
         self.calls.push("stop_others");
         Ok(())
@@ -253,6 +258,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.read_counter(1), Ok(81));
     assert_eq!(vmm.invalidate(Invalidation::Page(0x1000)), Ok(()));
+    assert_eq!(vmm.paging(Cpu::new().system(), false), Ok(()));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
     assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));
@@ -264,7 +270,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 29] = [
+const EVERY_METHOD: [&str; 30] = [
     "fetch",
     "read",
     "write",
@@ -285,6 +291,7 @@ const EVERY_METHOD: [&str; 29] = [
     "random",
     "read_counter",
     "invalidate",
+    "paging",
     "cache",
     "ferr",
     "stop_others",

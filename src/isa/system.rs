@@ -69,7 +69,7 @@ const MONITORX: [Row; 2] = monitor!("monitorx", "mwaitx", 7, 2, Monitorx, Gate::
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const PRIMARY: &[Row] = &[
     legacy("udb", Primary, 0xd6, &[]).only64().system(SysOp::Ud),
-    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH).system(SysOp::Int).implies(Implied::Interrupt),
+    legacy("int1", Primary, 0xf1, &[]).attr(attr::BRANCH).implies(Implied::Interrupt).system(SysOp::Int),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point

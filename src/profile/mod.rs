@@ -320,6 +320,7 @@ impl Profile {
     /// IA32_XSS show.
     pub fn cpuid(&self, leaf: u32, subleaf: u32, system: &System) -> CpuidResult {
         let leaf = self.leaves.as_ref().map_or(leaf, |leaves| leaves.within(leaf, self.vendor));
+        let subleaf = leaves::index(leaf, subleaf);
         let mut out = self.leaf(leaf, subleaf);
         if leaf & 0x7fff_ffff == 0 && Vendor::of_leaf(&out) != self.vendor && (leaf == 0 || out.ebx != 0) {
             self.vendor.put_name(&mut out);

@@ -10,6 +10,7 @@ mod msr_list;
 mod platform;
 mod privileged;
 mod segment;
+mod task;
 mod tile;
 mod transfer;
 mod wait;
@@ -90,7 +91,9 @@ pub(crate) fn run(
         SysOp::Int => {
             if let Some(event) = software_interrupt(cpu, insn) {
                 cpu.rip = next;
-                return Err(event.into());
+                // It pushes RF clear (SDM volume 3, 18.3.1.1).
+                cpu.set_rflags(cpu.rflags() & !rflags::RF);
+                return Err(Event { length: insn.length() as u8, ..event }.into());
             }
         }
         SysOp::Ud => return Err(Event::ud("an instruction that is defined to be undefined").into()),
@@ -275,9 +278,9 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
     match insn.opcode() {
         0xcc => Some(Event::software(3, "INT3")),
-        // A trap that no gate's privilege keeps away; DR6 stays as it is.
-        0xf1 => Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Trap, cause: "INT1" }),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
+        // No gate's DPL counts, and DR6 does not say that it was there.
+        0xf1 => Some(Event::db(EventKind::Trap, "INT1")),
         _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
     }
 }

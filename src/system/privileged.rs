@@ -184,17 +184,29 @@ fn source(cpu: &Cpu, insn: &Insn) -> u64 {
 fn write_control(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let value = source(cpu, insn);
     match insn.slot(0).reg {
-        0 => write_cr0(cpu, value)?,
+        0 => write_cr0(cpu, mem, value)?,
         2 => cpu.update(|s| s.cr2 = value),
         3 => write_cr3(cpu, mem, profile, value)?,
-        4 => write_cr4(cpu, profile, value)?,
+        4 => write_cr4(cpu, mem, profile, value)?,
         _ if value > 0xf => refuse("a reserved bit of CR8")?,
         _ => cpu.update(|s| s.cr8 = value),
     }
     Ok(())
 }
 
-fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
+/// Changes registers that decide translation. Page-directory-pointer-table entries are read for it where there are any.
+///
+/// # Errors
+/// #GP(0) for a reserved bit in one of them, and what the bus answers; nothing is changed then.
+fn change(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, keeps: bool, change: impl FnOnce(&mut System)) -> Result<(), Halt> {
+    let mut next = cpu.system().clone();
+    change(&mut next);
+    mem.vmm.paging(&next, keeps)?;
+    cpu.update(|s| *s = next);
+    Ok(())
+}
+
+fn write_cr0(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, value: u64) -> Result<(), Halt> {
     use cr0::{AM, CD, EM, ET, MP, NE, NW, PE, PG, TS, WP};
     const ALL: u64 = PE | MP | EM | TS | ET | NE | WP | AM | NW | CD | PG;
     let s = cpu.system();
@@ -233,7 +245,9 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         }
     }
     let leaves = was && !is;
-    cpu.update(|s| {
+    // Other bits than PG and WP do not concern the page tables, but that CD and NW have their entries read again.
+    let keeps = (s.cr0 ^ value) & PG == 0;
+    change(cpu, mem, keeps, |s| {
         // Reserved bits of the lower half are ignored; ET is always set.
         s.cr0 = value & ALL | ET;
         if enters {
@@ -241,8 +255,7 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         } else if leaves {
             s.efer &= !efer::LMA;
         }
-    });
-    Ok(())
+    })
 }
 
 fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
@@ -263,8 +276,7 @@ fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: 
         Ok(()) | Err(Stop::NotProvided(_)) => {}
         Err(stop) => return Err(stop.into()),
     }
-    cpu.update(|s| s.cr3 = value & !NO_FLUSH);
-    Ok(())
+    change(cpu, mem, value & NO_FLUSH != 0, |s| s.cr3 = value & !NO_FLUSH)
 }
 
 /// The bits of CR4 that a profile has.
@@ -304,7 +316,7 @@ pub(super) fn cr4_bits(profile: &Profile) -> u64 {
         .fold(cr4::PCE | cr4::MCE, |bits, (_, bit)| bits | bit)
 }
 
-fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {
+fn write_cr4(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
     let s = cpu.system();
     let long = s.efer & efer::LMA != 0;
     let changes = |bit| (s.cr4 ^ value) & bit != 0;
@@ -331,8 +343,8 @@ fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> 
     if !long && value & cr4::FRED != 0 {
         refuse("CR4.FRED is set outside IA-32e mode")?;
     }
-    cpu.update(|s| s.cr4 = value);
-    Ok(())
+    // What a change of its bits flushes is flushed for that.
+    change(cpu, mem, true, |s| s.cr4 = value)
 }
 
 /// The number of a debug register that may be accessed now.
@@ -345,8 +357,7 @@ fn debug_register(cpu: &mut Cpu, number: u8) -> Result<usize, Event> {
     };
     if s.dr[7] & DR7_GD != 0 {
         cpu.update(|s| s.dr[6] |= DR6_BD);
-        let cause = "a debug register is accessed while DR7.GD is set";
-        return Err(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Fault, cause });
+        return Err(Event::db(EventKind::Fault, "a debug register is accessed while DR7.GD is set"));
     }
     Ok(usize::from(number))
 }

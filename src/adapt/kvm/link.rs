@@ -279,7 +279,7 @@ impl<V: Vmm> Bus for Linked<'_, V> {
 impl<V: Vmm> Platform for Linked<'_, V> {
     forward_platform!(
         this => this.vmm;
-        port_in, port_out, cpuid, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
+        port_in, port_out, cpuid, random, read_counter, invalidate, paging, cache, ferr, stop_others, resume_others,
         progress, interrupt_pending, host_fpu_begin, host_fpu_end,
     );
 

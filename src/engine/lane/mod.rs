@@ -25,7 +25,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{self, HostRam, Issue, LockedOp, Seat, issue};
+use crate::host::{self, HostRam, Issue, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -57,14 +57,16 @@ pub(super) enum Lane {
     LoadOperate,
     /// An unlocked arithmetic read-modify-write of memory.
     Modify,
-    /// A locked read-modify-write of memory.
+    /// A locked read-modify-write of memory of which only flags come back.
     Locked,
+    /// XCHG, and a narrow XADD or CMPXCHG with LOCK.
+    LockedSwap,
     /// XADD with LOCK, of 4 or 8 bytes.
     LockedXadd,
     /// CMPXCHG with LOCK, of 4 or 8 bytes.
     LockedCmpxchg,
     /// BTS, BTR and BTC with LOCK, of 4 or 8 bytes.
-    LockedBit(LockedOp),
+    LockedBit,
     /// CMPXCHG8B and CMPXCHG16B with LOCK.
     LockedPair,
     /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR.
@@ -152,7 +154,7 @@ impl Way {
                 _ => Holds::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if suppressed { elements.clamp(1, 64) as u8 } else { 0 },
+            masked: if suppressed { elements.clamp(1, 64) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
             flags: row.flags.written,
@@ -216,12 +218,11 @@ impl Lane {
                 IntOp::CmpxchgPair => Lane::LockedPair,
                 IntOp::Xadd if dst.size >= 4 && registers(src.kind) => Lane::LockedXadd,
                 IntOp::Cmpxchg if dst.size >= 4 && registers(src.kind) => Lane::LockedCmpxchg,
-                IntOp::Bts | IntOp::Btr | IntOp::Btc => match atomic::locked_op(op) {
-                    Some(op) if dst.size >= 4 => Lane::LockedBit(op),
-                    _ => Lane::General,
-                },
-                _ if registers(src.kind) && atomic::locked_op(op).is_some() => Lane::Locked,
-                _ => Lane::General,
+                IntOp::Bts | IntOp::Btr | IntOp::Btc if dst.size >= 4 => Lane::LockedBit,
+                IntOp::Bts | IntOp::Btr | IntOp::Btc => Lane::General,
+                _ if !registers(src.kind) || atomic::locked_op(op).is_none() => Lane::General,
+                IntOp::Xchg | IntOp::Xadd | IntOp::Cmpxchg => Lane::LockedSwap,
+                _ => Lane::Locked,
             };
         }
         if !whole || !registers(dst.kind) || !registers(src.kind) {
@@ -454,6 +455,28 @@ impl Works {
     #[inline(never)]
     pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, way) = (&entry.insn, &entry.way);
+        let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
+        let ram = match grant(vmm, &self.locks.seat, linear, u16::from(way.size), cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        // SAFETY: the range has the operand's length, for which the instruction was chosen.
+        let done = unsafe { ram.issue(issue, source(cpu, insn), 0, cpu.rflags()) };
+        self.locks.seat.leave();
+        cpu.merge_flags(u64::from(way.flags), done.flags);
+        self::done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn locked_swap<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, way) = (&entry.insn, &entry.way);
         let size = insn.slot(0).size;
         let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
@@ -529,25 +552,26 @@ impl Works {
     /// another page.
     #[inline(never)]
     pub(super) fn locked_bit<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
-        let Lane::LockedBit(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
+        let Some(issue) = entry.way.issue else { return self.general(entry, cpu, vmm) };
         let size = insn.slot(0).size;
         let bit = source(cpu, insn);
-        let linear = if insn.slot(1).kind == SlotKind::Gpr {
+        let mut linear = linear;
+        let within = u64::from(size) * 8 - 1;
+        if bit & !within != 0 && insn.slot(1).kind == SlotKind::Gpr {
             let bit = if size == 8 { bit as i64 } else { i64::from(bit as i32) };
-            linear.wrapping_add(((bit >> (size.trailing_zeros() + 3)) * i64::from(size)) as u64)
-        } else {
-            linear
-        };
-        if !crate::address::is_plain(cpu, linear) {
-            return self.general(entry, cpu, vmm);
+            linear = linear.wrapping_add(((bit >> (size.trailing_zeros() + 3)) * i64::from(size)) as u64);
+            if !crate::address::is_plain(cpu, linear) {
+                return self.general(entry, cpu, vmm);
+            }
         }
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
             Err(None) => return self.general(entry, cpu, vmm),
             Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        let done = ram.change_bit(op, bit);
+        // SAFETY: the range has the operand's length, for which the instruction was chosen.
+        let done = unsafe { ram.issue(issue, bit, 0, 0) };
         self.locks.seat.leave();
         cpu.merge_flags(CF, done.flags);
         self::done(cpu, insn)
