@@ -1198,6 +1198,8 @@ pub enum PrivOp {
     Rdmsr,
     /// WRMSR, WRMSRNS.
     Wrmsr,
+    /// HRESET.
+    Hreset,
     /// RDPMC.
     Rdpmc,
     /// SWAPGS.

@@ -25,6 +25,7 @@ mod msr {
     pub const XFD_ERR: u32 = 0x1c5;
     pub const PKRS: u32 = 0x6e1;
     pub const XSS: u32 = 0xda0;
+    pub const HRESET_ENABLE: u32 = 0x17da;
     pub const EFER: u32 = 0xc000_0080;
     pub const FS_BASE: u32 = 0xc000_0100;
     pub const GS_BASE: u32 = 0xc000_0101;
@@ -92,6 +93,13 @@ pub(super) fn run(
         PrivOp::Wrmsr => {
             let value = cpu.gpr[RAX] & 0xffff_ffff | cpu.gpr[RDX] << 32;
             write_msr(cpu, mem, profile, cpu.gpr[RCX] as u32, value)?;
+        }
+        PrivOp::Hreset => {
+            // There is no history here that could be reset.
+            let enabled = mem.vmm.read_msr(msr::HRESET_ENABLE)?;
+            if cpu.gpr[RAX] & 0xffff_ffff & !enabled != 0 {
+                refuse("HRESET of a component that IA32_HRESET_ENABLE does not enable")?;
+            }
         }
         PrivOp::Rdpmc => {
             if cpu.cpl() != 0 && cpu.system().cr4 & cr4::PCE == 0 {
