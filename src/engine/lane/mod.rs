@@ -731,8 +731,11 @@ impl Works {
         match get(vmm, linear, size, &access) {
             Ok(bits) => {
                 self.replayer.operand()[..8].copy_from_slice(&bits.to_le_bytes());
-                match self.replayer.compute_real(op, cpu, insn, vmm, &self.profile, stub) {
-                    Ok(()) => Outcome::Completed(Retired::default()),
+                match self.replayer.compute(op, cpu, insn, vmm, &self.profile, stub) {
+                    Ok(()) => {
+                        replay::real_done(cpu, insn, linear);
+                        Outcome::Completed(Retired::default())
+                    }
                     Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
                 }
             }

@@ -103,24 +103,6 @@ impl Replayer {
         Ok(())
     }
 
-    /// The rest of FADD and FCOM and their kin with memory, once the operand is in its place: moves RIP past it.
-    ///
-    /// # Errors
-    /// `Unsupported` where no stub can be run; the x87 state is unchanged.
-    pub(crate) fn compute_real<V: Vmm>(
-        &mut self,
-        op: X87Op,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        vmm: &mut V,
-        profile: &Profile,
-        held: &mut Option<StubRef>,
-    ) -> Result<(), Halt> {
-        self.compute(op, cpu, insn, vmm, profile, held)?;
-        retire(op, cpu, insn);
-        Ok(())
-    }
-
     /// Runs the instruction on `scratch.st`, exceptions masked; gives the status word.
     #[inline]
     fn run<V: Vmm + ?Sized>(
@@ -351,7 +333,7 @@ pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, offset: u64) {
     if op == X87Op::StoreRealPop {
         pop(&mut cpu.x87);
     }
-    retire_at(cpu, insn, offset);
+    real_done(cpu, insn, offset);
 }
 
 /// All of FLD in 64-bit mode, of a real from `offset` that has one image in either format, to a stack with room. `false`: it is not
@@ -363,13 +345,13 @@ pub(crate) fn load_exact(cpu: &mut Cpu, insn: &Insn, offset: u64, bits: u64) -> 
         return false;
     }
     push_exact(&mut cpu.x87, value);
-    retire_at(cpu, insn, offset);
+    real_done(cpu, insn, offset);
     true
 }
 
 /// [`retire`] of an instruction whose memory operand is at `offset`, in 64-bit mode.
 #[inline(always)]
-fn retire_at(cpu: &mut Cpu, insn: &Insn, offset: u64) {
+pub(crate) fn real_done(cpu: &mut Cpu, insn: &Insn, offset: u64) {
     let (fcs, fds) = (cpu.seg(Seg::Cs).selector, cpu.seg(insn.segment()).selector);
     let x87 = &mut cpu.x87;
     x87.fop = u16::from(insn.opcode() & 7) << 8 | u16::from(insn.modrm());
