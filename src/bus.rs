@@ -1,6 +1,6 @@
 //! The traits that a VMM implements.
 
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, System};
 use crate::event::Stop;
 use crate::host::{CodePage, HostRam};
 use crate::profile::CpuidResult;
@@ -72,7 +72,8 @@ pub type Modify<'a> = dyn FnMut(&[u8], &mut [u8]) + 'a;
 
 /// Memory at *linear* addresses: segmentation is already applied, translation is yours.
 ///
-/// No access crosses a page of 4 KiB: the engine splits those that do, after a [`Bus::probe`] of all pieces.
+/// No access but that of [`Bus::ram_across`] crosses a page of 4 KiB: the engine splits those that do, after a [`Bus::probe`] of
+/// all pieces.
 pub trait Bus {
     /// Copies up to 15 instruction bytes from `linear` on and says how many there are. Fewer than asked for is no
     /// error as long as there is one; the engine asks again behind them if decoding needs more.
@@ -117,6 +118,17 @@ pub trait Bus {
     /// # Errors
     /// As for [`Bus::read`].
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let _ = (linear, len, access);
+        Ok(None)
+    }
+
+    /// The same of a range of up to 16 bytes that goes from one page into the next, where these lie side by side in the host's memory
+    /// too and may both be accessed. Asked for under [`SplitLock::Native`](crate::SplitLock::Native) alone, for the one real locked
+    /// instruction; `Ok(None)` lets the engine emulate it.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; a fault is that of the first byte which has one.
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         let _ = (linear, len, access);
         Ok(None)
     }
@@ -312,6 +324,16 @@ pub trait Platform {
         Err(Stop::NotProvided("TLB invalidation"))
     }
 
+    /// CR0, CR3, CR4 or EFER are about to become those of `next`, and what follows of the instruction is translated by them.
+    /// [`Paging`](crate::paging::Paging) takes them over; `keeps` says that MOV to CR3 has bit 63 set, and flushes nothing.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; #GP(0) for page-directory-pointer-table entries with reserved bits set.
+    fn paging(&mut self, next: &System, keeps: bool) -> Result<(), Stop> {
+        let _ = (next, keeps);
+        Ok(())
+    }
+
     /// A cache operation or prefetch at a linear address; nothing by default, but that operations on all caches are not
     /// provided.
     ///
@@ -389,7 +411,10 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, code, generation, follow, enqueue, peek, takes_blocks);
+        $crate::bus::forward_bus!(
+            $this => $inner;
+            fetch, read, write, probe, rmw, ram, ram_across, code, generation, follow, enqueue, peek, takes_blocks,
+        );
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -452,6 +477,18 @@ macro_rules! forward_bus {
             $inner.ram(linear, len, access)
         }
     };
+    (@ram_across $this:ident => $inner:expr) => {
+        #[inline]
+        fn ram_across(
+            &mut self,
+            linear: u64,
+            len: usize,
+            access: &$crate::bus::Access,
+        ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
+            let $this = self;
+            $inner.ram_across(linear, len, access)
+        }
+    };
     (@code $this:ident => $inner:expr) => {
         #[inline]
         fn code(
@@ -510,7 +547,7 @@ macro_rules! forward_platform {
     ($this:ident => $inner:expr; all) => {
         $crate::bus::forward_platform!(
             $this => $inner;
-            port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr,
+            port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr,
             stop_others, resume_others, progress, interrupt_pending, load_state,
             host_fpu_begin, host_fpu_end,
         );
@@ -584,6 +621,13 @@ macro_rules! forward_platform {
         fn invalidate(&mut self, what: $crate::bus::Invalidation) -> Result<(), $crate::Stop> {
             let $this = self;
             $inner.invalidate(what)
+        }
+    };
+    (@paging $this:ident => $inner:expr) => {
+        #[inline]
+        fn paging(&mut self, next: &$crate::cpu::System, keeps: bool) -> Result<(), $crate::Stop> {
+            let $this = self;
+            $inner.paging(next, keeps)
         }
     };
     (@cache $this:ident => $inner:expr) => {

@@ -13,6 +13,9 @@ pub struct Event {
     pub cr2: Option<u64>,
     /// Fault: RIP stays at the instruction. Trap or software interrupt: RIP is behind it.
     pub kind: EventKind,
+    /// Bytes of the INT n, INT1, INT3 or INTO that asked for it, else 0. An exception on the way to the handler is a fault of
+    /// that instruction.
+    pub length: u8,
     /// The reason in words, for logs.
     pub cause: &'static str,
 }
@@ -22,6 +25,8 @@ pub struct Event {
 pub enum EventKind {
     /// The instruction has not been carried out.
     Fault,
+    /// Neither has it, for a breakpoint on it: a fault that RF, as it is pushed, does not tell of.
+    Breakpoint,
     /// The instruction is complete.
     Trap,
     /// INT n, INT3, INTO: RIP is behind the instruction.
@@ -40,7 +45,7 @@ macro_rules! faults {
                 #[allow(unused_mut, unused_assignments)]
                 let mut error_code = None;
                 $( error_code = Some($error); )?
-                Event { vector: $vector, error_code, cr2: None, kind: EventKind::Fault, cause }
+                Event { vector: $vector, error_code, cr2: None, kind: EventKind::Fault, length: 0, cause }
             }
         )*
     };
@@ -69,22 +74,27 @@ impl Event {
 
     /// An interrupt from outside, for `Engine::deliver`.
     pub const fn interrupt(vector: u8) -> Event {
-        Event { vector, error_code: None, cr2: None, kind: EventKind::Interrupt, cause: "an interrupt" }
+        Event { kind: EventKind::Interrupt, ..Event::software(vector, "an interrupt") }
     }
 
     /// A non-maskable interrupt, for `Engine::deliver`.
     pub const fn nmi() -> Event {
-        Event { vector: 2, error_code: None, cr2: None, kind: EventKind::Nmi, cause: "a non-maskable interrupt" }
+        Event { kind: EventKind::Nmi, ..Event::software(2, "a non-maskable interrupt") }
     }
 
     /// #PF at `cr2` with the bits of the error code.
     pub const fn pf(error_code: u32, cr2: u64, cause: &'static str) -> Event {
-        Event { vector: 14, error_code: Some(error_code), cr2: Some(cr2), kind: EventKind::Fault, cause }
+        Event { error_code: Some(error_code), cr2: Some(cr2), kind: EventKind::Fault, ..Event::software(14, cause) }
     }
 
-    /// INT n and its kin.
+    /// #DB.
+    pub const fn db(kind: EventKind, cause: &'static str) -> Event {
+        Event { kind, ..Event::software(1, cause) }
+    }
+
+    /// INT n and its kin. For one whose instruction is known, set its `length` too.
     pub const fn software(vector: u8, cause: &'static str) -> Event {
-        Event { vector, error_code: None, cr2: None, kind: EventKind::Software, cause }
+        Event { vector, error_code: None, cr2: None, kind: EventKind::Software, length: 0, cause }
     }
 
     /// The manual's name of the vector, `#GP` for 13.
@@ -164,6 +174,8 @@ pub struct Retired {
     pub singlestep: bool,
     /// Breakpoints on data and ports that were met, B0 to B3 as in DR6: a #DB is due.
     pub breakpoints: u8,
+    /// The TSS of the task that was switched to has T set: a #DB is due.
+    pub task_switch: bool,
     /// IRET unblocked NMIs.
     pub nmi_unblocked: bool,
     /// HLT: the processor waits.
@@ -174,21 +186,25 @@ pub struct Retired {
 
 /// Single step, in DR6.
 pub(crate) const DR6_BS: u64 = 1 << 14;
+/// T of a task's TSS, in DR6.
+pub(crate) const DR6_BT: u64 = 1 << 15;
 
 impl Retired {
-    /// The bits of DR6 that a #DB sets which is due behind the instruction: B0 to B3 and BS, 0 if none is due.
+    /// The bits of DR6 that a #DB sets which is due behind the instruction: B0 to B3, BS and BT, 0 if none is due.
     pub const fn dr6(&self) -> u64 {
-        self.breakpoints as u64 | if self.singlestep { DR6_BS } else { 0 }
+        let (step, task) = (if self.singlestep { DR6_BS } else { 0 }, if self.task_switch { DR6_BT } else { 0 });
+        self.breakpoints as u64 | step | task
     }
 
     /// The #DB that is due behind the instruction. Who delivers it sets the bits [`Retired::dr6`] in DR6.
     pub const fn debug(&self) -> Option<Event> {
-        let cause = match (self.breakpoints, self.singlestep) {
-            (0, false) => return None,
-            (0, true) => "RFLAGS.TF was set",
+        let cause = match (self.breakpoints, self.singlestep, self.task_switch) {
+            (0, false, false) => return None,
+            (0, true, _) => "RFLAGS.TF was set",
+            (0, _, true) => "T of the new task's TSS is set",
             _ => "a breakpoint on data or a port",
         };
-        Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Trap, cause })
+        Some(Event::db(EventKind::Trap, cause))
     }
 }
 

@@ -144,15 +144,9 @@ fn cpu(rip: u64) -> Cpu {
     cpu
 }
 
-const HALTED: Outcome = Outcome::Completed(Retired {
-    hlt: true,
-    mov_ss: false,
-    sti: false,
-    singlestep: false,
-    breakpoints: 0,
-    nmi_unblocked: false,
-    rep_unfinished: false,
-});
+fn halted() -> Outcome {
+    Outcome::Completed(Retired { hlt: true, ..Retired::default() })
+}
 
 /// 0x1000: mov byte [rip + 8], cl (the operand of `mov al`); mov al, 0; add ebx, eax; dec ecx; jnz to the first; hlt
 const CHANGES_ITSELF: &[u8] =
@@ -165,7 +159,7 @@ fn code_that_changes_itself_is_seen() {
         let (mut engine, mut cpu) = (engine(), cpu(0x1000));
         cpu.gpr[1] = 100;
         let run = engine.run(&mut cpu, &mut ram, 10_000);
-        assert_eq!((run.outcome, run.completed), (HALTED, 501));
+        assert_eq!((run.outcome, run.completed), (halted(), 501));
         assert_eq!(cpu.gpr[3], 5050, "each value of CL was read as an operand");
         if plain {
             assert_eq!(ram.fetches, 501, "one fetch an instruction");
@@ -191,7 +185,7 @@ fn another_page_in_its_place_is_seen_by_the_generation() {
     let mut engine = engine();
     for expected in [2, 1, 2] {
         let mut cpu = cpu(0x1000);
-        assert_eq!(engine.run(&mut cpu, &mut ram, 100).outcome, HALTED);
+        assert_eq!(engine.run(&mut cpu, &mut ram, 100).outcome, halted());
         assert_eq!(cpu.gpr[1], expected);
     }
 }
@@ -214,7 +208,7 @@ fn the_count_is_exact_where_time_is_asked_for() {
     for plain in [false, true] {
         let mut ram = Ram { plain, ..Ram::new(&[(0x1000, &code)]) };
         let (mut engine, mut cpu) = (engine(), cpu(0x1000));
-        assert_eq!(engine.run(&mut cpu, &mut ram, 100).outcome, HALTED);
+        assert_eq!(engine.run(&mut cpu, &mut ram, 100).outcome, halted());
         assert_eq!((cpu.gpr[3], cpu.gpr[0]), (2, 5));
     }
 }
@@ -261,7 +255,7 @@ fn mov_to_cr3_flushes_whatever_its_value() {
         s.cr0 |= 1 << 31;
         s.cr3 = 0x9000;
     });
-    assert_eq!(engine.run(&mut cpu, &mut paging, 100).outcome, HALTED);
+    assert_eq!(engine.run(&mut cpu, &mut paging, 100).outcome, halted());
     assert_eq!((cpu.gpr[0], cpu.gpr[3], cpu.gpr[1]), (6, 6, 7), "the TLB keeps it until CR3 is loaded");
 }
 

@@ -638,7 +638,7 @@ fn iret_comes_back() {
 }
 
 fn exception(vector: u8, error_code: Option<u32>) -> Event {
-    Event { vector, error_code, cr2: None, kind: EventKind::Fault, cause: "a test" }
+    Event { error_code, kind: EventKind::Fault, ..Event::software(vector, "a test") }
 }
 
 /// Delivers where that has to end in a handler.

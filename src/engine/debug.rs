@@ -4,7 +4,7 @@ use crate::bus::{Access, AccessKind, Bus, Modify, Platform, Vmm, forward_bus, fo
 use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode};
-use crate::event::{DR6_BS, Event, EventKind, Retired, Stop};
+use crate::event::{DR6_BS, DR6_BT, Event, EventKind, Retired, Stop};
 use crate::host::HostRam;
 
 /// L0 to G3 of DR7.
@@ -59,24 +59,25 @@ pub(super) fn before(cpu: &mut Cpu) -> Option<Event> {
         return None;
     }
     cpu.update(|s| s.dr[6] |= u64::from(hits));
-    let cause = "a breakpoint on the instruction";
-    Some(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Fault, cause })
+    Some(Event::db(EventKind::Breakpoint, "a breakpoint on the instruction"))
 }
 
-/// What `retired` says of the #DB that is due: for breakpoints met, for TF, and for what was held back. The shadow of MOV SS holds
-/// all of it back for one more instruction.
+/// What `retired` says of the #DB that is due: for breakpoints met, for TF, and for what was held back. MOV SS takes no single-step
+/// trap, and its shadow holds breakpoints back for one more instruction (SDM volume 3, 6.8.3).
 #[cold]
 pub(super) fn due(cpu: &mut Cpu, retired: Retired, hits: u8, singlestep: bool) -> Retired {
-    let pending = cpu.pending_debug() | u64::from(hits) | if singlestep { DR6_BS } else { 0 };
+    let step = singlestep && !retired.mov_ss;
+    let pending = cpu.pending_debug() | u64::from(hits) | if step { DR6_BS } else { 0 };
     let now = if retired.mov_ss { 0 } else { pending };
     if cpu.pending_debug() != pending ^ now {
         cpu.set_pending_debug(pending ^ now);
     }
-    Retired { singlestep: now & DR6_BS != 0, breakpoints: now as u8 & 0xf, ..retired }
+    let (singlestep, task_switch) = (now & DR6_BS != 0, now & DR6_BT != 0);
+    Retired { singlestep, task_switch, breakpoints: now as u8 & 0xf, ..retired }
 }
 
-/// A monitor whose accesses are compared with the breakpoints. What the processor reads and writes by itself (descriptors, the
-/// TSS) meets none.
+/// A monitor whose accesses are compared with the breakpoints. So is what the processor reads and writes by itself, of descriptors
+/// and the TSS: the manual makes no exception of it.
 pub(super) struct Watch<'a> {
     inner: &'a mut dyn Vmm,
     points: Breakpoints,
@@ -93,9 +94,6 @@ impl<'a> Watch<'a> {
     }
 
     fn memory(&mut self, at: u64, len: usize, access: &Access) {
-        if access.implicit {
-            return;
-        }
         let writes = matches!(access.kind, AccessKind::Write | AccessKind::Rmw);
         self.hits |= met(&self.points, if writes { &[WRITES, BOTH] } else { &[BOTH] }, at, len);
     }
@@ -136,6 +134,11 @@ impl Bus for Watch<'_> {
         self.inner.ram(linear, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.memory(linear, len, access);
+        self.inner.ram_across(linear, len, access)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         let taken = self.inner.enqueue(linear, command, access)?;
         self.memory(linear, command.len(), access);
@@ -152,7 +155,7 @@ impl Bus for Watch<'_> {
 impl Platform for Watch<'_> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
+        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr, stop_others, resume_others,
         progress, load_state, host_fpu_begin, host_fpu_end,
     );
 

@@ -86,6 +86,8 @@ struct Works {
     completed: u64,
     /// B0 to B3 of the breakpoints that an instruction has met which waits for its retry.
     hits: u8,
+    /// RIP of a repeated string instruction that has more to do.
+    repeating: Option<u64>,
 }
 
 impl Engine {
@@ -117,7 +119,9 @@ impl Engine {
 
     fn assemble(profile: Profile, replayer: Replayer) -> Engine {
         let (journal, block) = (Journal::new(), lane::Block::new());
-        let works = Works { profile, locks: Locks::new(), journal, replayer, block, noted: 0, completed: 0, hits: 0 };
+        let locks = Locks::new();
+        let works =
+            Works { profile, locks, journal, replayer, block, noted: 0, completed: 0, hits: 0, repeating: None };
         Engine { cache: Cache::new(), works }
     }
 
@@ -241,18 +245,21 @@ impl Engine {
     /// On `Retry`, `Stopped` and `Unsupported` (task gates, transfers under CET, an open journal: see [`Engine::abandon`])
     /// nothing is changed; `Shutdown` is a triple fault.
     pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
+        let repeating = self.works.repeating.take() == Some(cpu.rip);
         let journal = &mut self.works.journal;
         if journal.is_open() {
             return Outcome::Unsupported(Unsupported::JournalMismatch);
         }
-        let (vmm, saved): (&mut dyn Vmm, _) = (vmm, cpu.system().cr2);
+        let saved = cpu.system().cr2;
         if let (Some(cr2), EventKind::Fault) = (event.cr2, event.kind) {
             cpu.update(|s| s.cr2 = cr2);
         }
-        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event) {
+        let mut watch = Watch::new(vmm, cpu, 0);
+        let vmm: &mut dyn Vmm = &mut watch;
+        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event, repeating) {
             Ok(Delivered::Handler) => {
-                // What the shadow of MOV SS has held back comes at the handler's first instruction.
-                completed(journal, debug::due(cpu, Retired::default(), 0, false))
+                // What the shadow of MOV SS has held back comes at the handler's first instruction, and what the frame has met.
+                completed(journal, debug::due(cpu, Retired::default(), watch.hits, false))
             }
             Ok(Delivered::Shutdown) => {
                 journal.clear();
@@ -383,6 +390,9 @@ impl Works {
         match cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub) {
             Ok(retired) => {
                 mark_apx(cpu, insn);
+                self.repeating = retired.rep_unfinished.then_some(cpu.rip);
+                // Of a task that was switched to.
+                let retired = if cpu.pending_debug() != 0 { debug::due(cpu, retired, 0, false) } else { retired };
                 self.noted |= noted::of(insn, &retired);
                 if retired.mov_ss || retired.sti {
                     cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
@@ -406,12 +416,15 @@ impl Works {
             }
         } else {
             self.hits = 0;
-            if let Some(event) = debug::before(cpu) {
+            if self.repeating != Some(cpu.rip)
+                && let Some(event) = debug::before(cpu)
+            {
                 return Outcome::Exception(event);
             }
         }
         if cpu.word().bits & insn.gate != 0 {
-            return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
+            let event = gate::refuse(cpu, insn);
+            return ended(&mut self.journal, event.into(), cpu, bytes);
         }
         if noted::is_system(insn) {
             vmm.progress(self.completed);
@@ -442,6 +455,9 @@ impl Works {
                     // IRET has loaded it for the instruction that it returns to.
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
+                // SYSCALL's mask can take TF away before it counts.
+                let trap = trap && (insn.row.exec != Exec::Far(FarOp::Syscall) || cpu.rflags() & rflags::TF != 0);
+                self.repeating = retired.rep_unfinished.then_some(cpu.rip);
                 let retired = debug::due(cpu, retired, watch.hits, trap);
                 self.noted |= noted::of(insn, &retired);
                 completed(&mut self.journal, retired)
@@ -508,7 +524,7 @@ fn cold(
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
-    if matches!(insn.row.gate, Gate::Tile) {
+    if matches!(insn.row.gate, Gate::Tile | Gate::TileData) {
         need_components(cpu, mem, component::TILECFG | component::TILEDATA)?;
     }
     match insn.row.exec {
@@ -519,7 +535,7 @@ fn cold(
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         // Products of tiles would be replayed.
-        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileAvx512) => {
+        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileData | Gate::TileAvx512) => {
             let lacking = insn.row.features.into_iter().find(|&f| profile.host_lacks(f));
             return Err(match lacking {
                 Some(feature) => Unsupported::HostLacks(feature.name()),

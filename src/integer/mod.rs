@@ -62,14 +62,13 @@ pub(crate) fn operand_offset(op: IntOp, cpu: &Cpu, insn: &Insn) -> u64 {
     offset
 }
 
-/// RIP behind the instruction, wrapped to the code segment's width.
+/// RIP behind the instruction. Code of 16 bits too runs on beyond 64 KiB, if its segment does.
 #[inline(always)]
 pub(crate) fn next_rip(cpu: &Cpu, insn: &Insn) -> u64 {
     let next = cpu.rip.wrapping_add(u64::from(insn.len()));
     match insn.mode {
         Mode::Long64 => next,
-        Mode::Prot32 | Mode::Compat32 => next & 0xffff_ffff,
-        _ => next & 0xffff,
+        _ => next & 0xffff_ffff,
     }
 }
 

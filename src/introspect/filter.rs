@@ -2,8 +2,8 @@
 
 use super::record::{Record, Recorded, What};
 use crate::bus::{Access, Bus, CacheOp, Invalidation, Modify, Platform, Vmm, forward_platform};
-use crate::cpu::Cpu;
 use crate::cpu::registers::rflags::DF;
+use crate::cpu::{Cpu, System};
 use crate::decode::{Insn, SlotKind};
 use crate::event::{Event, EventKind, Outcome, Stop};
 use crate::host::{CodePage, HostRam};
@@ -175,7 +175,7 @@ impl Findings {
         let listed = record.take();
         let shown = listed.iter().filter(|access| implicit || !access.implicit);
         let fault = match outcome {
-            Outcome::Exception(event) if event.kind == EventKind::Fault => Some(event),
+            Outcome::Exception(event) if matches!(event.kind, EventKind::Fault | EventKind::Breakpoint) => Some(event),
             _ => None,
         };
         Findings { accesses: shown.map(Coming::from).collect(), fault, assumed }
@@ -237,6 +237,10 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn ram_across(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(None)
+    }
+
     fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
         Ok(None)
     }
@@ -279,6 +283,12 @@ impl Platform for Survey<'_> {
     }
 
     fn ferr(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// The trial goes on with the translations that there are.
+    fn paging(&mut self, _next: &System, _keeps: bool) -> Result<(), Stop> {
+        self.assumed = true;
         Ok(())
     }
 

@@ -127,7 +127,7 @@ impl<B: Bus> Record<B> {
     pub fn settle(&mut self, outcome: &Outcome, length: Option<usize>) {
         let done = match outcome {
             Outcome::Completed(_) => true,
-            Outcome::Exception(event) => event.kind != EventKind::Fault,
+            Outcome::Exception(event) => !matches!(event.kind, EventKind::Fault | EventKind::Breakpoint),
             _ => false,
         };
         let current = self.log.current;
@@ -400,6 +400,11 @@ impl<B: Bus> Bus for Record<B> {
         Ok(Some(grant))
     }
 
+    /// In two parts each of them is seen.
+    fn ram_across(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(None)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         self.log.room()?;
         let taken = self.inner.enqueue(linear, command, access)?;
@@ -418,7 +423,7 @@ impl<B: Bus> Bus for Record<B> {
 impl<B: Platform> Platform for Record<B> {
     forward_platform!(
         this => this.inner;
-        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, cache, ferr, stop_others, resume_others,
+        cpuid, read_msr, write_msr, time, random, read_counter, invalidate, paging, cache, ferr, stop_others, resume_others,
         progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
 

@@ -83,6 +83,12 @@ impl Bus for Mock {
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.called("ram_across", access);
+        self.calls.pop();
+        self.ram(linear, len, access)
+    }
+
     fn code(&mut self, _linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
         self.called("code", access);
         Ok(None)
@@ -124,6 +130,11 @@ impl Platform for Mock {
 
     fn invalidate(&mut self, _what: Invalidation) -> Result<(), Stop> {
         self.calls.push("invalidate");
+        Ok(())
+    }
+
+    fn paging(&mut self, _next: &crate::cpu::System, _keeps: bool) -> Result<(), Stop> {
+        self.calls.push("paging");
         Ok(())
     }
 
@@ -247,6 +258,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     assert_eq!(vmm.random(), Ok(Some(80)));
     assert_eq!(vmm.read_counter(1), Ok(81));
     assert_eq!(vmm.invalidate(Invalidation::Page(0x1000)), Ok(()));
+    assert_eq!(vmm.paging(Cpu::new().system(), false), Ok(()));
     assert_eq!(vmm.cache(CacheOp::Flush, 0x1000), Ok(()));
     assert_eq!(vmm.ferr(), Ok(()));
     assert_eq!(vmm.stop_others(), Ok(()));
@@ -258,7 +270,7 @@ fn call_everything(vmm: &mut impl Vmm) {
     vmm.host_fpu_end();
 }
 
-const EVERY_METHOD: [&str; 29] = [
+const EVERY_METHOD: [&str; 30] = [
     "fetch",
     "read",
     "write",
@@ -279,6 +291,7 @@ const EVERY_METHOD: [&str; 29] = [
     "random",
     "read_counter",
     "invalidate",
+    "paging",
     "cache",
     "ferr",
     "stop_others",

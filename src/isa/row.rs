@@ -610,13 +610,15 @@ pub enum Gate {
     Fsgsbase,
     /// AMX: #UD by CR4.OSXSAVE and XCR0's two tile bits.
     Tile,
+    /// AMX that touches tile data: and #NM by IA32_XFD.
+    TileData,
     /// #GP(0) in virtual-8086 mode with IOPL below 3 (PUSHF, POPF, IRET, INT n).
     V86Iopl,
     /// VMX and SVM: by VMXON and EFER.SVME, then CPL 0.
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
-    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS and IA32_XFD.
     TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,
@@ -1136,6 +1138,28 @@ pub enum SysOp {
     Mwaitx,
     /// UMWAIT, TPAUSE.
     Wait,
+    /// RDMSRLIST.
+    ReadMsrList,
+    /// WRMSRLIST.
+    WriteMsrList,
+    /// RDMSR of an immediate.
+    ReadMsr,
+    /// WRMSRNS of an immediate.
+    WriteMsr,
+    /// URDMSR.
+    UserReadMsr,
+    /// UWRMSR.
+    UserWriteMsr,
+    /// CLUI.
+    Clui,
+    /// STUI.
+    Stui,
+    /// TESTUI.
+    Testui,
+    /// UIRET.
+    Uiret,
+    /// SENDUIPI.
+    Senduipi,
     /// RDFSBASE, RDGSBASE.
     ReadBase,
     /// WRFSBASE, WRGSBASE.
@@ -1174,6 +1198,8 @@ pub enum PrivOp {
     Rdmsr,
     /// WRMSR, WRMSRNS.
     Wrmsr,
+    /// HRESET.
+    Hreset,
     /// RDPMC.
     Rdpmc,
     /// SWAPGS.
@@ -1310,6 +1336,8 @@ pub enum Implied {
     ReadMsrs,
     /// WRMSRLIST.
     WriteMsrs,
+    /// URDMSR, UWRMSR: the bitmap that a model-specific register points at.
+    UserMsr,
     /// SYSCALL.
     SystemCall,
     /// SYSENTER.

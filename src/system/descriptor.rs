@@ -169,10 +169,15 @@ impl Descriptor {
     /// Sets bits of its type in memory, by one locked operation where the bus grants RAM; doing it twice changes nothing.
     pub(super) fn mark(&mut self, mem: &mut Mem<'_, dyn Vmm + '_>, bits: u8) -> Result<(), Halt> {
         if self.kind() & bits != bits {
-            mem.set_bits(self.at.wrapping_add(5), bits, &own(AccessKind::Rmw, 1))?;
+            mem.change_bits(self.at.wrapping_add(5), bits, 0, &own(AccessKind::Rmw, 1))?;
             self.low |= u64::from(bits) << 40;
         }
         Ok(())
+    }
+
+    /// Clears the busy bit of a TSS.
+    pub(super) fn release(&self, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
+        mem.change_bits(self.at.wrapping_add(5), 0, kind::MAKES_BUSY, &own(AccessKind::Rmw, 1))
     }
 
     /// The same for the accessed bit of code and data.
@@ -202,10 +207,23 @@ pub(super) fn load(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, seg: Seg, selecto
     if seg == Seg::Ss {
         return load_stack(cpu, mem, selector, cpu.cpl(), Event::gp0);
     }
+    load_data(cpu, mem, selector, Event::gp0)
+}
+
+/// The same for DS, ES, FS or GS in protected mode; what is wrong with the selector is said by `fault`.
+///
+/// # Errors
+/// `fault` and #NP with the selector, and what the bus answers.
+pub(super) fn load_data(
+    cpu: &Cpu,
+    mem: &mut Mem<'_, dyn Vmm + '_>,
+    selector: u16,
+    fault: fn(&'static str) -> Event,
+) -> Result<Segment, Halt> {
     if is_null(selector) {
         return Ok(null(selector, 0));
     }
-    let refuse = |cause| Event::gp0(cause).on(selector);
+    let refuse = |cause| fault(cause).on(selector);
     let Some(mut found) = Descriptor::find(cpu, mem, selector)? else {
         return Err(refuse("the selector lies beyond its table").into());
     };

@@ -2,13 +2,14 @@
 
 use super::descriptor::{kind, long, read_own};
 use super::frame::{self, Frame};
+use super::task::{self, Asks};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::registers::gpr::RSP;
 use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Blocking, Cpu, Mode};
-use crate::event::{Event, EventKind, Stop, Unsupported};
+use crate::event::{Event, EventKind, Stop};
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -20,33 +21,46 @@ pub(crate) enum Delivered {
     Shutdown,
 }
 
-/// Delivers `event`; an exception on the way is delivered in its place, or makes a double fault (SDM volume 3, table 6-5).
+/// Delivers `event`, which comes between the iterations of a string instruction or not; an exception on the way is delivered in its place, or makes a double fault (SDM volume 3, table 6-5).
 ///
 /// # Errors
 /// What the bus answers but for faults; nothing is changed then.
-pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Delivered, Halt> {
+pub(crate) fn deliver(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    event: Event,
+    repeating: bool,
+) -> Result<Delivered, Halt> {
     /// Exceptions in place of one another at most. By table 6-5 the third is the end; a bus can answer with others for ever.
     const MOST: usize = 4;
-    let mut event = event;
+    let (mut event, rip) = (event, cpu.rip);
     for _ in 0..MOST {
-        match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event)) {
-            Ok(()) => return Ok(Delivered::Handler),
+        let second = match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating)) {
+            Ok(None) => return Ok(Delivered::Handler),
+            // Another task has begun with it.
+            Ok(Some(second)) => second,
             Err(Halt::Stop(Stop::Fault(second))) => {
-                // What the processor does by itself is no fault of the program's.
-                let second = external(event, second);
-                if let Some(cr2) = second.cr2 {
-                    cpu.update(|s| s.cr2 = cr2);
-                }
-                event = match (class(event), class(second)) {
-                    (Class::Double, Class::Contributory | Class::Page) => return Ok(Delivered::Shutdown),
-                    (Class::Contributory, Class::Contributory) | (Class::Page, Class::Contributory | Class::Page) => {
-                        Event::df("an exception while another was delivered")
-                    }
-                    _ => second,
-                };
+                // A fault of the instruction that asked, whose RIP the handler gets.
+                cpu.rip = cpu.rip.wrapping_sub(u64::from(event.length)) & cpu.word().wrap;
+                second
             }
-            Err(halt) => return Err(halt),
+            Err(halt) => {
+                cpu.rip = rip;
+                return Err(halt);
+            }
+        };
+        // What the processor does by itself is no fault of the program's.
+        let second = external(event, second);
+        if let Some(cr2) = second.cr2 {
+            cpu.update(|s| s.cr2 = cr2);
         }
+        event = match (class(event), class(second)) {
+            (Class::Double, Class::Contributory | Class::Page) => return Ok(Delivered::Shutdown),
+            (Class::Contributory, Class::Contributory) | (Class::Page, Class::Contributory | Class::Page) => {
+                Event::df("an exception while another was delivered")
+            }
+            _ => second,
+        };
     }
     Ok(Delivered::Shutdown)
 }
@@ -78,26 +92,41 @@ fn class(event: Event) -> Class {
     }
 }
 
-fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Halt> {
+fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<Option<Event>, Halt> {
     if event.vector == 1 && event.kind != EventKind::Software {
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
     }
+    let mut begun_with = None;
     let redirected =
         cpu.mode() == Mode::V86 && event.kind == EventKind::Software && through_vector_table(cpu, mem, event)?;
     if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
-        protected(cpu, mem, event)?;
+        match gate(cpu, mem, event)? {
+            Route::Code(gate) => protected(cpu, mem, event, &gate, repeating)?,
+            Route::Task(selector) => {
+                let tss = task::find(cpu, mem, selector, Asks::Nests, Event::gp0)?;
+                let back = (cpu.rip, pushed_flags(cpu, event, repeating));
+                let switched = task::switch(cpu, mem, tss, Asks::Nests, back, event.error_code);
+                if matches!(switched, Err(ref halt) if !matches!(halt, Halt::Stop(Stop::Fault(_)))) {
+                    // The delivery starts anew, and must not find the task busy with itself.
+                    tss.release(mem)?;
+                }
+                begun_with = switched?;
+            }
+        }
     }
     let nmi = cpu.blocking().nmi || event.kind == EventKind::Nmi;
     cpu.set_blocking(Blocking { mov_ss: false, sti: false, nmi });
-    Ok(())
+    Ok(begun_with)
 }
 
-/// RFLAGS as they are pushed: a fault comes back to its instruction, whose breakpoints are not to match again.
-fn pushed_flags(cpu: &Cpu, event: Event) -> u64 {
-    cpu.rflags() | if event.kind == EventKind::Fault { rflags::RF } else { 0 }
+/// RFLAGS as they are pushed (SDM volume 3, 18.3.1.1). A fault comes back to its instruction, and so does what interrupts one that
+/// is repeated: its breakpoints are not to match again.
+fn pushed_flags(cpu: &Cpu, event: Event, repeating: bool) -> u64 {
+    let between = matches!(event.kind, EventKind::Interrupt | EventKind::Nmi | EventKind::Trap) && repeating;
+    cpu.rflags() | if event.kind == EventKind::Fault || between { rflags::RF } else { 0 }
 }
 
 /// INT n in virtual-8086 mode: does the TSS's bitmap (CR4.VME) send it through the vector table?
@@ -170,13 +199,20 @@ struct Gate {
     clears_if: bool,
 }
 
+/// Where a gate leads.
+enum Route {
+    Code(Gate),
+    /// To the task with this selector.
+    Task(u16),
+}
+
 /// Types of gates.
 const INTERRUPT16: u8 = 6;
 const TRAP16: u8 = 7;
 const INTERRUPT: u8 = 14;
 const TRAP: u8 = 15;
 
-fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Gate, Halt> {
+fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Route, Halt> {
     let is_long = long(cpu);
     let idtr = cpu.system().idtr;
     let vector = u64::from(event.vector);
@@ -203,20 +239,19 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Gate, Halt>
         return Err(at_vector(Event::np0("the gate is not present")).into());
     }
     if size == 0 {
-        return Err(Unsupported::Instruction("a task switch").into());
+        return Ok(Route::Task((low >> 16) as u16));
     }
     let offset = low & 0xffff | if narrow { 0 } else { low >> 32 & 0xffff_0000 } | (high & 0xffff_ffff) << 32;
-    Ok(Gate {
+    Ok(Route::Code(Gate {
         selector: (low >> 16) as u16,
         offset,
         size,
         ist: if is_long { (low >> 32) as u8 & 7 } else { 0 },
         clears_if: low >> 40 & 1 == 0,
-    })
+    }))
 }
 
-fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<(), Halt> {
-    let gate = gate(cpu, mem, event)?;
+fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate, repeating: bool) -> Result<(), Halt> {
     let mut code = frame::code(cpu, mem, gate.selector)?;
     let (cpl, v86, is_long) = (cpu.cpl(), cpu.mode() == Mode::V86, long(cpu));
     if code.dpl() > cpl {
@@ -231,7 +266,7 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<()
     if v86 && target != 0 {
         return Err(code.refuse("the handler of virtual-8086 mode has not CPL 0").into());
     }
-    let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event));
+    let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event, repeating));
     let selectors = cpu.system().seg.map(|segment| u64::from(segment.selector));
     let [es, cs, ss, ds, fs, gs] = selectors;
     let mut back = Frame::new(gate.size);

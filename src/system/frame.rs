@@ -13,20 +13,20 @@ use crate::event::{Event, Unsupported};
 /// The most entries of a frame: a call gate's parameters with SS, rSP, CS and rIP.
 const ENTRIES: usize = 35;
 
-/// Runs `transfer`; if it fails, segments, control registers, rSP, RIP and RFLAGS are as before.
-pub(super) fn whole(
+/// Runs `transfer`; if it fails, segments, control registers, general-purpose registers, RIP and RFLAGS are as before.
+pub(super) fn whole<T>(
     cpu: &mut Cpu,
     mem: &mut Mem<'_, dyn Vmm + '_>,
-    transfer: impl FnOnce(&mut Cpu, &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt>,
-) -> Result<(), Halt> {
+    transfer: impl FnOnce(&mut Cpu, &mut Mem<'_, dyn Vmm + '_>) -> Result<T, Halt>,
+) -> Result<T, Halt> {
     if cpu.system().cr4 & cr4::CET != 0 {
         return Err(Unsupported::Instruction("a transfer with CR4.CET set").into());
     }
     let system = cpu.system().clone();
-    let (rsp, rip, flags, blocking) = (cpu.gpr[RSP], cpu.rip, cpu.rflags(), cpu.blocking());
+    let (gpr, rip, flags, blocking) = (cpu.gpr, cpu.rip, cpu.rflags(), cpu.blocking());
     let result = transfer(cpu, mem);
     if result.is_err() {
-        (cpu.gpr[RSP], cpu.rip) = (rsp, rip);
+        (cpu.gpr, cpu.rip) = (gpr, rip);
         cpu.update(|s| *s = system);
         cpu.set_rflags(flags);
         cpu.set_blocking(blocking);
@@ -199,4 +199,12 @@ pub(super) fn switch(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, cpl: u8, is
 /// Are SYSCALL and SYSRET enabled (EFER.SCE)?
 pub(super) fn has_system_calls(cpu: &Cpu) -> bool {
     cpu.system().efer & efer::SCE != 0
+}
+
+/// Makes the TSS of `selector`, which TR had, available again.
+pub(super) fn mark_available(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, selector: u16) -> Result<(), Halt> {
+    match Descriptor::find(cpu, mem, selector)? {
+        Some(found) => found.release(mem),
+        None => Ok(()),
+    }
 }

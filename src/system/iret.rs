@@ -1,7 +1,7 @@
 //! IRET (SDM volume 2, its page): real, virtual-8086, protected, compatibility and 64-bit mode.
 
 use super::descriptor::{self, long, rpl};
-use super::{frame, transfer};
+use super::{frame, task, transfer};
 use crate::access::{Halt, Mem};
 use crate::address::stack_offset;
 use crate::bus::Vmm;
@@ -9,7 +9,8 @@ use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::{Seg, Segment};
 use crate::cpu::{Blocking, Cpu, Mode};
 use crate::decode::Insn;
-use crate::event::{Event, Retired, Unsupported};
+use crate::event::{Event, Retired};
+use crate::integer::next_rip;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -17,23 +18,21 @@ type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 pub(super) fn iret(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, retired: &mut Retired) -> Result<(), Halt> {
     let size = insn.osize();
     let blocking = cpu.blocking();
-    frame::whole(cpu, mem, |cpu, mem| {
+    let next = next_rip(cpu, insn);
+    let begun_with = frame::whole(cpu, mem, |cpu, mem| {
+        let mut begun_with = None;
         match cpu.mode() {
             Mode::Real16 => from_real(cpu, mem, size, cpu.cpl())?,
             Mode::V86 => from_v86(cpu, mem, size)?,
-            _ if cpu.rflags() & rflags::NT != 0 => {
-                return Err(match long(cpu) {
-                    true => Event::gp0("IRET with NT set").into(),
-                    false => Unsupported::Instruction("a return to another task").into(),
-                });
-            }
+            _ if cpu.rflags() & rflags::NT != 0 && long(cpu) => return Err(Event::gp0("IRET with NT set").into()),
+            _ if cpu.rflags() & rflags::NT != 0 => begun_with = task::return_to(cpu, mem, next)?,
             _ => from_protected(cpu, mem, size)?,
         }
         cpu.set_blocking(Blocking { nmi: false, ..cpu.blocking() });
-        Ok(())
+        Ok(begun_with)
     })?;
     retired.nmi_unblocked = blocking.nmi;
-    Ok(())
+    begun_with.map_or(Ok(()), |event| Err(event.into()))
 }
 
 /// Flags that IRET may change at privilege `cpl`.

@@ -21,8 +21,11 @@ type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
 /// Model-specific registers that [`Cpu`] keeps.
 mod msr {
+    pub const XFD: u32 = 0x1c4;
+    pub const XFD_ERR: u32 = 0x1c5;
     pub const PKRS: u32 = 0x6e1;
     pub const XSS: u32 = 0xda0;
+    pub const HRESET_ENABLE: u32 = 0x17da;
     pub const EFER: u32 = 0xc000_0080;
     pub const FS_BASE: u32 = 0xc000_0100;
     pub const GS_BASE: u32 = 0xc000_0101;
@@ -90,6 +93,13 @@ pub(super) fn run(
         PrivOp::Wrmsr => {
             let value = cpu.gpr[RAX] & 0xffff_ffff | cpu.gpr[RDX] << 32;
             write_msr(cpu, mem, profile, cpu.gpr[RCX] as u32, value)?;
+        }
+        PrivOp::Hreset => {
+            // There is no history here that could be reset.
+            let enabled = mem.vmm.read_msr(msr::HRESET_ENABLE)?;
+            if cpu.gpr[RAX] & 0xffff_ffff & !enabled != 0 {
+                refuse("HRESET of a component that IA32_HRESET_ENABLE does not enable")?;
+            }
         }
         PrivOp::Rdpmc => {
             if cpu.cpl() != 0 && cpu.system().cr4 & cr4::PCE == 0 {
@@ -163,17 +173,29 @@ fn source(cpu: &Cpu, insn: &Insn) -> u64 {
 fn write_control(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let value = source(cpu, insn);
     match insn.slot(0).reg {
-        0 => write_cr0(cpu, value)?,
+        0 => write_cr0(cpu, mem, value)?,
         2 => cpu.update(|s| s.cr2 = value),
         3 => write_cr3(cpu, mem, profile, value)?,
-        4 => write_cr4(cpu, profile, value)?,
+        4 => write_cr4(cpu, mem, profile, value)?,
         _ if value > 0xf => refuse("a reserved bit of CR8")?,
         _ => cpu.update(|s| s.cr8 = value),
     }
     Ok(())
 }
 
-fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
+/// Changes registers that decide translation. Page-directory-pointer-table entries are read for it where there are any.
+///
+/// # Errors
+/// #GP(0) for a reserved bit in one of them, and what the bus answers; nothing is changed then.
+fn change(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, keeps: bool, change: impl FnOnce(&mut System)) -> Result<(), Halt> {
+    let mut next = cpu.system().clone();
+    change(&mut next);
+    mem.vmm.paging(&next, keeps)?;
+    cpu.update(|s| *s = next);
+    Ok(())
+}
+
+fn write_cr0(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, value: u64) -> Result<(), Halt> {
     use cr0::{AM, CD, EM, ET, MP, NE, NW, PE, PG, TS, WP};
     const ALL: u64 = PE | MP | EM | TS | ET | NE | WP | AM | NW | CD | PG;
     let s = cpu.system();
@@ -212,7 +234,9 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         }
     }
     let leaves = was && !is;
-    cpu.update(|s| {
+    // Other bits than PG and WP do not concern the page tables, but that CD and NW have their entries read again.
+    let keeps = (s.cr0 ^ value) & PG == 0;
+    change(cpu, mem, keeps, |s| {
         // Reserved bits of the lower half are ignored; ET is always set.
         s.cr0 = value & ALL | ET;
         if enters {
@@ -220,8 +244,7 @@ fn write_cr0(cpu: &mut Cpu, value: u64) -> Result<(), Event> {
         } else if leaves {
             s.efer &= !efer::LMA;
         }
-    });
-    Ok(())
+    })
 }
 
 fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
@@ -242,8 +265,7 @@ fn write_cr3(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: 
         Ok(()) | Err(Stop::NotProvided(_)) => {}
         Err(stop) => return Err(stop.into()),
     }
-    cpu.update(|s| s.cr3 = value & !NO_FLUSH);
-    Ok(())
+    change(cpu, mem, value & NO_FLUSH != 0, |s| s.cr3 = value & !NO_FLUSH)
 }
 
 /// The bits of CR4 that a profile has.
@@ -283,7 +305,7 @@ pub(super) fn cr4_bits(profile: &Profile) -> u64 {
         .fold(cr4::PCE | cr4::MCE, |bits, (_, bit)| bits | bit)
 }
 
-fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {
+fn write_cr4(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, value: u64) -> Result<(), Halt> {
     let s = cpu.system();
     let long = s.efer & efer::LMA != 0;
     let changes = |bit| (s.cr4 ^ value) & bit != 0;
@@ -310,8 +332,8 @@ fn write_cr4(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> 
     if !long && value & cr4::FRED != 0 {
         refuse("CR4.FRED is set outside IA-32e mode")?;
     }
-    cpu.update(|s| s.cr4 = value);
-    Ok(())
+    // What a change of its bits flushes is flushed for that.
+    change(cpu, mem, true, |s| s.cr4 = value)
 }
 
 /// The number of a debug register that may be accessed now.
@@ -324,8 +346,7 @@ fn debug_register(cpu: &mut Cpu, number: u8) -> Result<usize, Event> {
     };
     if s.dr[7] & DR7_GD != 0 {
         cpu.update(|s| s.dr[6] |= DR6_BD);
-        let cause = "a debug register is accessed while DR7.GD is set";
-        return Err(Event { vector: 1, error_code: None, cr2: None, kind: EventKind::Fault, cause });
+        return Err(Event::db(EventKind::Fault, "a debug register is accessed while DR7.GD is set"));
     }
     Ok(usize::from(number))
 }
@@ -414,6 +435,8 @@ pub(super) fn read_msr(cpu: &Cpu, mem: &mut Memory<'_, '_>, index: u32) -> Resul
         msr::GS_BASE => s.seg[Seg::Gs as usize].base,
         msr::KERNEL_GS_BASE => s.kernel_gs_base,
         msr::XSS => s.xss,
+        msr::XFD => s.xfd,
+        msr::XFD_ERR => s.xfd_err,
         msr::PKRS => s.pkrs.into(),
         _ => mem.vmm.read_msr(index)?,
     })
@@ -435,22 +458,16 @@ pub(super) fn write_msr(
         msr::FS_BASE => cpu.update(|s| s.seg[Seg::Fs as usize].base = value),
         msr::GS_BASE => cpu.update(|s| s.seg[Seg::Gs as usize].base = value),
         msr::KERNEL_GS_BASE => cpu.update(|s| s.kernel_gs_base = value),
-        msr::XSS if value & !supervisor_components(profile) != 0 => refuse("a reserved bit of IA32_XSS")?,
+        msr::XSS if value & !profile.xss() != 0 => refuse("a reserved bit of IA32_XSS")?,
         msr::XSS => cpu.update(|s| s.xss = value),
+        msr::XFD | msr::XFD_ERR if value & !profile.xfd() != 0 => refuse("a reserved bit of IA32_XFD")?,
+        msr::XFD => cpu.update(|s| s.xfd = value),
+        msr::XFD_ERR => cpu.update(|s| s.xfd_err = value),
         msr::PKRS if value >> 32 != 0 => refuse("a reserved bit of IA32_PKRS")?,
         msr::PKRS => cpu.update(|s| s.pkrs = value as u32),
         _ => mem.vmm.write_msr(index, value)?,
     }
     Ok(())
-}
-
-/// What IA32_XSS can enable.
-fn supervisor_components(profile: &Profile) -> u64 {
-    let has = |feature, bits| if profile.has(feature) { bits } else { 0 };
-    has(Feature::Enqcmd, component::PASID)
-        | has(Feature::Shstk, component::CET_U | component::CET_S)
-        | has(Feature::Ibt, component::CET_U | component::CET_S)
-        | has(Feature::Uintr, component::UINTR)
 }
 
 fn write_efer(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {

@@ -3,6 +3,7 @@
 use super::descriptor::{self, Descriptor, is_null, kind, long, rpl};
 use super::frame::{self, Frame};
 use super::segment;
+use super::task::{self, Asks};
 use crate::access::{Halt, Mem};
 use crate::address::stack_offset;
 use crate::bus::Vmm;
@@ -11,7 +12,7 @@ use crate::cpu::registers::{cr0, rflags};
 use crate::cpu::segment::{Seg, Segment, rights};
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, SlotKind};
-use crate::event::{Event, Unsupported};
+use crate::event::Event;
 use crate::integer::next_rip;
 use crate::isa::row::FarOp;
 use crate::profile::{Profile, Vendor};
@@ -28,6 +29,12 @@ struct Way {
     gate: Option<u8>,
 }
 
+/// What a far pointer names.
+enum Target {
+    Code(Way),
+    Task(Descriptor, Asks),
+}
+
 /// JMP and CALL.
 pub(super) fn jump(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
     let (selector, offset) = match insn.slot(0).kind {
@@ -35,23 +42,31 @@ pub(super) fn jump(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '
         _ => segment::far_pointer(cpu, insn, mem)?,
     };
     let calls = op == FarOp::Call;
-    frame::whole(cpu, mem, |cpu, mem| {
+    let begun_with = frame::whole(cpu, mem, |cpu, mem| {
         if cpu.mode().is_real_or_v86() {
-            return jump_real(cpu, insn, mem, (selector, offset), calls);
+            return jump_real(cpu, insn, mem, (selector, offset), calls).map(|()| None);
         }
-        let way = find(cpu, mem, (selector, offset), segment::far_size(insn), calls)?;
+        let way = match find(cpu, mem, (selector, offset), segment::far_size(insn), calls)? {
+            Target::Code(way) => way,
+            Target::Task(tss, asks) => {
+                let back = (next_rip(cpu, insn), cpu.rflags());
+                return task::switch(cpu, mem, tss, asks, back, None);
+            }
+        };
         match (calls, way.gate) {
             (true, Some(count)) if !way.code.is_conforming() && way.code.dpl() < cpu.cpl() => {
-                call_inner(cpu, insn, mem, way, count)
+                call_inner(cpu, insn, mem, way, count)?;
             }
-            (true, _) => call_same(cpu, insn, mem, way),
+            (true, _) => call_same(cpu, insn, mem, way)?,
             (false, _) => {
                 let (mut code, cpl) = (way.code, cpu.cpl());
                 frame::enter(cpu, mem, &mut code, cpl)?;
-                Ok(frame::set_rip(cpu, way.offset)?)
+                frame::set_rip(cpu, way.offset)?;
             }
         }
-    })
+        Ok(None)
+    })?;
+    begun_with.map_or(Ok(()), |event| Err(event.into()))
 }
 
 fn jump_real(
@@ -83,7 +98,7 @@ fn find(
     (selector, offset): (u16, u64),
     size: u8,
     calls: bool,
-) -> Result<Way, Halt> {
+) -> Result<Target, Halt> {
     if is_null(selector) {
         return Err(Event::gp0("a far transfer to a null selector").into());
     }
@@ -100,7 +115,7 @@ fn find(
             return Err(found.refuse("the code segment's privilege forbids the transfer").into());
         }
         found.present()?;
-        return Ok(Way { code: found, offset, size, gate: None });
+        return Ok(Target::Code(Way { code: found, offset, size, gate: None }));
     }
     let (reached, is_long) = (found.dpl() >= cpu.cpl().max(rpl(selector)), long(cpu));
     let size = match (found.is_system(), found.kind()) {
@@ -116,8 +131,13 @@ fn find(
             if !reached {
                 return Err(found.refuse("the DPL of a TSS or task gate is below CPL or RPL").into());
             }
+            let asks = if calls { Asks::Nests } else { Asks::Jump };
             found.present()?;
-            return Err(Unsupported::Instruction("a task switch").into());
+            let tss = match found.kind() {
+                kind::TASK => task::find(cpu, mem, found.gate().0, asks, Event::gp0)?,
+                _ => found,
+            };
+            return Ok(Target::Task(tss, asks));
         }
         _ => return Err(found.refuse("a far transfer to neither code, gate nor task").into()),
     };
@@ -139,7 +159,7 @@ fn find(
         return Err(code.refuse("the gate's code segment is not of 64 bits").into());
     }
     code.present()?;
-    Ok(Way { code, offset, size, gate: Some(count) })
+    Ok(Target::Code(Way { code, offset, size, gate: Some(count) }))
 }
 
 /// A call that stays at its privilege.

@@ -178,13 +178,8 @@ fn event(event: &EventFields) -> Result<Event, String> {
     }
     // Exceptions after which the program goes on: their RIP is no fault's.
     let kind = if kind == EventKind::Fault && matches!(vector, 1 | 3 | 4) { EventKind::Trap } else { kind };
-    Ok(Event {
-        vector: vector as u8,
-        error_code: error_code.map(|code| code as u32),
-        cr2: None,
-        kind,
-        cause: "the case's event",
-    })
+    let error_code = error_code.map(|code| code as u32);
+    Ok(Event { error_code, kind, ..Event::software(vector as u8, "the case's event") })
 }
 
 fn split_lock(case: &Case) -> Result<SplitLock, String> {

@@ -12,8 +12,8 @@ pub use page::{Page, error_code};
 pub use tlb::Invpcid;
 
 use crate::bus::{Access, Bus, Invalidation, Modify, Platform, forward_platform};
-use crate::cpu::Cpu;
 use crate::cpu::registers::{cr0, cr4, efer, rflags};
+use crate::cpu::{Cpu, System};
 use crate::event::Stop;
 use crate::host::{CodePage, HostRam};
 use crate::isa::Feature;
@@ -70,8 +70,7 @@ struct Registers {
 
 impl Registers {
     #[inline]
-    fn of(cpu: &Cpu) -> Registers {
-        let s = cpu.system();
+    fn of(s: &System) -> Registers {
         Registers { cr0: s.cr0, cr3: s.cr3, cr4: s.cr4, efer: s.efer, pkru: s.pkru, pkrs: s.pkrs }
     }
 }
@@ -196,7 +195,7 @@ impl<B: Bus> Paging<B> {
     /// their reads. Nothing is changed then.
     #[inline]
     pub fn load(&mut self, cpu: &Cpu) -> Result<(), Stop> {
-        let registers = Registers::of(cpu);
+        let registers = Registers::of(cpu.system());
         if registers != self.registers {
             self.reload(registers, None, self.keep)?;
             self.keep = false;
@@ -211,7 +210,7 @@ impl<B: Bus> Paging<B> {
     /// # Errors
     /// As for [`Paging::load`].
     pub fn load_keeping(&mut self, cpu: &Cpu) -> Result<(), Stop> {
-        self.reload(Registers::of(cpu), None, true)?;
+        self.reload(Registers::of(cpu.system()), None, true)?;
         self.ac = cpu.rflags() & rflags::AC != 0;
         Ok(())
     }
@@ -222,7 +221,7 @@ impl<B: Bus> Paging<B> {
     /// # Errors
     /// #GP(0) as for [`Paging::load`].
     pub fn load_with_pdptes(&mut self, cpu: &Cpu, pdptes: [u64; 4]) -> Result<(), Stop> {
-        self.reload(Registers::of(cpu), Some(pdptes), false)?;
+        self.reload(Registers::of(cpu.system()), Some(pdptes), false)?;
         self.ac = cpu.rflags() & rflags::AC != 0;
         Ok(())
     }
@@ -401,6 +400,22 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let (mut first, mut end) = (None, 0);
+        for (at, done, n) in self.parts(linear, len) {
+            let physical = self.translate(at, &part_of(access, done))?;
+            if *first.get_or_insert(physical) != physical && end != physical {
+                return Ok(None);
+            }
+            end = physical.wrapping_add(n as u64);
+        }
+        let Some(physical) = first else { return Ok(None) };
+        if is_within(physical, len) {
+            return self.inner.ram(physical, len, access);
+        }
+        self.inner.ram_across(physical, len, access)
+    }
+
     /// As long as the page is mapped so: what changes that calls [`Bus::follow`] first, or drops translations.
     fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
         let physical = match self.hit(linear, 1, access) {
@@ -462,12 +477,25 @@ impl<B: Bus> Bus for Quiet<'_, B> {
 
 /// Linear addresses of [`Platform::cache`] stay linear.
 #[deny(clippy::missing_trait_methods)]
-impl<B: Platform> Platform for Paging<B> {
+impl<B: Bus + Platform> Platform for Paging<B> {
     forward_platform!(
         this => this.inner;
         port_in, port_out, cpuid, read_msr, write_msr, time, random, read_counter, cache, ferr, stop_others, resume_others,
         progress, interrupt_pending, load_state, host_fpu_begin, host_fpu_end,
     );
+
+    /// Takes the registers over, as [`Paging::load`] does, and flushes what MOV to CR3 flushes.
+    fn paging(&mut self, next: &System, keeps: bool) -> Result<(), Stop> {
+        self.inner.paging(next, keeps)?;
+        let registers = Registers::of(next);
+        let again = registers.cr3 == self.registers.cr3 && !keeps;
+        self.reload(registers, None, keeps)?;
+        self.keep = false;
+        if again {
+            self.flush_context();
+        }
+        Ok(())
+    }
 
     /// Drops what is kept here. A monitor that keeps no translations of its own need not provide it.
     fn invalidate(&mut self, what: Invalidation) -> Result<(), Stop> {

@@ -4,8 +4,7 @@
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
 //! operand. Everything that is not so, and everything that does not go well, takes the general line.
 //!
-//! What bounds a step is the number of its stores: registers saved at entry, values spilled, results handed back through
-//! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
+//! What bounds a step is the number of host instructions, registers saved at entry and values spilled among them. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
 mod copy;
@@ -26,7 +25,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{HostRam, Issue, Seat, issue};
+use crate::host::{self, HostRam, Issue, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -220,6 +219,9 @@ impl Lane {
             return Lane::General;
         }
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        if locked && !host::LANES {
+            return Lane::General;
+        }
         if locked {
             return match op {
                 IntOp::CmpxchgPair => Lane::LockedPair,
@@ -712,6 +714,7 @@ impl Works {
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
         match get(vmm, linear, size, &access) {
+            Ok(bits) if replay::load_exact(cpu, insn, linear, bits) => Outcome::Completed(Retired::default()),
             Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
                 Ok(()) => Outcome::Completed(Retired::default()),
                 Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
@@ -759,7 +762,7 @@ impl Works {
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {
-                replay::real_stored(op, cpu, insn);
+                replay::real_stored(op, cpu, insn, linear);
                 Outcome::Completed(Retired::default())
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),

@@ -100,10 +100,12 @@ impl Works {
             cpu.gpr[RCX] = count - elements;
             budget -= elements;
             if count == elements {
+                self.repeating = None;
                 return super::done(cpu, &entry.insn);
             }
             if budget == 0 || vmm.interrupt_pending() {
                 self.noted |= noted::RETIRED;
+                self.repeating = Some(cpu.rip);
                 return Outcome::Completed(Retired { rep_unfinished: true, ..Retired::default() });
             }
         }
