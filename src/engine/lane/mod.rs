@@ -8,6 +8,7 @@
 //! it needs, and whatever can go wrong is out of line.
 
 mod copy;
+mod register;
 mod stack;
 mod string;
 
@@ -38,6 +39,10 @@ pub(super) enum Lane {
     General,
     /// An arithmetic instruction or MOV of registers and immediates.
     Operate,
+    /// What has one result in a register, of other registers: shifts, extensions, conditions, bytes.
+    Register,
+    /// MOVZX, MOVSX and MOVSXD from memory.
+    LoadNarrow,
     /// Jcc, and JMP by a displacement.
     Branch,
     /// PUSH of a register or immediate.
@@ -201,6 +206,11 @@ impl Lane {
         }
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
+        if !(insn.mem() == NO_REG && whole && op.is_plain())
+            && let Some(lane) = register::of(insn, op, addressed)
+        {
+            return lane;
+        }
         if insn.mem() == NO_REG && insn.mode == Mode::Long64 {
             let operates = op.is_plain() && whole && registers(dst.kind) && registers(src.kind);
             return if operates && insn.row.operands[2].loc == Loc::Nothing { Lane::Operate } else { Lane::General };
