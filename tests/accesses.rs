@@ -196,10 +196,10 @@ fn engines() -> [Engine; 2] {
 fn may_be_incomplete(form: &Form) -> bool {
     use encore86::isa::row::StrOp;
     // Nor the header of an XSAVE area or the rows of a tile.
-    use SysOp::{In, Int, Out, TileLoad, TileStore, Xrstor};
+    use SysOp::{In, Int, Out, Senduipi, TileLoad, TileStore, UserReadMsr, UserWriteMsr, Xrstor};
     matches!(
         form.row.exec,
-        Exec::System(Int | In | Out | Xrstor | TileLoad | TileStore)
+        Exec::System(Int | In | Out | Xrstor | TileLoad | TileStore | Senduipi | UserReadMsr | UserWriteMsr)
             | Exec::Str(StrOp::Ins | StrOp::Outs)
             | Exec::Far(_)
     )
@@ -235,7 +235,9 @@ fn accesses_are_those_foreseen() {
                     true => unforeseen_bytes(&mut left, &list, wrap),
                     false => unforeseen(&mut left, &list),
                 };
-                if !foreseen.is_complete() && matches!(form.row.exec, Exec::Far(_)) {
+                // Where an MSR says where the bitmap is.
+                let elsewhere = matches!(form.row.exec, Exec::System(SysOp::UserReadMsr | SysOp::UserWriteMsr));
+                if !foreseen.is_complete() && (elsewhere || matches!(form.row.exec, Exec::Far(_))) {
                     others.clear();
                 }
                 compared += list.len();

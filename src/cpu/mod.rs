@@ -92,6 +92,8 @@ pub struct System {
     pub dr: [u64; 8],
     /// Kernel GS base.
     pub kernel_gs_base: u64,
+    /// UIF, the user-interrupt flag.
+    pub uif: bool,
 }
 
 /// What keeps events away for a while.
@@ -245,6 +247,7 @@ impl Cpu {
                 ssp: 0,
                 dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
                 kernel_gs_base: 0,
+                uif: false,
             },
         };
         cpu.refresh();

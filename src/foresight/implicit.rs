@@ -165,7 +165,8 @@ impl Look<'_> {
             Implied::WriteMsrs => self.register_lists(Kind::Read),
             // What they deliver or return from lies where an MSR or the IDT says.
             Implied::SystemCall | Implied::SystemEnter if cpu.system().cr4 & cr4::FRED != 0 => self.more(),
-            Implied::Interrupt | Implied::EventReturn | Implied::Resume | Implied::SendInterrupt => self.more(),
+            Implied::Interrupt | Implied::EventReturn | Implied::Resume => self.more(),
+            Implied::SendInterrupt | Implied::UserMsr => self.more(),
             // Tokens on the shadow stacks of MSRs.
             Implied::OtherToken => self.more(),
             Implied::Bounds | Implied::BoundsTable if !system::bounds_enabled(cpu) => {}

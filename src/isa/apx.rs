@@ -277,8 +277,8 @@ pub(super) static M4: &[Row] = rows![
     ],
     GROUP3_F6, GROUP3_F7,
     [
-        store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0(),
-        store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0(),
+        store("urdmsr", F2, 0xf8, &[W(Rq), R(Gq)], UserMsr).w0().implies(Implied::UserMsr).system(SysOp::UserReadMsr),
+        store("uwrmsr", F3, 0xf8, &[R(Gq), R(Rq)], UserMsr).w0().implies(Implied::UserMsr).system(SysOp::UserWriteMsr),
         store("movdir64b", P66, 0xf8, &[R(GA), R(Moq)], Movdir64b).system(SysOp::CopyLine).implies(Implied::CopyLine),
         store("enqcmds", F3, 0xf8, &[R(GA), R(Moq)], Enqcmd).gate(Gate::Cpl0).flags(REMOTE).system(SysOp::Enqueue).implies(Implied::SystemCommand),
         store("enqcmd", F2, 0xf8, &[R(GA), R(Moq)], Enqcmd).flags(REMOTE).system(SysOp::Enqueue).implies(Implied::Command),
@@ -360,8 +360,8 @@ pub(super) const M0F3A: &[Row] =
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static EVEX_M7: &[Row] = rows![[
-    promoted("rdmsr", M7, 0xf6, &[W(Rq), R(Id)]).pp(F2).digit(0).and(MsrImm).gate(Gate::Cpl0).privileged(PrivOp::RdmsrImm),
-    promoted("wrmsrns", M7, 0xf6, &[R(Id), R(Rq)]).pp(F3).digit(0).and(MsrImm).gate(Gate::Cpl0).privileged(PrivOp::WrmsrImm),
-    promoted("urdmsr", M7, 0xf8, &[W(Rq), R(Id)]).pp(F2).w0().digit(0).and(UserMsr),
-    promoted("uwrmsr", M7, 0xf8, &[R(Id), R(Rq)]).pp(F3).w0().digit(0).and(UserMsr),
+    promoted("rdmsr", M7, 0xf6, &[W(Rq), R(Id)]).pp(F2).digit(0).and(MsrImm).gate(Gate::Cpl0).system(SysOp::ReadMsr),
+    promoted("wrmsrns", M7, 0xf6, &[R(Id), R(Rq)]).pp(F3).digit(0).and(MsrImm).gate(Gate::Cpl0).system(SysOp::WriteMsr),
+    promoted("urdmsr", M7, 0xf8, &[W(Rq), R(Id)]).pp(F2).w0().digit(0).and(UserMsr).implies(Implied::UserMsr).system(SysOp::UserReadMsr),
+    promoted("uwrmsr", M7, 0xf8, &[R(Id), R(Rq)]).pp(F3).w0().digit(0).and(UserMsr).implies(Implied::UserMsr).system(SysOp::UserWriteMsr),
 ]];

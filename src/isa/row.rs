@@ -1138,6 +1138,28 @@ pub enum SysOp {
     Mwaitx,
     /// UMWAIT, TPAUSE.
     Wait,
+    /// RDMSRLIST.
+    ReadMsrList,
+    /// WRMSRLIST.
+    WriteMsrList,
+    /// RDMSR of an immediate.
+    ReadMsr,
+    /// WRMSRNS of an immediate.
+    WriteMsr,
+    /// URDMSR.
+    UserReadMsr,
+    /// UWRMSR.
+    UserWriteMsr,
+    /// CLUI.
+    Clui,
+    /// STUI.
+    Stui,
+    /// TESTUI.
+    Testui,
+    /// UIRET.
+    Uiret,
+    /// SENDUIPI.
+    Senduipi,
     /// RDFSBASE, RDGSBASE.
     ReadBase,
     /// WRFSBASE, WRGSBASE.
@@ -1176,14 +1198,6 @@ pub enum PrivOp {
     Rdmsr,
     /// WRMSR, WRMSRNS.
     Wrmsr,
-    /// RDMSR of a register that an immediate names.
-    RdmsrImm,
-    /// WRMSRNS to such a one.
-    WrmsrImm,
-    /// RDMSRLIST.
-    RdmsrList,
-    /// WRMSRLIST.
-    WrmsrList,
     /// HRESET.
     Hreset,
     /// RDPMC.
@@ -1322,6 +1336,8 @@ pub enum Implied {
     ReadMsrs,
     /// WRMSRLIST.
     WriteMsrs,
+    /// URDMSR, UWRMSR: the bitmap that a model-specific register points at.
+    UserMsr,
     /// SYSCALL.
     SystemCall,
     /// SYSENTER.

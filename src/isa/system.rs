@@ -77,8 +77,8 @@ pub(super) const M0F: &[Row] = rows![
     MONITOR, MONITORX,
     [
         group7("pbndkb", 0, 7, &[W(RAX.hidden()), R(RBX.hidden()), R(RCX.hidden())]).pp(NP).only64().cpuid(Pbndkb).gate(Gate::Cpl0).flags(FlagEffect::of(0, ARITH, 0).clears(ARITH & !ZF)).implies(Implied::Elsewhere),
-        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0).privileged(PrivOp::RdmsrList).implies(Implied::ReadMsrs),
-        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0).privileged(PrivOp::WrmsrList).implies(Implied::WriteMsrs),
+        group7("rdmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f2().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::ReadMsrs).system(SysOp::ReadMsrList),
+        group7("wrmsrlist", 0, 6, &[RW(RCX.hidden()), R(RSI.hidden()), R(RDI.hidden())]).f3().only64().cpuid(Msrlist).gate(Gate::Cpl0).implies(Implied::WriteMsrs).system(SysOp::WriteMsrList),
         group7("wrmsrns", 0, 6, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Wrmsrns).gate(Gate::Cpl0).privileged(PrivOp::Wrmsr),
         group7("clac", 1, 2, &[]).pp(NP).cpuid(Smap).gate(Gate::Cpl0Ud).flags(FlagEffect::NONE.clears(AC)).privileged(PrivOp::Clac),
         group7("eretu", 1, 2, &[]).f3().only64().d64().attr(attr::BRANCH).cpuid(Fred).gate(Gate::Cpl0).flags(LOADED).implies(Implied::EventReturn),
@@ -87,11 +87,11 @@ pub(super) const M0F: &[Row] = rows![
         group7("xsetbv", 2, 1, &[R(ECX.hidden()), R(EAX.hidden()), R(EDX.hidden())]).pp(NP).cpuid(Xsave).gate(Gate::Xsetbv).privileged(PrivOp::Xsetbv),
         legacy("smsw", M0f, 0x01, &[W(Mw)]).digit(4).gate(Gate::Umip).privileged(PrivOp::Smsw),
         legacy("smsw", M0f, 0x01, &[W(Rv)]).digit(4).gate(Gate::Umip).privileged(PrivOp::Smsw),
-        group7("uiret", 5, 4, &[]).f3().only64().attr(attr::BRANCH).cpuid(Uintr).flags(FlagEffect::of(0, ARITH | DF | NT | AC, 0)).implies(Implied::UserReturn),
-        group7("testui", 5, 5, &[]).f3().only64().cpuid(Uintr).flags(CARRIES).implies(Implied::TestInterruptFlag),
-        group7("clui", 5, 6, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag),
+        group7("uiret", 5, 4, &[]).f3().only64().attr(attr::BRANCH).cpuid(Uintr).flags(FlagEffect::of(0, ARITH | DF | NT | AC, 0)).implies(Implied::UserReturn).system(SysOp::Uiret),
+        group7("testui", 5, 5, &[]).f3().only64().cpuid(Uintr).flags(CARRIES).implies(Implied::TestInterruptFlag).system(SysOp::Testui),
+        group7("clui", 5, 6, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag).system(SysOp::Clui),
         group7("rdpkru", 5, 6, &[W(EAX.hidden()), W(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke).implies(Implied::ReadKeys).privileged(PrivOp::Rdpkru),
-        group7("stui", 5, 7, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag),
+        group7("stui", 5, 7, &[]).f3().only64().cpuid(Uintr).implies(Implied::InterruptFlag).system(SysOp::Stui),
         group7("wrpkru", 5, 7, &[R(EAX.hidden()), R(EDX.hidden()), R(ECX.hidden())]).pp(NP).cpuid(Pku).gate(Gate::Pke).implies(Implied::WriteKeys).privileged(PrivOp::Wrpkru),
         legacy("lmsw", M0f, 0x01, &[R(Ew)]).digit(6).gate(Gate::Cpl0).privileged(PrivOp::Lmsw),
         legacy("invlpg", M0f, 0x01, &[N(Mb)]).digit(7).gate(Gate::Cpl0).privileged(PrivOp::Invlpg),
@@ -128,7 +128,7 @@ pub(super) const M0F: &[Row] = rows![
         // AMD's processors take no ModRM byte of UD0 and UD1 (seen on Zen 4 at the end of a page).
         legacy("ud1", M0f, 0xb9, &[]).amd().system(SysOp::Ud),
         legacy("ud1", M0f, 0xb9, &[N(Gd), N(Ed)]).attr(attr::LATE_MODRM).system(SysOp::Ud),
-        legacy("senduipi", M0f, 0xc7, &[R(Rq)]).digit(6).pp(F3).only64().d64().cpuid(Uintr).implies(Implied::SendInterrupt),
+        legacy("senduipi", M0f, 0xc7, &[R(Rq)]).digit(6).pp(F3).only64().d64().cpuid(Uintr).implies(Implied::SendInterrupt).system(SysOp::Senduipi),
         legacy("ud0", M0f, 0xff, &[]).amd().system(SysOp::Ud),
         legacy("ud0", M0f, 0xff, &[N(Gd), N(Ed)]).attr(attr::LATE_MODRM).system(SysOp::Ud),
     ],
@@ -143,8 +143,8 @@ pub(super) const M0F: &[Row] = rows![
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F38: &[Row] = &[
     legacy("invpcid", P0F38, 0x82, &[R(Gm), R(Mdq)]).pp(P66).cpuid(Invpcid).gate(Gate::Cpl0).privileged(PrivOp::Invpcid),
-    legacy("urdmsr", P0F38, 0xf8, &[W(Rq), R(Gq)]).pp(F2).only64().cpuid(UserMsr),
-    legacy("uwrmsr", P0F38, 0xf8, &[R(Gq), R(Rq)]).pp(F3).only64().cpuid(UserMsr),
+    legacy("urdmsr", P0F38, 0xf8, &[W(Rq), R(Gq)]).pp(F2).only64().cpuid(UserMsr).implies(Implied::UserMsr).system(SysOp::UserReadMsr),
+    legacy("uwrmsr", P0F38, 0xf8, &[R(Gq), R(Rq)]).pp(F3).only64().cpuid(UserMsr).implies(Implied::UserMsr).system(SysOp::UserWriteMsr),
 ];
 
 pub(super) const M0F3A: &[Row] = &[legacy("hreset", P0F3A, 0xf0, &[R(Ib), R(EAX.hidden())])

@@ -357,8 +357,8 @@ const fn msr(name: &'static str, pp: Pp, opcode: u8, ops: &[Spec], feature: supe
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) static M7: &[Row] = rows![[
-    msr("rdmsr", F2, 0xf6, &[W(Rq), R(Id)], MsrImm).gate(Gate::Cpl0).privileged(PrivOp::RdmsrImm),
-    msr("wrmsrns", F3, 0xf6, &[R(Id), R(Rq)], MsrImm).gate(Gate::Cpl0).privileged(PrivOp::WrmsrImm),
-    msr("urdmsr", F2, 0xf8, &[W(Rq), R(Id)], UserMsr).w0(),
-    msr("uwrmsr", F3, 0xf8, &[R(Id), R(Rq)], UserMsr).w0(),
+    msr("rdmsr", F2, 0xf6, &[W(Rq), R(Id)], MsrImm).gate(Gate::Cpl0).system(SysOp::ReadMsr),
+    msr("wrmsrns", F3, 0xf6, &[R(Id), R(Rq)], MsrImm).gate(Gate::Cpl0).system(SysOp::WriteMsr),
+    msr("urdmsr", F2, 0xf8, &[W(Rq), R(Id)], UserMsr).w0().implies(Implied::UserMsr).system(SysOp::UserReadMsr),
+    msr("uwrmsr", F3, 0xf8, &[R(Id), R(Rq)], UserMsr).w0().implies(Implied::UserMsr).system(SysOp::UserWriteMsr),
 ]];

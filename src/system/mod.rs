@@ -6,13 +6,14 @@ mod frame;
 pub(crate) mod image;
 mod iret;
 mod line;
-mod msr_list;
+mod msr;
 mod platform;
 mod privileged;
 mod segment;
 mod task;
 mod tile;
 mod transfer;
+mod user;
 mod wait;
 mod xsave;
 
@@ -25,12 +26,12 @@ use crate::cpu::segment::rights;
 use crate::cpu::vector::MXCSR_MASK;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, SlotKind};
-use crate::event::{Event, EventKind, Retired, Unsupported};
+use crate::event::{Event, EventKind, Retired, Stop, Unsupported};
 use crate::host::Fence;
 use crate::integer::next_rip;
 use crate::isa::row::{FarOp, PrivOp, SysOp};
 use crate::isa::{Exec, Feature};
-use crate::profile::Profile;
+use crate::profile::{Profile, Vendor};
 
 /// Runs `op` and moves RIP past it.
 ///
@@ -134,6 +135,20 @@ pub(crate) fn run(
         SysOp::Mwaitx => wait::mwaitx(cpu)?,
         SysOp::Wait => wait::until(cpu, insn)?,
         SysOp::Rdpid => platform::rdpid(cpu, insn, mem)?,
+        SysOp::ReadMsrList | SysOp::WriteMsrList => {
+            msr::list(cpu, mem, profile, op == SysOp::WriteMsrList, retired)?;
+            if retired.rep_unfinished {
+                return Ok(());
+            }
+        }
+        SysOp::ReadMsr => msr::read_named(cpu, insn, mem)?,
+        SysOp::WriteMsr => msr::write_named(cpu, insn, mem, profile)?,
+        SysOp::UserReadMsr => msr::user_read(cpu, insn, mem)?,
+        SysOp::UserWriteMsr => msr::user_write(cpu, insn, mem, profile)?,
+        SysOp::Clui | SysOp::Stui => user::set_flag(cpu, op == SysOp::Stui)?,
+        SysOp::Testui => user::test_flag(cpu)?,
+        SysOp::Uiret => return user::user_return(cpu, mem),
+        SysOp::Senduipi => user::send(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
         SysOp::ReadShadowStack => platform::read_shadow_stack(cpu, insn, mem)?,
@@ -262,7 +277,26 @@ pub(crate) fn port_allowed(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '
     Ok(())
 }
 
+/// Does a model-specific register have CPUID fault above CPL 0? One that the platform does not have does not.
+fn faults_on_cpuid(mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> Result<bool, Halt> {
+    const MISC_FEATURES_ENABLES: u32 = 0x140;
+    /// HWCR, and its bit CpuidUserDis.
+    const HWCR: u32 = 0xc001_0015;
+    let (index, bit) = match profile.vendor() {
+        Vendor::Amd => (HWCR, 35),
+        _ => (MISC_FEATURES_ENABLES, 0),
+    };
+    match mem.vmm.read_msr(index) {
+        Ok(value) => Ok(value >> bit & 1 != 0),
+        Err(Stop::NotProvided(_) | Stop::Fault(_)) => Ok(false),
+        Err(stop) => Err(stop.into()),
+    }
+}
+
 fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> Result<(), Halt> {
+    if cpu.cpl() != 0 && faults_on_cpuid(mem, profile)? {
+        return Err(Event::gp0("CPUID faulting above CPL 0").into());
+    }
     let (leaf, subleaf) = (cpu.gpr[RAX] as u32, cpu.gpr[RCX] as u32);
     let system = cpu.system();
     let answer = profile.cpuid(leaf, subleaf, system);

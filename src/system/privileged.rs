@@ -1,7 +1,6 @@
 //! Control, debug and model-specific registers, descriptor-table registers, TLB and caches, protection keys (SDM volume 2; volume
 //! 3, 2.5 and 18.2).
 
-use super::msr_list::{self, Way};
 use super::operand;
 use crate::access::{Halt, Mem};
 use crate::address::paging::Invpcid;
@@ -95,16 +94,6 @@ pub(super) fn run(
             let value = cpu.gpr[RAX] & 0xffff_ffff | cpu.gpr[RDX] << 32;
             write_msr(cpu, mem, profile, cpu.gpr[RCX] as u32, value)?;
         }
-        PrivOp::RdmsrImm => {
-            let value = read_msr(cpu, mem, insn.imm as u32)?;
-            write_slot(cpu, insn.slot(0), value);
-        }
-        PrivOp::WrmsrImm => {
-            let value = cpu.gpr[insn.slot(1).reg as usize & 31];
-            write_msr(cpu, mem, profile, insn.imm as u32, value)?;
-        }
-        PrivOp::RdmsrList => msr_list::run(Way::ToMemory, cpu, mem, profile)?,
-        PrivOp::WrmsrList => msr_list::run(Way::FromMemory, cpu, mem, profile)?,
         PrivOp::Hreset => {
             // There is no history here that could be reset.
             let enabled = mem.vmm.read_msr(msr::HRESET_ENABLE)?;

@@ -6,11 +6,11 @@ fn table() {
     crate::table::run(
         "
         // IP has 16 bits in 16-bit code, EIP 32, RIP all.
-        real | 90 | rip=ffff | rip=0
-        real | b8 34 12 | rip=fffd rax=0 | rax=1234 rip=0
+        real | 90 | rip=ffff | rip=10000 | IP does not wrap: the fetch behind it meets the limit
+        real | b8 34 12 | rip=fffd rax=0 | rax=1234 rip=10000
         real | 66 eb 00 | cs.limit=ffff rip=fffd | #GP(0) | a target of 32 bits does not wrap at 16
         real | 66 e9 00 00 01 00 | cs.limit=ffff | #GP(0) | a 32-bit target beyond the limit
-        p16 | 90 | rip=ffff | rip=0
+        p16 | 90 | rip=ffff | rip=10000
         p32 | 90 | rip=ffff | rip=10000
         p32 | 66 eb 00 | rip=ffe | rip=1001 | 66: the target has 16 bits
         p32 | 66 eb 7f | rip=fff0 | rip=72 | and wraps there
