@@ -62,12 +62,13 @@ fn components() -> Vec<(u32, usize, Vec<u32>)> {
         (11, 16, vec![0x6a0, 0x6a7]),
         (12, 24, vec![0x6a4, 0x6a5, 0x6a6]),
         (13, 8, vec![0xdb1]),
+        (14, 48, vec![0x986, 0x987, 0x988, 0x989, 0x985, 0x98a]),
         (15, 808, branches),
         (16, 8, vec![0x774]),
     ]
 }
 
-const SUPERVISOR: u64 = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 15 | 1 << 16;
+const SUPERVISOR: u64 = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
 const XSAVE: &[u8] = &[0x0f, 0xae, 0x23];
 const XSAVEC: &[u8] = &[0x0f, 0xc7, 0x23];
 const XSAVES: &[u8] = &[0x0f, 0xc7, 0x2b];
@@ -144,16 +145,18 @@ fn profile() -> Profile {
 fn supervisor_components_are_saved_and_restored() {
     let mut rig = Rig::new(profile(), SUPERVISOR);
     let list = components();
-    let value = |register: u32| 0x1111_0000_0000_0000 | u64::from(register) << 4 | 1;
+    let value = |register: u32| 0x1111_0022_0000_0000 | u64::from(register) << 4 | 1;
     for register in list.iter().flat_map(|(.., registers)| registers) {
         rig.vm.registers.insert(*register, value(*register));
     }
+    rig.cpu.update(|s| s.uif = true);
     rig.done(XSAVES, SUPERVISOR);
     assert_eq!((rig.word(512), rig.word(520)), (SUPERVISOR, SUPERVISOR | 1 << 63));
     let mut at = 576;
     for (n, size, registers) in &list {
         for (i, register) in registers.iter().enumerate() {
-            assert_eq!(rig.word(at + 8 * i), value(*register), "component {n}, register {register:#x}");
+            let uif = if *register == 0x988 { 1 << 63 } else { 0 };
+            assert_eq!(rig.word(at + 8 * i), value(*register) | uif, "component {n}, register {register:#x}");
         }
         let leaf = rig.engine.profile().cpuid(0xd, *n, rig.cpu.system());
         assert_eq!((leaf.eax as usize, leaf.ecx), (*size, 1), "component {n}");
@@ -165,12 +168,17 @@ fn supervisor_components_are_saved_and_restored() {
     // Tracing and recording stop.
     assert_eq!([0x570, 0x14ce].map(|register| rig.vm.registers[&register]), [0x570, 0x14ce].map(|r| value(r) & !1));
 
+    // And no vector notifies: UINV.
+    assert_eq!(rig.vm.registers[&0x988], value(0x988) & !(0xff << 32));
+
     rig.vm.registers.clear();
+    rig.cpu.update(|s| s.uif = false);
     rig.done(XRSTORS, SUPERVISOR);
     for (n, _, registers) in &list {
         let restored = registers.iter().all(|register| rig.vm.registers.get(register) == Some(&value(*register)));
         assert!(restored, "component {n}: {:x?}", rig.vm.registers);
     }
+    assert!(rig.cpu.system().uif);
     // What XSTATE_BV does not have gets its initial state.
     rig.vm.bytes[AREA as usize + 513] &= !1;
     rig.done(XRSTORS, SUPERVISOR);
@@ -184,7 +192,7 @@ fn xss_takes_what_the_profile_has() {
     let mut rig = Rig::new(profile(), 0);
     assert!(matches!(rig.write_msr(0xda0, SUPERVISOR), Outcome::Completed(_)));
     assert_eq!(rig.cpu.system().xss, SUPERVISOR);
-    for bit in [0, 2, 9, 14, 17, 18, 63] {
+    for bit in [0, 2, 9, 17, 18, 63] {
         assert!(matches!(rig.write_msr(0xda0, 1 << bit), Outcome::Exception(event) if event.vector == 13), "bit {bit}");
     }
     // Without a leaf that says so, by features.

@@ -30,6 +30,9 @@ const HEADER_LEN: usize = 64;
 /// IA32_RTIT_CTL, whose TraceEn (bit 0) XSAVES clears behind it, and IA32_LBR_CTL, whose LBREn it does.
 const RTIT_CTL: u32 = 0x570;
 const LBR_CTL: u32 = 0x14ce;
+/// IA32_UINTR_MISC, whose UINV it clears. Bit 63 of its place is UIF, which no model-specific register has.
+const UINTR_MISC: u32 = 0x988;
+const UIF: u64 = 1 << 63;
 
 /// IA32_LBR_CTL, IA32_LBR_DEPTH, IA32_LER_FROM_IP, IA32_LER_TO_IP, IA32_LER_INFO, and FROM_IP, TO_IP and INFO of each of 32
 /// branches.
@@ -47,7 +50,7 @@ const BRANCH_RECORDS: [u32; 101] = {
 
 /// Supervisor components that are made of model-specific registers: the component, and the registers in their order (SDM volume
 /// 1, 13.5).
-const REGISTERS: [(u64, &[u32]); 7] = [
+const REGISTERS: [(u64, &[u32]); 8] = [
     // IA32_RTIT_CTL, _OUTPUT_BASE, _OUTPUT_MASK_PTRS, _STATUS, _CR3_MATCH, _ADDR0_A, _ADDR0_B, _ADDR1_A, _ADDR1_B.
     (component::PT, &[RTIT_CTL, 0x560, 0x561, 0x571, 0x572, 0x580, 0x581, 0x582, 0x583]),
     // IA32_PASID.
@@ -58,6 +61,8 @@ const REGISTERS: [(u64, &[u32]); 7] = [
     (component::CET_S, &[0x6a4, 0x6a5, 0x6a6]),
     // IA32_PM_CTL1.
     (component::HDC, &[0xdb1]),
+    // IA32_UINTR_HANDLER, _STACKADJUST, _MISC, _PD, _RR, _TT.
+    (component::UINTR, &[0x986, 0x987, UINTR_MISC, 0x989, 0x985, 0x98a]),
     (component::LBR, &BRANCH_RECORDS),
     // IA32_HWP_REQUEST.
     (component::HWP, &[0x774]),
@@ -298,7 +303,8 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
                 Some(registers) => {
                     piece.fill(0);
                     for (place, &register) in piece.chunks_exact_mut(8).zip(registers) {
-                        place.copy_from_slice(&mem.vmm.read_msr(register)?.to_le_bytes());
+                        let flag = if register == UINTR_MISC && cpu.system().uif { UIF } else { 0 };
+                        place.copy_from_slice(&(mem.vmm.read_msr(register)? | flag).to_le_bytes());
                     }
                 }
                 None if disabled >> part.n & 1 != 0 => piece.fill(0),
@@ -308,12 +314,14 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
         }
     }
     work.write(cpu, mem, HEADER, &words[..header])?;
-    // Tracing and recording go on when the state is restored.
-    for (component, register) in [(component::PT, RTIT_CTL), (component::LBR, LBR_CTL)] {
+    // Tracing, recording and notifications go on when the state is restored.
+    const STOPPED: [(u64, u32, u64); 3] =
+        [(component::PT, RTIT_CTL, 1), (component::LBR, LBR_CTL, 1), (component::UINTR, UINTR_MISC, 0xff << 32)];
+    for (component, register, bits) in STOPPED {
         if saved & component != 0 {
-            let control = mem.vmm.read_msr(register)?;
-            if control & 1 != 0 {
-                mem.vmm.write_msr(register, control & !1)?;
+            let value = mem.vmm.read_msr(register)?;
+            if value & bits != 0 {
+                mem.vmm.write_msr(register, value & !bits)?;
             }
         }
     }
@@ -357,7 +365,7 @@ pub(super) fn restore(
 
     // All of it is put together in a copy, so that a fault leaves nothing.
     let mut next = cpu.clone();
-    let mut numbers = Numbers { list: [(0, 0); 118], count: 0 };
+    let mut numbers = Numbers { list: [(0, 0); 124], count: 0 };
     let mut legacy = [0; LEGACY];
     let with = if compacted { present & SSE != 0 } else { requested & (SSE | AVX) != 0 };
     let legacy_parts = [
@@ -406,7 +414,11 @@ pub(super) fn restore(
             None => take(&mut next, part.n, Some(area), work.registers()),
         }
     }
-    for &(register, value) in &numbers.list[..numbers.count] {
+    for &(register, mut value) in &numbers.list[..numbers.count] {
+        if register == UINTR_MISC {
+            next.update(|s| s.uif = value & UIF != 0);
+            value &= !UIF;
+        }
         mem.vmm.write_msr(register, value)?;
     }
     next.dirty |= requested | if requested & AVX != 0 { SSE } else { 0 };
@@ -416,7 +428,7 @@ pub(super) fn restore(
 
 /// Model-specific registers to be written when all has been read.
 struct Numbers {
-    list: [(u32, u64); 118],
+    list: [(u32, u64); 124],
     count: usize,
 }
 
