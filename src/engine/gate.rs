@@ -1,11 +1,11 @@
 //! What the architecture raises before any operand is touched. The hot line tests the mode word; this room says which
 //! exception it is.
 
-use crate::cpu::registers::component;
+use crate::cpu::registers::{component, cr4};
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::Insn;
 use crate::event::Event;
-use crate::isa::row::Gate;
+use crate::isa::row::{Exec, Gate, SysOp};
 
 /// The exception for an instruction whose gate meets an obstacle. #UD comes before #NM.
 #[cold]
@@ -37,6 +37,10 @@ pub(super) fn refuse(cpu: &mut Cpu, insn: &Insn) -> Event {
         }
         Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
             Event::ud("CR4.OSXSAVE is clear")
+        }
+        // Privilege is asked last of the instructions on shadow stacks: where CET is off, there are none.
+        Gate::Cpl0 if matches!(insn.row.exec, Exec::System(SysOp::Shadow(_))) && cpu.system().cr4 & cr4::CET == 0 => {
+            Event::ud("CR4.CET is clear")
         }
         Gate::Cpl0Ud => Event::ud("the instruction needs CPL 0"),
         Gate::Cpl0 | Gate::Xsetbv => Event::gp0("the instruction needs CPL 0"),

@@ -1,6 +1,6 @@
 //! The lanes of vector moves: bytes from the bus to a register or from it, for which the host need not run anything.
 
-use super::{Works, done, write_again};
+use super::{Works, done, put_vector, write_again};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::engine::cache::Entry;
@@ -72,13 +72,7 @@ impl Works {
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         let register = &cpu.vector.zmm[insn.slot(1).reg as usize & 31].0;
-        let written = match size {
-            64 => vmm.write(linear, &register[..], &access),
-            32 => vmm.write(linear, &register[..32], &access),
-            16 => vmm.write(linear, &register[..16], &access),
-            8 => vmm.write(linear, &register[..8], &access),
-            _ => vmm.write(linear, &register[..usize::from(size).min(64)], &access),
-        };
+        let written = put_vector(vmm, linear, size, register, &access);
         if let Err(stop) = written {
             let mut bytes = *register;
             let bytes = &mut bytes[..usize::from(size).min(64)];

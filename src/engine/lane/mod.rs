@@ -326,6 +326,18 @@ fn put<V: Vmm>(vmm: &mut V, linear: u64, size: u16, value: u64, access: &Access)
     }
 }
 
+/// Writes the first `size` bytes: by moves of a length that the compiler knows, for most sizes.
+#[inline(always)]
+fn put_vector<V: Vmm>(vmm: &mut V, linear: u64, size: u16, bytes: &[u8; 64], access: &Access) -> Result<(), Stop> {
+    match size {
+        64 => vmm.write(linear, bytes, access),
+        32 => vmm.write(linear, &bytes[..32], access),
+        16 => vmm.write(linear, &bytes[..16], access),
+        8 => vmm.write(linear, &bytes[..8], access),
+        _ => vmm.write(linear, &bytes[..usize::from(size).min(64)], access),
+    }
+}
+
 /// Each lane is called when nothing is in the way and the journal is idle.
 impl Works {
     #[inline(always)]
@@ -688,13 +700,7 @@ impl Works {
         let size = insn.slot(insn.mem() as usize & 3).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         let operand = &*self.replayer.operand();
-        let written = match size {
-            64 => vmm.write(linear, &operand[..], &access),
-            32 => vmm.write(linear, &operand[..32], &access),
-            16 => vmm.write(linear, &operand[..16], &access),
-            8 => vmm.write(linear, &operand[..8], &access),
-            _ => vmm.write(linear, &operand[..usize::from(size).min(64)], &access),
-        };
+        let written = put_vector(vmm, linear, size, operand, &access);
         if let Err(stop) = written {
             let bytes = &operand[..usize::from(size).min(64)];
             let again = write_again(&mut self.journal, stop, cpu, vmm, linear, bytes, &access, None);
