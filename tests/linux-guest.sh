@@ -5,6 +5,7 @@
 #     export ENCORE86_LINUX=FOLDER
 #
 # Needs apt-get with Debian's packages of bookworm (kernel 6.1) or later, and dpkg-deb. What is there already is kept.
+# Where the list of packages is missing, it is fetched, by root or sudo.
 set -euo pipefail
 
 folder=$(realpath -m "${1:-$(dirname "${BASH_SOURCE[0]}")/../target/linux-guest}")
@@ -15,9 +16,17 @@ rm -rf parts modules
 mkdir -p parts modules
 
 # The package linux-image-cloud-amd64 only names the one with the kernel.
-image=$(apt-cache show linux-image-cloud-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
-[ -n "$image" ] || { printf 'no package linux-image-cloud-amd64: run apt-get update\n' >&2; exit 1; }
-(cd parts && apt-get -qq download "$image" busybox-static)
+image() {
+    apt-cache show linux-image-cloud-amd64 2>/dev/null | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | sed -n 1p
+}
+download() {
+    image=$(image)
+    [ -n "$image" ] && (cd parts && apt-get -qq download "$image" busybox-static)
+}
+update() {
+    if [ "$(id -u)" = 0 ]; then apt-get -qq update; else sudo -n apt-get -qq update; fi
+}
+download || { update && download; } || { printf 'linux-image-cloud-amd64 cannot be had\n' >&2; exit 1; }
 for package in parts/*.deb; do
     dpkg-deb -x "$package" parts/files
 done

@@ -314,6 +314,7 @@ impl Works {
         }
         match entry.way.lane {
             Lane::Operate => return self.operate(entry, cpu),
+            Lane::Register => return self.register(entry, cpu, vmm),
             Lane::Branch => return self.branch(entry, cpu, vmm),
             Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
             Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
@@ -323,6 +324,7 @@ impl Works {
             return match entry.way.lane {
                 Lane::Store => self.store(entry, cpu, vmm, linear),
                 Lane::Load => self.load(entry, cpu, vmm, linear),
+                Lane::LoadNarrow => self.load_narrow(entry, cpu, vmm, linear),
                 Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
                 Lane::Modify => self.modify(entry, cpu, vmm, linear),
                 Lane::Locked => self.locked(entry, cpu, vmm, linear),

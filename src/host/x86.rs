@@ -34,6 +34,7 @@ pub(super) unsafe fn load(p: *mut u8, buf: &mut [u8]) {
                 asm!("movzx {:e}, word ptr [{}]", out(reg) value, in(reg) p, options(nostack, preserves_flags, readonly));
                 buf.copy_from_slice(&(value as u16).to_ne_bytes());
             }
+            1 => buf[0] = p.read_volatile(),
             _ => copy_in(p, buf),
         }
     }
@@ -59,6 +60,8 @@ pub(super) unsafe fn store(p: *mut u8, buf: &[u8]) {
         } else if let Ok(bytes) = <[u8; 2]>::try_from(buf) {
             let value = u16::from_ne_bytes(bytes);
             asm!("mov [{}], {:x}", in(reg) p, in(reg) value, options(nostack, preserves_flags));
+        } else if let [byte] = *buf {
+            p.write_volatile(byte);
         } else {
             copy_out(p, buf);
         }

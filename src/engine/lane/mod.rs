@@ -4,11 +4,11 @@
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
 //! operand. Everything that is not so, and everything that does not go well, takes the general line.
 //!
-//! What bounds a step is the number of its stores: registers saved at entry, values spilled, results handed back through
-//! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
+//! What bounds a step is the number of host instructions, registers saved at entry and values spilled among them. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
 mod copy;
+mod register;
 mod stack;
 mod string;
 
@@ -39,6 +39,10 @@ pub(super) enum Lane {
     General,
     /// An arithmetic instruction or MOV of registers and immediates.
     Operate,
+    /// What has one result in a register, of other registers: shifts, extensions, conditions, bytes.
+    Register,
+    /// MOVZX, MOVSX and MOVSXD from memory.
+    LoadNarrow,
     /// Jcc, and JMP by a displacement.
     Branch,
     /// PUSH of a register or immediate.
@@ -202,6 +206,11 @@ impl Lane {
         }
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
+        if !(insn.mem() == NO_REG && whole && op.is_plain())
+            && let Some(lane) = register::of(insn, op, addressed)
+        {
+            return lane;
+        }
         if insn.mem() == NO_REG && insn.mode == Mode::Long64 {
             let operates = op.is_plain() && whole && registers(dst.kind) && registers(src.kind);
             return if operates && insn.row.operands[2].loc == Loc::Nothing { Lane::Operate } else { Lane::General };
@@ -705,6 +714,7 @@ impl Works {
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
         match get(vmm, linear, size, &access) {
+            Ok(bits) if replay::load_exact(cpu, insn, linear, bits) => Outcome::Completed(Retired::default()),
             Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
                 Ok(()) => Outcome::Completed(Retired::default()),
                 Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
@@ -731,8 +741,11 @@ impl Works {
         match get(vmm, linear, size, &access) {
             Ok(bits) => {
                 self.replayer.operand()[..8].copy_from_slice(&bits.to_le_bytes());
-                match self.replayer.compute_real(op, cpu, insn, vmm, &self.profile, stub) {
-                    Ok(()) => Outcome::Completed(Retired::default()),
+                match self.replayer.compute(op, cpu, insn, vmm, &self.profile, stub) {
+                    Ok(()) => {
+                        replay::real_done(cpu, insn, linear);
+                        Outcome::Completed(Retired::default())
+                    }
                     Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
                 }
             }
@@ -752,7 +765,7 @@ impl Works {
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {
-                replay::real_stored(op, cpu, insn);
+                replay::real_stored(op, cpu, insn, linear);
                 Outcome::Completed(Retired::default())
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),

@@ -7,15 +7,18 @@ use encore86::Event;
 pub const TSC: u32 = 0x10;
 
 /// Kept, and read by the engine itself for SYSENTER, SYSCALL and RDTSCP.
-const KEPT: [u32; 18] = [
+const KEPT: [u32; 21] = [
     0x1b,        // IA32_APIC_BASE
+    0x3b,        // IA32_TSC_ADJUST
     0x8b,        // IA32_BIOS_SIGN_ID
+    0xfe,        // IA32_MTRRCAP
     0x174,       // IA32_SYSENTER_CS
     0x175,       // IA32_SYSENTER_ESP
     0x176,       // IA32_SYSENTER_EIP
     0x1a0,       // IA32_MISC_ENABLE
     0x1d9,       // IA32_DEBUGCTL
     0x277,       // IA32_PAT
+    0x2ff,       // IA32_MTRR_DEF_TYPE
     0xc000_0081, // IA32_STAR
     0xc000_0082, // IA32_LSTAR
     0xc000_0083, // IA32_CSTAR
