@@ -72,6 +72,11 @@ impl Event {
         Event { error_code: Some(selector as u32 & 0xfffc), ..self }
     }
 
+    /// #CP with its cause as the error code.
+    pub const fn cp(error_code: u32, cause: &'static str) -> Event {
+        Event { error_code: Some(error_code), kind: EventKind::Fault, ..Event::software(21, cause) }
+    }
+
     /// An interrupt from outside, for `Engine::deliver`.
     pub const fn interrupt(vector: u8) -> Event {
         Event { kind: EventKind::Interrupt, ..Event::software(vector, "an interrupt") }

@@ -194,12 +194,13 @@ fn engines() -> [Engine; 2] {
 
 /// Does the instruction deliver an event, or ask a bitmap or a descriptor, which no register tells?
 fn may_be_incomplete(form: &Form) -> bool {
-    use encore86::isa::row::StrOp;
+    use encore86::isa::row::{ShadowOp, StrOp};
     // Nor the header of an XSAVE area or the rows of a tile.
     use SysOp::{In, Int, Out, Senduipi, TileLoad, TileStore, UserReadMsr, UserWriteMsr, Xrstor};
     matches!(
         form.row.exec,
         Exec::System(Int | In | Out | Xrstor | TileLoad | TileStore | Senduipi | UserReadMsr | UserWriteMsr)
+            | Exec::System(SysOp::Shadow(ShadowOp::SavePrevious | ShadowOp::SetBusy))
             | Exec::Str(StrOp::Ins | StrOp::Outs)
             | Exec::Far(_)
     )

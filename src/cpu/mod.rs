@@ -138,7 +138,7 @@ pub(crate) mod obstacle {
     pub const CPL_NOT_0: u32 = 1 << 8;
     pub const IOPL_LOW: u32 = 1 << 9;
     pub const NO_OSXMMEXCPT: u32 = 1 << 10;
-    /// TF, RF, shadows or breakpoints: the slow end of a step must look.
+    /// TF, RF, shadows, breakpoints or CR4.CET: the slow end of a step must look.
     pub const ATTENTION: u32 = 1 << 11;
     /// CR4.TSD outside CPL 0.
     pub const TSD: u32 = 1 << 12;
@@ -394,7 +394,8 @@ impl Cpu {
         set(cpl == 3 && s.cr0 & cr0::AM != 0 && self.rflags & rflags::AC != 0, obstacle::ALIGNMENT);
         let shadow = self.blocking.mov_ss || self.blocking.sti;
         let debug = self.rflags & (rflags::TF | rflags::RF) != 0 || s.dr[7] & 0xff != 0 || self.pending_debug != 0;
-        set(shadow || debug, obstacle::ATTENTION);
+        let enforced = s.cr4 & cr4::CET != 0 && !mode.is_real_or_v86();
+        set(shadow || debug || enforced, obstacle::ATTENTION);
         let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
         self.word = ModeWord {
             bits,

@@ -68,6 +68,8 @@ pub(crate) mod prefix {
     /// The displacement has 8 bits.
     pub const DISP8: u16 = 1 << 12;
     pub const REX2: u16 = 1 << 13;
+    /// The last segment prefix is that of DS: a near indirect branch may go untracked (CET).
+    pub const DS: u16 = 1 << 14;
 }
 
 /// Register numbers in an effective address that name no general-purpose register.

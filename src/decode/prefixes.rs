@@ -78,12 +78,15 @@ fn take_all_prefixes(cur: &mut Cursor<'_>, long: bool) -> Result<Prefixes, Decod
             0xf3 => rep = 1,
             0xf2 => rep = 2,
             0x26 | 0x2e | 0x36 | 0x3e => {
+                bits = bits & !prefix::DS | if byte == 0x3e { prefix::DS } else { 0 };
                 if !long {
                     seg = Some(Seg::ALL[(byte >> 3 & 3) as usize]);
                 }
             }
-            0x64 => seg = Some(Seg::Fs),
-            0x65 => seg = Some(Seg::Gs),
+            0x64 | 0x65 => {
+                bits &= !prefix::DS;
+                seg = Some(if byte == 0x64 { Seg::Fs } else { Seg::Gs });
+            }
             0x40..=0x4f if long => {
                 rex = byte;
                 cur.at += 1;

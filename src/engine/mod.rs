@@ -15,6 +15,7 @@ use crate::access::{Halt, Journal, Mem, Owner};
 use crate::atomic::Locks;
 pub use crate::atomic::SplitLock;
 use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::registers::gpr::RSP;
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
@@ -438,6 +439,11 @@ impl Works {
         {
             return ended(&mut self.journal, halt, cpu, bytes);
         }
+        let care = match system::shadow::before(cpu, insn, mem) {
+            Ok(care) => care,
+            Err(halt) => return ended(&mut self.journal, halt, cpu, bytes),
+        };
+        let (rsp, rip, flags) = (cpu.gpr[RSP], cpu.rip, cpu.rflags());
         let result = match insn.row.exec {
             Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
             Exec::Extended(op) => extended::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
@@ -446,6 +452,18 @@ impl Works {
                 done.map(|()| Retired::default())
             }
             _ => cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub),
+        };
+        // A near branch is taken back if the shadow stack does not agree.
+        let result = match (result, &care) {
+            (Ok(retired), Some(care)) => match system::shadow::after(care, cpu, mem) {
+                Ok(()) => Ok(retired),
+                Err(halt) => {
+                    (cpu.gpr[RSP], cpu.rip) = (rsp, rip);
+                    cpu.set_rflags(flags);
+                    Err(halt)
+                }
+            },
+            (result, _) => result,
         };
         match result {
             Ok(retired) => {

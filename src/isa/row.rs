@@ -1138,6 +1138,8 @@ pub enum SysOp {
     Mwaitx,
     /// UMWAIT, TPAUSE.
     Wait,
+    /// On shadow stacks.
+    Shadow(ShadowOp),
     /// RDMSRLIST.
     ReadMsrList,
     /// WRMSRLIST.
@@ -1424,6 +1426,25 @@ pub enum FarOp {
     Sysenter,
     /// SYSEXIT.
     Sysexit,
+}
+
+/// Instructions on shadow stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowOp {
+    /// INCSSPD, INCSSPQ.
+    Increment,
+    /// RSTORSSP.
+    Restore,
+    /// SAVEPREVSSP.
+    SavePrevious,
+    /// SETSSBSY.
+    SetBusy,
+    /// CLRSSBSY.
+    ClearBusy,
+    /// WRSSD, WRSSQ.
+    Write,
+    /// WRUSSD, WRUSSQ.
+    WriteUser,
 }
 
 /// What executes a row.

@@ -10,6 +10,7 @@ mod msr;
 mod platform;
 mod privileged;
 mod segment;
+pub(crate) mod shadow;
 mod task;
 mod tile;
 mod transfer;
@@ -151,7 +152,8 @@ pub(crate) fn run(
         SysOp::Senduipi => user::send(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
-        SysOp::ReadShadowStack => platform::read_shadow_stack(cpu, insn, mem)?,
+        SysOp::ReadShadowStack => shadow::read_pointer(cpu, insn, mem)?,
+        SysOp::Shadow(op) => shadow::run(op, cpu, insn, mem)?,
         SysOp::Bounds if bounds_enabled(cpu) => return Err(Unsupported::Instruction(insn.row().mnemonic).into()),
         SysOp::Bounds => {}
         SysOp::Prefetch => {

@@ -17,12 +17,6 @@ use crate::integer::{read_slot, write_slot};
 const TSC_AUX: u32 = 0xc000_0103;
 /// IA32_MPERF; IA32_APERF follows.
 const MPERF: u32 = 0xe7;
-/// IA32_U_CET: what CET does at CPL 3.
-const U_CET: u32 = 0x6a0;
-/// IA32_S_CET: what it does below.
-const S_CET: u32 = 0x6a2;
-/// Shadow stacks are in use.
-const SH_STK_EN: u64 = 1;
 /// Bytes that CLZERO clears.
 const LINE: u64 = 64;
 
@@ -104,18 +98,6 @@ pub(super) fn write_base(cpu: &mut Cpu, insn: &Insn) -> Result<(), Halt> {
         return Err(Event::gp0("the segment base is not canonical").into());
     }
     cpu.update(|system| system.seg[seg as usize].base = base);
-    Ok(())
-}
-
-/// RDSSPD and RDSSPQ: SSP, and nothing at all where no shadow stack is in use.
-pub(super) fn read_shadow_stack(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), Halt> {
-    if cpu.system().cr4 & cr4::CET == 0 {
-        return Ok(());
-    }
-    let enables = mem.vmm.read_msr(if cpu.cpl() == 3 { U_CET } else { S_CET })?;
-    if enables & SH_STK_EN != 0 {
-        write_slot(cpu, insn.slot(0), cpu.system().ssp);
-    }
     Ok(())
 }
 
