@@ -76,7 +76,14 @@ encore86_legacy_paging_start:
 p_image:
     jmp p_start
 
-.org p_image + 0x20
+.org p_image + 0x08
+    .long 0x1badb002                  # multiboot, for another virtual machine
+    .long 0x00010000                  # the addresses are here
+    .long -(0x1badb002 + 0x00010000)
+    .long P_LOAD + 8                  # this header
+    .long P_LOAD                      # the first byte
+    .long 0, 0                        # to the end of the file, and nothing behind it
+    .long P_LOAD
     .word 6 * 8 - 1
     .long P_LOAD + 0x40
 .org p_image + 0x30
@@ -133,7 +140,7 @@ p_start:
     cld
     mov ebx, P_LOAD
     mov esp, P_STACK
-    lgdt [ebx + 0x20]
+    lgdt [ebx + 0x28]
     push P_CODE_SEL
     lea eax, [ebx + 0x400]
     push eax
@@ -356,12 +363,8 @@ p_11:
     cmp dword ptr [P_COUNT], 6
     P_EQUAL
 
-    P_IS 13                           # PDPTEs are registers, which MOV to CR3 loads, with whatever value
+    P_IS 13                           # MOV to CR3 loads the PDPTEs, whatever its value
     mov dword ptr [P_TABLES + 8], 0
-    invlpg [P_T]
-    mov eax, [P_T]
-    cmp dword ptr [P_COUNT], 6
-    P_EQUAL
     mov eax, cr3
     mov cr3, eax
     lea eax, [ebx + P_AT_13]

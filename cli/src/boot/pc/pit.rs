@@ -292,7 +292,7 @@ mod tests {
         pit.write(0x42, 0x00, 0);
         pit.write(0x42, 0x01, 0);
         assert_eq!(pit.read_speaker(0) & 0x21, 1, "256 ticks to go");
-        assert_eq!(pit.read_speaker(214_552) & 0x21, 0x21, "they are over");
+        assert_eq!(pit.read_speaker(214_553) & 0x21, 0x21, "they are over");
         pit.write_speaker(0, 300_000);
         assert_eq!(pit.read_speaker(300_000) & 1, 0);
     }
