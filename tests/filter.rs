@@ -7,7 +7,7 @@ use encore86::cpu::registers::rflags;
 use encore86::introspect::{
     Coming, Discard, Filter, Forbids, Overlay, Preview, Protect, Record, Recorded, Verdict, Way, What,
 };
-use encore86::isa::row::Exec;
+use encore86::isa::row::{Exec, SysOp};
 use encore86::paging::{Limits, Paging};
 use encore86::{Cpu, Engine, Mode, Outcome, Profile, Retired, Stop, Unsupported};
 use std::slice::from_ref;
@@ -101,7 +101,9 @@ fn what_is_shown_is_what_is_done() {
     for mode in [Mode::Long64, Mode::Compat32, Mode::Real16] {
         let moffs = if mode == Mode::Long64 { DATA + 0x1000 } else { 0x1000 };
         for form in encode::all(mode, &Profile::all(), moffs) {
-            if form.row.exec == Exec::Missing {
+            // Where URDMSR's bitmap lies only the platform knows, which a filter does not ask.
+            let unknown = matches!(form.row.exec, Exec::System(SysOp::UserReadMsr | SysOp::UserWriteMsr));
+            if form.row.exec == Exec::Missing || unknown {
                 continue;
             }
             for crossing in [false, true] {
