@@ -72,7 +72,8 @@ pub type Modify<'a> = dyn FnMut(&[u8], &mut [u8]) + 'a;
 
 /// Memory at *linear* addresses: segmentation is already applied, translation is yours.
 ///
-/// No access crosses a page of 4 KiB: the engine splits those that do, after a [`Bus::probe`] of all pieces.
+/// No access but that of [`Bus::ram_across`] crosses a page of 4 KiB: the engine splits those that do, after a [`Bus::probe`] of
+/// all pieces.
 pub trait Bus {
     /// Copies up to 15 instruction bytes from `linear` on and says how many there are. Fewer than asked for is no
     /// error as long as there is one; the engine asks again behind them if decoding needs more.
@@ -117,6 +118,17 @@ pub trait Bus {
     /// # Errors
     /// As for [`Bus::read`].
     fn ram(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let _ = (linear, len, access);
+        Ok(None)
+    }
+
+    /// The same of a range of up to 16 bytes that goes from one page into the next, where these lie side by side in the host's memory
+    /// too and may both be accessed. Asked for under [`SplitLock::Native`](crate::SplitLock::Native) alone, for the one real locked
+    /// instruction; `Ok(None)` lets the engine emulate it.
+    ///
+    /// # Errors
+    /// As for [`Bus::read`]; a fault is that of the first byte which has one.
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
         let _ = (linear, len, access);
         Ok(None)
     }
@@ -399,7 +411,10 @@ impl<T: Bus + Platform + ?Sized> Vmm for T {}
 /// a method that it has forgotten, and that would silently take the trait's default, into an error.
 macro_rules! forward_bus {
     ($this:ident => $inner:expr; all) => {
-        $crate::bus::forward_bus!($this => $inner; fetch, read, write, probe, rmw, ram, code, generation, follow, enqueue, peek, takes_blocks);
+        $crate::bus::forward_bus!(
+            $this => $inner;
+            fetch, read, write, probe, rmw, ram, ram_across, code, generation, follow, enqueue, peek, takes_blocks,
+        );
     };
     ($this:ident => $inner:expr; $($method:ident),+ $(,)?) => {
         $( $crate::bus::forward_bus!(@$method $this => $inner); )+
@@ -460,6 +475,18 @@ macro_rules! forward_bus {
         ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
             let $this = self;
             $inner.ram(linear, len, access)
+        }
+    };
+    (@ram_across $this:ident => $inner:expr) => {
+        #[inline]
+        fn ram_across(
+            &mut self,
+            linear: u64,
+            len: usize,
+            access: &$crate::bus::Access,
+        ) -> Result<Option<$crate::host::HostRam<'_>>, $crate::Stop> {
+            let $this = self;
+            $inner.ram_across(linear, len, access)
         }
     };
     (@code $this:ident => $inner:expr) => {

@@ -7,21 +7,32 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `tests/no_std` is built by itself, so that nobody else's features reach the library, linked without an allocator, and run.
-#[test]
-fn a_program_without_std_steps_an_engine() {
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no_std");
+/// Builds `tests/no_std` by itself, so that nobody else's features reach the library, linked without an allocator, and runs it.
+fn build_and_run(name: &str, flags: &str) {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--offline", "--quiet", "--manifest-path"])
         .arg(root().join("tests/no_std/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
+        .env("RUSTFLAGS", flags)
         .env_remove("CARGO_BUILD_TARGET")
         .status()
         .expect("cargo");
     assert!(status.success(), "it does not build: {status}");
     let status = Command::new(target.join("release/encore86-no-std")).status().expect("the program");
     assert_eq!(status.code(), Some(0), "main.rs says what the numbers mean");
+}
+
+#[test]
+fn a_program_without_std_steps_an_engine() {
+    build_and_run("no_std", "");
+}
+
+/// The same with what other processors than x86-64 get in `src/host`, in which there is no assembly.
+#[test]
+fn and_without_anything_of_the_architecture() {
+    build_and_run("portable", "--cfg encore86_portable -D warnings");
 }
 
 /// Places that may ask for the host's architecture.

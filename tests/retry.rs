@@ -4,7 +4,7 @@
 mod support;
 
 use encore86::cpu::segment::Seg;
-use encore86::isa::row::{Class, Exec, Shape, StrOp, SysOp, attr};
+use encore86::isa::row::{Class, Exec, Shape, StrOp, attr};
 use encore86::{Cpu, Engine, Event, Mode, Outcome, Profile, Stop, Unsupported};
 use support::encode::{self, Form};
 use support::machine::{self, DATA, EXTRA, STACK, code_address, differences};
@@ -167,9 +167,7 @@ fn forms(engine: &mut Engine, skipped: &mut Vec<String>) -> Vec<Form> {
 /// The devices that a form meets whose widest access has `widest` bytes.
 fn devices(form: &Form, widest: usize) -> Vec<Device> {
     let mut out = vec![Device::default()];
-    // An XSAVE area in smaller pieces is more than the journal holds.
-    let least = if matches!(form.row.exec, Exec::System(SysOp::Xsave | SysOp::Xrstor)) { 8 } else { 1 };
-    for width in [1, 2, 4, 8, 16, 32].into_iter().filter(|&w| w >= least && usize::from(w) < widest) {
+    for width in [1, 2, 4, 8, 16, 32].into_iter().filter(|&w| usize::from(w) < widest) {
         out.push(Device { width: Some(width), ..Device::default() });
     }
     if widest != 0 && (form.row.is(attr::LOCK) || form.row.is(attr::LOCKED)) {
@@ -487,4 +485,31 @@ fn retry_of_comparisons_on_amd() {
         same_end(&case, "Retry at each access", (&cpu, &vm), (&end, &seen));
     }
     assert!(retries > 30, "{retries}");
+}
+
+/// The accessed bit of a descriptor in a device that is atomic itself: whatever waits behind it, it is set once.
+#[test]
+fn an_accessed_bit_is_set_once() {
+    // call 8:1234h
+    const CALL: [u8; 7] = [0x9a, 0x34, 0x12, 0, 0, 8, 0];
+    let mut engine = Engine::new(Profile::all()).unwrap();
+    let mut cpu = machine::cpu(Mode::Prot32);
+    cpu.update(|s| (s.gdtr.base, s.gdtr.limit) = (DATA + 0x100, 0x17));
+    let start = |spoil| {
+        let mut vm = Vm { atomic: true, fifo: true, spoil, ..Vm::with_code(code_address(&cpu), &CALL) };
+        vm.put(DATA + 0x108, &0x00cf_9a00_0000_ffffu64.to_le_bytes());
+        vm
+    };
+    let (mut end, mut seen) = (cpu.clone(), start(Spoil::Nothing));
+    assert!(matches!(engine.step(&mut end, &mut seen), Outcome::Completed(_)));
+    let sets = |vm: &Vm| vm.log.iter().filter(|done| matches!(done, Done::Rmw(..))).count();
+    assert_eq!((sets(&seen), end.rip), (1, 0x1234));
+    for n in 1..=seen.calls {
+        let (mut now, mut vm) = (cpu.clone(), start(Spoil::Nth(n, Stop::Retry)));
+        assert_eq!(engine.step(&mut now, &mut vm), Outcome::Retry, "call {n}");
+        assert_eq!(differences(&now, &cpu), [""; 0], "call {n}");
+        assert!(matches!(engine.step(&mut now, &mut vm), Outcome::Completed(_)), "call {n}");
+        assert_eq!((&vm.log, vm.written()), (&seen.log, seen.written()), "call {n}");
+        assert_eq!(differences(&now, &end), [""; 0], "call {n}");
+    }
 }

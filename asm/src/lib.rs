@@ -2,5 +2,6 @@
 
 pub mod fault_matrix;
 pub mod gallery;
+pub mod legacy_paging;
 pub mod picture;
 pub mod transfers;

@@ -10,19 +10,19 @@ use std::path::Path;
 
 /// The file.
 #[derive(Debug)]
-struct Accesses {
+pub struct Accesses {
     out: BufWriter<File>,
 }
 
 /// The step that made an access.
 #[derive(Clone, Copy, Debug)]
-struct Step<'a> {
+pub struct Step<'a> {
     /// Counts steps from 1. A long repeated string instruction takes several.
-    number: u64,
+    pub number: u64,
     /// Its RIP.
-    rip: u64,
+    pub rip: u64,
     /// Its instruction.
-    text: &'a str,
+    pub text: &'a str,
 }
 
 /// One access: a line of the file.
@@ -50,12 +50,27 @@ struct Line<'a> {
 }
 
 impl Accesses {
-    fn create(path: &Path) -> io::Result<Accesses> {
+    /// Begins the file.
+    ///
+    /// # Errors
+    /// If it can't be created.
+    pub fn create(path: &Path) -> io::Result<Accesses> {
         Ok(Accesses { out: BufWriter::with_capacity(1 << 16, File::create(path)?) })
     }
 
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// If the file can't take it.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Writes one access, made to `place`.
-    fn write(&mut self, step: Step<'_>, access: Recorded, place: &'static str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If the file can't take it.
+    pub fn write(&mut self, step: Step<'_>, access: Recorded, place: &'static str) -> io::Result<()> {
         let (kind, bytes, new) = match access.what {
             What::Read(bytes) => ("read", bytes, None),
             What::Write(bytes) => ("write", bytes, None),
@@ -141,7 +156,7 @@ impl<B: Vmm> Watched<B> {
     ///
     /// # Errors
     /// If the file can't take it.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.accesses.out.flush()
+    pub fn finish(self) -> io::Result<()> {
+        self.accesses.finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fields::{Given, Object};
 use crate::number::choose;
-use encore86::isa::Feature;
+use encore86::isa::{Feature, FeatureSet};
 use encore86::{Profile, Vendor};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -84,11 +84,22 @@ fn named(name: &str) -> Result<Profile, String> {
     match name {
         "host" => Ok(Profile::host()),
         "all" => Ok(Profile::all()),
+        "x86-64" => Ok(plain()),
         model => Profile::named(model).ok_or_else(|| {
             let names: Vec<_> = Profile::names().collect();
-            format!("there is no profile {name:?}; choose host, all or one of {}", names.join(", "))
+            format!("there is no profile {name:?}; choose host, all or one of x86-64, {}", names.join(", "))
         }),
     }
+}
+
+/// What every processor with 64-bit mode has: the first level of the x86-64 psABI, and what an operating system needs.
+fn plain() -> Profile {
+    use Feature::*;
+    let features =
+        [Fpu, De, Pse, Tsc, Msr, Pae, Cx8, Sep, Pge, Cmov, Pat, Pse36, Clflush, Mmx, Fxsr, Sse, Sse2, Syscall, Nx, Lm];
+    let mut set = FeatureSet::base();
+    features.into_iter().for_each(|feature| set.insert(feature));
+    Profile::from_features(Vendor::Intel, set)
 }
 
 impl Changes {

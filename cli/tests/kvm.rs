@@ -3,7 +3,11 @@
 mod boot_support;
 
 use boot_support::{Run, assert_painted, boot, file, host_flags, image};
+use encore86_asm::legacy_paging;
 use encore86_oracle::Skips;
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_segment, kvm_userspace_memory_region};
+use kvm_ioctls::{Kvm, VcpuExit};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// Runs `boot --cpu kvm` with `args`; `None`, and said so, where there is no KVM to use.
 fn kvm(args: &[&str]) -> Option<Run> {
@@ -126,4 +130,55 @@ fn what_kvm_cannot_do_is_said_first() {
         let run = boot(&[&["--cpu", "kvm", "--kvm-device", "/dev/null"], args].concat());
         assert_eq!((run.status, run.stderr), (Some(1), format!("encore86 boot: {why}\n")), "{args:?}");
     }
+}
+
+/// What the guest `legacy_paging` expects is what the processor does: all of it runs there, at CPL 0.
+#[test]
+fn the_guest_with_legacy_paging_passes_on_the_processor() {
+    let made = Kvm::new().and_then(|kvm| Ok((kvm.create_vm()?, kvm)));
+    let (vm, kvm) = match made {
+        Ok(made) => made,
+        Err(error) => return Skips::new("legacy_paging on KVM").skip("the guest", &error.to_string(), 1),
+    };
+    const SIZE: usize = 16 << 20;
+    let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), SIZE)]).unwrap();
+    memory.write_slice(legacy_paging::image(), GuestAddress(legacy_paging::LOAD)).unwrap();
+    let region = kvm_userspace_memory_region {
+        slot: 0,
+        flags: 0,
+        guest_phys_addr: 0,
+        memory_size: SIZE as u64,
+        userspace_addr: memory.get_host_address(GuestAddress(0)).unwrap() as u64,
+    };
+    // SAFETY: the memory is mapped for as long as the machine runs, and there is no reference to it.
+    unsafe { vm.set_user_memory_region(region) }.unwrap();
+    let mut vcpu = vm.create_vcpu(0).unwrap();
+    vcpu.set_cpuid2(&kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).unwrap()).unwrap();
+    let mut sregs = vcpu.get_sregs().unwrap();
+    let data = kvm_segment {
+        selector: 16,
+        limit: u32::MAX,
+        type_: 3,
+        present: 1,
+        s: 1,
+        db: 1,
+        g: 1,
+        ..kvm_segment::default()
+    };
+    (sregs.ds, sregs.es, sregs.ss, sregs.fs, sregs.gs) = (data, data, data, data, data);
+    sregs.cs = kvm_segment { selector: 8, type_: 11, ..data };
+    sregs.cr0 |= 1;
+    vcpu.set_sregs(&sregs).unwrap();
+    let mut regs = vcpu.get_regs().unwrap();
+    (regs.rip, regs.rflags) = (legacy_paging::LOAD, 2);
+    vcpu.set_regs(&regs).unwrap();
+    let mut sent = Vec::new();
+    let code = loop {
+        match vcpu.run().unwrap() {
+            VcpuExit::IoOut(0x3f8, bytes) => sent.extend_from_slice(bytes),
+            VcpuExit::IoOut(0xf4, bytes) => break bytes.to_vec(),
+            exit => panic!("{exit:?} after {:?}", String::from_utf8_lossy(&sent)),
+        }
+    };
+    assert_eq!((code, String::from_utf8_lossy(&sent)), (vec![0; 4], legacy_paging::PASSED.into()));
 }

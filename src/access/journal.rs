@@ -11,6 +11,8 @@ use crate::event::Unsupported;
 pub(crate) enum Kind {
     Read,
     Write,
+    /// One atomic read-modify-write of a device.
+    Rmw,
     PortIn,
     PortOut,
 }
@@ -26,11 +28,14 @@ pub(crate) enum Replay {
     Pieces(usize),
 }
 
+/// Accesses of one kind and length side by side, as a narrow device makes many of: the first one's address, the length of each.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     kind: Kind,
     at: u64,
     len: u16,
+    count: u16,
+    /// Where the data of reads lie.
     data: u16,
 }
 
@@ -42,9 +47,10 @@ pub(crate) struct Owner {
     pub(crate) bytes: u128,
 }
 
-/// An FXSAVE image taken byte by byte has 416.
-const ENTRIES: usize = 512;
-const DATA: usize = 4096;
+/// A task switch makes some sixty accesses that do not lie side by side.
+const ENTRIES: usize = 256;
+/// An XSAVE area without tiles has 2.7 KiB, of which only what is read is kept.
+const DATA: usize = 8192;
 
 /// Accesses of the current instruction.
 pub(crate) struct Journal {
@@ -52,8 +58,12 @@ pub(crate) struct Journal {
     owner: Option<Owner>,
     count: usize,
     cursor: usize,
+    /// Accesses of the entry at the cursor that were answered.
+    answered: u16,
     used: usize,
     overflow: bool,
+    /// An access is remembered or an instruction waits: what each step asks.
+    busy: bool,
     entries: [Entry; ENTRIES],
     data: [u8; DATA],
 }
@@ -70,17 +80,13 @@ impl Journal {
             owner: None,
             count: 0,
             cursor: 0,
+            answered: 0,
             used: 0,
             overflow: false,
-            entries: [Entry { kind: Kind::Read, at: 0, len: 0, data: 0 }; ENTRIES],
+            busy: false,
+            entries: [Entry { kind: Kind::Read, at: 0, len: 0, count: 0, data: 0 }; ENTRIES],
             data: [0; DATA],
         }
-    }
-
-    /// No access is remembered and no instruction waits.
-    #[inline]
-    pub(crate) fn is_clear(&self) -> bool {
-        self.count == 0 && self.owner.is_none()
     }
 
     /// No access is remembered.
@@ -104,7 +110,7 @@ impl Journal {
     /// Nothing is remembered and nothing waits.
     #[inline(always)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.owner.is_none() && self.count == 0
+        !self.busy
     }
 
     /// Does an instruction wait for its retry?
@@ -126,7 +132,7 @@ impl Journal {
         if self.owner != Some(owner) {
             return Err(Unsupported::JournalMismatch.into());
         }
-        self.cursor = 0;
+        (self.cursor, self.answered) = (0, 0);
         Ok(())
     }
 
@@ -140,13 +146,16 @@ impl Journal {
             return Err(Unsupported::Journal.into());
         }
         self.owner = Some(owner);
+        self.busy = true;
         Ok(())
     }
 
     /// What was done so far is committed (a repetition of a string instruction): it need not be remembered.
     pub(crate) fn checkpoint(&mut self) {
+        self.busy = self.owner.is_some();
         self.count = 0;
         self.cursor = 0;
+        self.answered = 0;
         self.used = 0;
         self.overflow = false;
     }
@@ -155,8 +164,10 @@ impl Journal {
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.owner = None;
+        self.busy = false;
         self.count = 0;
         self.cursor = 0;
+        self.answered = 0;
         self.used = 0;
         self.overflow = false;
     }
@@ -172,17 +183,28 @@ impl Journal {
         }
         let entry = self.entries[self.cursor];
         let entry_len = usize::from(entry.len);
-        if entry.kind != kind || entry.at != at || entry_len > len {
+        let passed = usize::from(self.answered) * entry_len;
+        if entry.kind != kind || entry.at.wrapping_add(passed as u64) != at || entry_len > len {
             return Err(Unsupported::JournalMismatch.into());
         }
         if entry_len < len {
             return Ok(Replay::Pieces(entry_len));
         }
         if let Some(out) = out {
-            out.copy_from_slice(&self.data[usize::from(entry.data)..][..len]);
+            out.copy_from_slice(&self.data[usize::from(entry.data) + passed..][..len]);
         }
-        self.cursor += 1;
+        self.answered += 1;
+        if self.answered == entry.count {
+            (self.cursor, self.answered) = (self.cursor + 1, 0);
+        }
         Ok(Replay::Answered)
+    }
+
+    /// Is the access that is answered next of this kind and at this place?
+    pub(crate) fn next_is(&self, kind: Kind, at: u64) -> bool {
+        let entry = &self.entries[self.cursor.min(ENTRIES - 1)];
+        let passed = u64::from(self.answered) * u64::from(entry.len);
+        !self.at_end() && entry.kind == kind && entry.at.wrapping_add(passed) == at
     }
 
     /// Remembers an access that was performed before all others, unless it is there already.
@@ -190,10 +212,7 @@ impl Journal {
         if self.count != 0 && self.entries[0].kind == kind && self.entries[0].at == at {
             return;
         }
-        let before = self.count;
-        self.cursor = self.count;
-        self.record(kind, at, data);
-        if self.count > before {
+        if self.push(kind, at, data) {
             self.entries[..self.count].rotate_right(1);
         }
     }
@@ -202,14 +221,40 @@ impl Journal {
     #[inline]
     pub(crate) fn record(&mut self, kind: Kind, at: u64, data: &[u8]) {
         debug_assert!(self.at_end(), "a new access while old ones wait to be answered");
-        if self.count == ENTRIES || self.used + data.len() > DATA {
-            self.overflow = true;
-            return;
+        let kept = if keeps(kind) { data.len() } else { 0 };
+        if let Some(last) = self.count.checked_sub(1).and_then(|last| self.entries.get_mut(last)) {
+            let end = last.at.wrapping_add(u64::from(last.len) * u64::from(last.count));
+            let beside = last.kind == kind && usize::from(last.len) == data.len() && end == at;
+            // Data lie side by side too: those of the last entry are the last ones, unless it was entered as the first.
+            let follows = kept == 0 || usize::from(last.data) + kept * usize::from(last.count) == self.used;
+            if beside && follows && self.used + kept <= DATA && last.count < u16::MAX {
+                last.count += 1;
+                self.data[self.used..self.used + kept].copy_from_slice(&data[..kept]);
+                self.used += kept;
+                return;
+            }
         }
-        self.entries[self.count] = Entry { kind, at, len: data.len() as u16, data: self.used as u16 };
-        self.data[self.used..self.used + data.len()].copy_from_slice(data);
-        self.used += data.len();
-        self.count += 1;
-        self.cursor = self.count;
+        self.push(kind, at, data);
     }
+
+    /// Makes an entry behind the others; says whether there was room.
+    fn push(&mut self, kind: Kind, at: u64, data: &[u8]) -> bool {
+        let kept = if keeps(kind) { data.len() } else { 0 };
+        if self.count == ENTRIES || self.used + kept > DATA {
+            self.overflow = true;
+            return false;
+        }
+        self.entries[self.count] = Entry { kind, at, len: data.len() as u16, count: 1, data: self.used as u16 };
+        self.data[self.used..self.used + kept].copy_from_slice(&data[..kept]);
+        self.used += kept;
+        self.count += 1;
+        self.busy = true;
+        (self.cursor, self.answered) = (self.count, 0);
+        true
+    }
+}
+
+/// Is what was accessed needed for an answer?
+const fn keeps(kind: Kind) -> bool {
+    matches!(kind, Kind::Read | Kind::PortIn)
 }

@@ -7,7 +7,7 @@ pub(crate) use journal::{Journal, Kind, Owner};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
-use crate::host::LockedOp;
+use crate::host::{LockedOp, among_others};
 use journal::Replay;
 
 /// Why an instruction ends before it is complete.
@@ -136,8 +136,34 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Writes a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
     pub(crate) fn write_image(&mut self, linear: u64, image: &[u8], access: &Access) -> Result<(), Halt> {
         self.probe(linear, image.len(), access)?;
-        for (i, part) in image.chunks(64).enumerate() {
-            let at = (i * 64) as u16;
+        self.write_parts(linear, image, 0, access)
+    }
+
+    /// The same as the last access of the instruction: what was written is remembered only when a later part has to wait.
+    pub(crate) fn write_image_last(&mut self, linear: u64, image: &[u8], access: &Access) -> Result<(), Halt> {
+        self.probe(linear, image.len(), access)?;
+        if !self.journal.at_end() || crosses(linear, image.len()) {
+            return self.write_parts(linear, image, 0, access);
+        }
+        for (i, part) in image.chunks(IMAGE_PART).enumerate() {
+            let at = i * IMAGE_PART;
+            let piece = Access { offset: access.offset + at as u16, ..*access };
+            let Err(stop) = self.vmm.write(linear + at as u64, part, &piece) else { continue };
+            for (i, part) in image[..at].chunks(IMAGE_PART).enumerate() {
+                self.journal.record(Kind::Write, linear + (i * IMAGE_PART) as u64, part);
+            }
+            return match stop {
+                Stop::TooWide(_) => self.write_parts(linear, image, at, access),
+                stop => Err(stop.into()),
+            };
+        }
+        Ok(())
+    }
+
+    /// The image's bytes from `from` on.
+    fn write_parts(&mut self, linear: u64, image: &[u8], from: usize, access: &Access) -> Result<(), Halt> {
+        for (i, part) in image[from..].chunks(IMAGE_PART).enumerate() {
+            let at = (from + i * IMAGE_PART) as u16;
             let piece = Access { offset: access.offset + at, ..*access };
             self.write(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
         }
@@ -147,25 +173,25 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
     /// Reads a state image of any length as one architectural access, 64 bytes a call, after a probe of all of it.
     pub(crate) fn read_image(&mut self, linear: u64, image: &mut [u8], access: &Access) -> Result<(), Halt> {
         self.probe(linear, image.len(), access)?;
-        for (i, part) in image.chunks_mut(64).enumerate() {
-            let at = (i * 64) as u16;
+        for (i, part) in image.chunks_mut(IMAGE_PART).enumerate() {
+            let at = (i * IMAGE_PART) as u16;
             let piece = Access { offset: access.offset + at, ..*access };
             self.read(linear.wrapping_add(u64::from(at)) & self.wrap, part, &piece)?;
         }
         Ok(())
     }
 
-    /// Sets or clears bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be atomic
-    /// itself. Doing that twice changes nothing, so that the journal need not know of it; a read and a write it hears of.
+    /// Sets or clears bits of a byte that processors and devices share: by one locked operation where the bus grants RAM or can be
+    /// atomic itself. Doing that to RAM twice changes nothing, so that the journal need not know of it; what a device sees it hears of.
     pub(crate) fn change_bits(&mut self, linear: u64, set: u8, clear: u8, access: &Access) -> Result<(), Halt> {
         let access = Access { locked: true, ..*access };
+        if self.journal.next_is(Kind::Rmw, linear) {
+            return self.journal.replay(Kind::Rmw, linear, 1, None).map(drop);
+        }
         match self.vmm.ram(linear, 1, &access) {
             Ok(Some(ram)) if ram.len() == 1 => {
-                if clear == 0 {
-                    ram.locked(LockedOp::Or, u64::from(set), 0, false);
-                } else {
-                    ram.locked(LockedOp::And, u64::from(!clear), 0, false);
-                }
+                let (op, bits) = if clear == 0 { (LockedOp::Or, set) } else { (LockedOp::And, !clear) };
+                among_others(|| ram.locked(op, u64::from(bits), 0, false));
                 return Ok(());
             }
             Ok(Some(_)) => {
@@ -180,11 +206,24 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
                 *new = old & !clear | set;
             }
         };
-        if !self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
+        // It may have been read and written before the retry.
+        let in_parts = self.journal.next_is(Kind::Read, linear);
+        if !in_parts && !self.journal.at_end() {
+            return Err(Unsupported::JournalMismatch.into());
+        }
+        if !in_parts && self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
+            self.journal.record(Kind::Rmw, linear, &old);
+        } else {
             self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
             self.write(linear, &[old[0] & !clear | set], &Access { kind: AccessKind::Write, ..access })?;
         }
         Ok(())
+    }
+
+    /// Does an access go around the end of the address space?
+    pub(crate) fn wraps(&self, linear: u64, len: usize) -> bool {
+        let last = linear.wrapping_add(len as u64 - 1);
+        last & self.wrap != last || last < linear
     }
 
     /// Goes on at the processor's new privilege and in its new mode.
@@ -291,6 +330,9 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         Ok(())
     }
 }
+
+/// Bytes of a state image that are accessed by one call.
+const IMAGE_PART: usize = 64;
 
 /// Does an access of `len` bytes leave its page?
 #[inline]

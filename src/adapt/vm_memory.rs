@@ -329,6 +329,11 @@ impl<M: GuestMemory + ?Sized, P> Bus for GuestBus<'_, M, P> {
         Ok(Some(unsafe { HostRam::new(ptr, len) }))
     }
 
+    /// Pages of one region lie side by side.
+    fn ram_across(&mut self, at: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.ram(at, len, access)
+    }
+
     /// Nothing is known of devices.
     fn peek(&mut self, at: u64, buf: &mut [u8]) -> bool {
         match self.place(at, buf.len(), &Access::read(buf.len() as u16, 0)) {

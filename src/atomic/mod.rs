@@ -24,7 +24,7 @@ pub enum SplitLock {
     #[default]
     Emulate,
     /// Issue it where the bus grants a host address: about a microsecond, and some hosts kill the process for it. Across a
-    /// page, whose halves may lie anywhere, as `Emulate`.
+    /// page, whose halves may lie anywhere, where [`Bus::ram_across`](crate::Bus::ram_across) grants one, else as `Emulate`.
     Native,
     /// Read and write, marked `locked`, between [`Platform::stop_others`](crate::Platform::stop_others) and
     /// [`Platform::resume_others`](crate::Platform::resume_others).
@@ -147,11 +147,17 @@ fn grant<'m, V: Vmm + ?Sized>(
             SplitLock::Emulate | SplitLock::Exclusive => return Ok(None),
         }
     }
-    if crosses(linear, len) || !mem.journal.is_empty() {
+    if !mem.journal.is_empty() {
         return Ok(None);
     }
     let access = Access { locked: true, ..mem.access(AccessKind::Rmw, size) };
-    match mem.vmm.ram(linear, len, &access) {
+    let granted = match crosses(linear, len) {
+        false => mem.vmm.ram(linear, len, &access),
+        // Anything but `Native` has left by now.
+        true if mem.wraps(linear, len) => return Ok(None),
+        true => mem.vmm.ram_across(linear, len, &access),
+    };
+    match granted {
         Ok(Some(ram)) if ram.len() != len => {
             Err(Unsupported::Platform("a host address for the length that was asked for").into())
         }

@@ -78,6 +78,10 @@ pub struct System {
     pub xcr0: u64,
     /// IA32_XSS.
     pub xss: u64,
+    /// IA32_XFD: components of XCR0 whose use is #NM.
+    pub xfd: u64,
+    /// IA32_XFD_ERR: those that the last such #NM was for.
+    pub xfd_err: u64,
     /// PKRU.
     pub pkru: u32,
     /// IA32_PKRS.
@@ -144,6 +148,8 @@ pub(crate) mod obstacle {
     pub const NO_TILE: u32 = 1 << 15;
     /// CPL above IOPL, and neither CR4.VME nor CR4.PVI gives CLI and STI a flag of their own.
     pub const NO_CLI: u32 = 1 << 16;
+    /// IA32_XFD disables tile data.
+    pub const XFD_TILE: u32 = 1 << 17;
 }
 
 impl ModeWord {
@@ -234,6 +240,8 @@ impl Cpu {
                 efer: efer::LME | efer::LMA | efer::SCE | efer::NXE,
                 xcr0: component::X87 | component::AVX512,
                 xss: 0,
+                xfd: 0,
+                xfd_err: 0,
                 pkru: 0,
                 pkrs: 0,
                 ssp: 0,
@@ -374,6 +382,7 @@ impl Cpu {
         set(no_xsave || s.xcr0 & component::APX == 0, obstacle::NO_APX);
         let tile = component::TILECFG | component::TILEDATA;
         set(no_xsave || s.xcr0 & tile != tile, obstacle::NO_TILE);
+        set(s.xfd & component::TILEDATA != 0, obstacle::XFD_TILE);
         set(mode.is_real_or_v86(), obstacle::REAL_V86);
         set(cpl != 0, obstacle::CPL_NOT_0);
         set(cpl as u64 > self.rflags >> 12 & 3, obstacle::IOPL_LOW);

@@ -125,11 +125,15 @@ pub mod component {
     pub const OPMASK: u64 = 1 << 5;
     pub const ZMM_HI256: u64 = 1 << 6;
     pub const HI16_ZMM: u64 = 1 << 7;
+    pub const PT: u64 = 1 << 8;
     pub const PKRU: u64 = 1 << 9;
     pub const PASID: u64 = 1 << 10;
     pub const CET_U: u64 = 1 << 11;
     pub const CET_S: u64 = 1 << 12;
+    pub const HDC: u64 = 1 << 13;
     pub const UINTR: u64 = 1 << 14;
+    pub const LBR: u64 = 1 << 15;
+    pub const HWP: u64 = 1 << 16;
     pub const TILECFG: u64 = 1 << 17;
     pub const TILEDATA: u64 = 1 << 18;
     pub const APX: u64 = 1 << 19;

@@ -415,7 +415,8 @@ const GATES: [u32; 32] = {
     masks[Gate::Iopl as usize] = NO_CLI;
     masks[Gate::Apx as usize] = NO_APX;
     masks[Gate::Tile as usize] = NO_TILE;
-    masks[Gate::TileAvx512 as usize] = TS | NO_TILE | NO_AVX512;
+    masks[Gate::TileData as usize] = NO_TILE | XFD_TILE;
+    masks[Gate::TileAvx512 as usize] = TS | NO_TILE | NO_AVX512 | XFD_TILE;
     masks
 };
 

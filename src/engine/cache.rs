@@ -13,6 +13,9 @@ use crate::replay::StubRef;
 /// Entries that an engine begins with.
 const ENTRIES: usize = 256;
 
+/// No slot: there are fewer.
+const NONE: u32 = u32::MAX;
+
 /// A decoded instruction with what is known of running it. Two lines of the host's cache, of which the first decides the hit: a large
 /// cache of instructions does not fit into the host's first level, and each line that is touched is waited for.
 #[derive(Clone, Debug)]
@@ -28,8 +31,7 @@ pub(super) struct Entry {
 
 const _: () = assert!(size_of::<Option<Entry>>() == 128, "two lines");
 
-/// Masks by the length of an instruction: of bytes 0 to 6, of bytes 0 to 7, of bytes 8 to 14.
-static FIRST: [u64; 16] = masks(0, 7);
+/// Masks by the length of an instruction: of bytes 0 to 7, of bytes 8 to 14.
 static LOW: [u64; 16] = masks(0, 8);
 static HIGH: [u64; 16] = masks(8, 8);
 
@@ -57,19 +59,22 @@ impl Entry {
         u128::from(self.low) | u128::from(self.high) << 64
     }
 
-    /// Is this the instruction that begins with `bytes`? Bytes behind the `count` that could be fetched are zero, and an
-    /// entry that is longer does not match.
+    /// Is this the instruction that begins with `bytes`?
     ///
     /// A bus copies its 15 bytes by two moves of eight, at 0 and at 7, in either order. A load that lies within one of them gets
     /// its bytes from the store buffer; one that needs byte 7 with its neighbours may span both, and would wait for the stores
     /// to retire, some 5 ns. So they are looked at as bytes 0 to 6, more than most instructions have, byte 7, and bytes 8 to 14.
     #[inline(always)]
-    pub(super) fn matches(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
-        let len = usize::from(self.way.len);
-        (seven(bytes, 0) ^ self.low) & FIRST[len & 15] == 0
+    pub(super) fn matches(&self, bytes: &[u8; 16], mode: Mode) -> bool {
+        (seven(bytes, 0) ^ self.low) << (self.way.above & 63) == 0
             && self.way.mode == mode
-            && len <= count
-            && (len <= 7 || self.matches_behind(bytes))
+            && (self.way.len <= 7 || self.matches_behind(bytes))
+    }
+
+    /// The same where only `count` bytes could be fetched and those behind are zero: an entry that is longer does not match.
+    #[inline]
+    pub(super) fn matches_some(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
+        usize::from(self.way.len) <= count && self.matches(bytes, mode)
     }
 
     /// Do the bytes behind the first seven match?
@@ -103,8 +108,8 @@ pub(super) struct Cache {
     entries: Box<[Option<Entry>]>,
     #[cfg(not(feature = "std"))]
     entries: [Option<Entry>; ENTRIES],
-    /// The slot used last.
-    last: Option<u32>,
+    /// The slot used last, or [`NONE`].
+    last: u32,
 }
 
 impl Cache {
@@ -112,14 +117,14 @@ impl Cache {
         #[cfg(feature = "std")]
         return Cache::with_entries(ENTRIES);
         #[cfg(not(feature = "std"))]
-        Cache { entries: [const { None }; ENTRIES], last: None }
+        Cache { entries: [const { None }; ENTRIES], last: NONE }
     }
 
     /// As many entries as the next power of two.
     #[cfg(feature = "std")]
     pub(super) fn with_entries(entries: usize) -> Cache {
         let entries = core::iter::repeat_with(|| None).take(entries.clamp(1, 1 << 24).next_power_of_two());
-        Cache { entries: entries.collect(), last: None }
+        Cache { entries: entries.collect(), last: NONE }
     }
 
     #[inline(always)]
@@ -131,7 +136,7 @@ impl Cache {
     #[inline(always)]
     pub(super) fn at(&mut self, rip: u64) -> &mut Option<Entry> {
         let slot = self.slot(rip);
-        self.last = Some(slot as u32);
+        self.last = slot as u32;
         &mut self.entries[slot]
     }
 
@@ -146,7 +151,7 @@ impl Cache {
         // The one behind it is likely to be wanted next.
         let next = self.slot(rip.wrapping_add(entry.way.len.into()));
         host::prefetch(&self.entries[next]);
-        self.last = Some(slot as u32);
+        self.last = slot as u32;
         self.entries[slot].as_mut()
     }
 
@@ -159,7 +164,7 @@ impl Cache {
         let count = bytes.len().min(15);
         padded[..count].copy_from_slice(&bytes[..count]);
         let slot = self.at(cpu.rip);
-        let known = slot.take().filter(|entry| entry.matches(&padded, count, cpu.mode()));
+        let known = slot.take().filter(|entry| entry.matches_some(&padded, count, cpu.mode()));
         Ok(match known {
             Some(entry) => slot.insert(entry),
             None => slot.insert(Entry::new(&padded, decode(&padded[..count], cpu.mode(), profile)?)),
@@ -168,11 +173,11 @@ impl Cache {
 
     /// Nothing was decoded last.
     pub(super) fn forget_last(&mut self) {
-        self.last = None;
+        self.last = NONE;
     }
 
     /// The last entry.
     pub(super) fn last(&self) -> Option<&Entry> {
-        self.entries.get(self.last? as usize)?.as_ref()
+        self.entries.get(self.last as usize)?.as_ref()
     }
 }

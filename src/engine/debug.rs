@@ -134,6 +134,11 @@ impl Bus for Watch<'_> {
         self.inner.ram(linear, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.memory(linear, len, access);
+        self.inner.ram_across(linear, len, access)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         let taken = self.inner.enqueue(linear, command, access)?;
         self.memory(linear, command.len(), access);

@@ -1,7 +1,7 @@
 //! What the architecture raises before any operand is touched. The hot line tests the mode word; this room says which
 //! exception it is.
 
-use crate::cpu::registers::cr4;
+use crate::cpu::registers::{component, cr4};
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::Insn;
 use crate::event::Event;
@@ -10,7 +10,7 @@ use crate::isa::row::{Gate, SysOp};
 
 /// The exception for an instruction whose gate meets an obstacle. #UD comes before #NM.
 #[cold]
-pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
+pub(super) fn refuse(cpu: &mut Cpu, insn: &Insn) -> Event {
     let met = cpu.word().bits & insn.gate;
     let has = |bit| met & bit != 0;
     if has(obstacle::REAL_V86) {
@@ -28,7 +28,14 @@ pub(super) fn refuse(cpu: &Cpu, insn: &Insn) -> Event {
         Gate::Avx if has(obstacle::NO_AVX) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX"),
         Gate::Avx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
         Gate::TileAvx512 if has(obstacle::NO_AVX512) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AVX-512"),
-        Gate::Tile | Gate::TileAvx512 if has(obstacle::NO_TILE) => Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX"),
+        Gate::Tile | Gate::TileData | Gate::TileAvx512 if has(obstacle::NO_TILE) => {
+            Event::ud("CR4.OSXSAVE or XCR0 does not enable AMX")
+        }
+        // The #NM of CR0.TS comes first.
+        Gate::TileData | Gate::TileAvx512 if has(obstacle::XFD_TILE) && !has(obstacle::TS) => {
+            cpu.update(|s| s.xfd_err = s.xfd & component::TILEDATA);
+            Event::nm("IA32_XFD disables tile data")
+        }
         Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
             Event::ud("CR4.OSXSAVE is clear")
         }

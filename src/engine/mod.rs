@@ -181,7 +181,7 @@ impl Engine {
         let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
         let works = &mut self.works;
         let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, LIMIT, cpu.mode()) => entry,
+            Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
             _ => return self.step_first(cpu, vmm, bytes, LIMIT),
         };
         works.line(entry, cpu, vmm)
@@ -216,7 +216,7 @@ impl Engine {
 
     fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
         match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            Some(entry) if entry.matches_some(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
             _ => self.step_first(cpu, vmm, bytes, count),
         }
     }
@@ -315,27 +315,33 @@ impl Works {
         }
         match entry.way.lane {
             Lane::Operate => return self.operate(entry, cpu),
+            Lane::Register => return self.register(entry, cpu, vmm),
             Lane::Branch => return self.branch(entry, cpu, vmm),
             Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
             Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
             _ => {}
         }
-        if let Some(linear) = lane::address(&entry.insn, cpu) {
+        if let Some(linear) = lane::address(entry, cpu) {
             return match entry.way.lane {
                 Lane::Store => self.store(entry, cpu, vmm, linear),
                 Lane::Load => self.load(entry, cpu, vmm, linear),
+                Lane::LoadNarrow => self.load_narrow(entry, cpu, vmm, linear),
                 Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
                 Lane::Modify => self.modify(entry, cpu, vmm, linear),
                 Lane::Locked => self.locked(entry, cpu, vmm, linear),
                 Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
                 Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedBit(op) => self.locked_bit(entry, cpu, vmm, linear, op),
+                Lane::LockedSwap => self.locked_swap(entry, cpu, vmm, linear),
+                Lane::LockedBit => self.locked_bit(entry, cpu, vmm, linear),
                 Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
-                Lane::VectorLoad => self.vector_load(entry, cpu, vmm, linear),
+                Lane::CopyLoad => self.copy_load(entry, cpu, vmm, linear),
+                Lane::CopyStore => self.copy_store(entry, cpu, vmm, linear),
+                Lane::VectorLoad => self.vector_load::<V, false>(entry, cpu, vmm, linear),
+                Lane::FloatLoad => self.vector_load::<V, true>(entry, cpu, vmm, linear),
                 Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
                 Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(op) => self.real_store(entry, cpu, vmm, linear, op),
-                Lane::RealCompute(op) => self.real_compute(entry, cpu, vmm, linear, op),
+                Lane::RealStore(_) => self.real_store(entry, cpu, vmm, linear),
+                Lane::RealCompute(_) => self.real_compute(entry, cpu, vmm, linear),
                 Lane::String(op) => self.string(entry, cpu, vmm, op),
                 _ => self.general(entry, cpu, vmm),
             };
@@ -418,7 +424,8 @@ impl Works {
             }
         }
         if cpu.word().bits & insn.gate != 0 {
-            return ended(&mut self.journal, gate::refuse(cpu, insn).into(), cpu, bytes);
+            let event = gate::refuse(cpu, insn);
+            return ended(&mut self.journal, event.into(), cpu, bytes);
         }
         if noted::is_system(insn) {
             vmm.progress(self.completed);
@@ -483,7 +490,7 @@ impl Works {
 
 #[inline]
 fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
-    if !journal.is_clear() {
+    if !journal.is_idle() {
         journal.clear();
     }
     Outcome::Completed(retired)
@@ -535,7 +542,7 @@ fn cold(
     if uses_state(insn.row.gate) {
         need_state(cpu, mem)?;
     }
-    if matches!(insn.row.gate, Gate::Tile) {
+    if matches!(insn.row.gate, Gate::Tile | Gate::TileData) {
         need_components(cpu, mem, component::TILECFG | component::TILEDATA)?;
     }
     match insn.row.exec {
@@ -546,7 +553,7 @@ fn cold(
         Exec::System(op) => system::run(op, cpu, insn, mem, profile, &mut retired)?,
         Exec::Far(op) => system::far(op, cpu, insn, mem, profile, &mut retired)?,
         // Products of tiles would be replayed.
-        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileAvx512) => {
+        Exec::Missing if matches!(insn.row.gate, Gate::Tile | Gate::TileData | Gate::TileAvx512) => {
             let lacking = insn.row.features.into_iter().find(|&f| profile.host_lacks(f));
             return Err(match lacking {
                 Some(feature) => Unsupported::HostLacks(feature.name()),
@@ -600,7 +607,7 @@ fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Pr
     let mut bytes = [0; 16];
     let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
     let slot = cache.at(cpu.rip);
-    let known = slot.take().filter(|entry| entry.matches(&bytes, count, cpu.mode()));
+    let known = slot.take().filter(|entry| entry.matches_some(&bytes, count, cpu.mode()));
     Ok(match known {
         Some(entry) => slot.insert(entry),
         None => {

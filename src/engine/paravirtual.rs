@@ -88,6 +88,10 @@ pub enum Privileged {
     ReadMsr(u32),
     /// WRMSR, WRMSRNS.
     WriteMsr(u32, u64),
+    /// RDMSRLIST, WRMSRLIST.
+    MsrList,
+    /// HRESET.
+    ResetHistory,
     /// IN, INS: port and bytes.
     In(u16, u8),
     /// OUT, OUTS: port and bytes.
@@ -153,6 +157,7 @@ impl Privileged {
                 PrivOp::LoadTable => LoadIdt,
                 PrivOp::Rdmsr => ReadMsr(index),
                 PrivOp::Wrmsr => WriteMsr(index, pair),
+                PrivOp::Hreset => ResetHistory,
                 PrivOp::Rdpmc => ReadCounter(index),
                 PrivOp::Swapgs => SwapGs,
                 PrivOp::Invlpg | PrivOp::Invpcid => Invalidate,
@@ -170,6 +175,9 @@ impl Privileged {
                 SysOp::Hlt => Halt,
                 SysOp::Monitor | SysOp::Mwait => Wait,
                 SysOp::Rdtsc | SysOp::Rdtscp => ReadTime,
+                SysOp::ReadMsr => ReadMsr(insn.imm as u32),
+                SysOp::WriteMsr => WriteMsr(insn.imm as u32, read_slot(cpu, insn, insn.slot(1))),
+                SysOp::ReadMsrList | SysOp::WriteMsrList => MsrList,
                 _ => return None,
             },
             Exec::Str(StrOp::Ins) => In(cpu.gpr[RDX] as u16, element_size(insn) as u8),
@@ -205,6 +213,8 @@ impl fmt::Display for Privileged {
             WriteDebug(n, value) => write!(f, "a write of {value:#x} to DR{n}"),
             ReadMsr(index) => write!(f, "a read of model-specific register {index:#x}"),
             WriteMsr(index, value) => write!(f, "a write of {value:#x} to model-specific register {index:#x}"),
+            MsrList => f.write_str("a list of model-specific registers"),
+            ResetHistory => f.write_str("HRESET"),
             In(port, size) => write!(f, "a read of {size} bytes from port {port:#x}"),
             Out(port, size) => write!(f, "a write of {size} bytes to port {port:#x}"),
             InterruptFlag(set) => write!(f, "{}", if *set { "STI" } else { "CLI" }),

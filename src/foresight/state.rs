@@ -154,7 +154,7 @@ impl Insn {
         use Implied::*;
         let (row, implied) = (self.row, self.row.implied);
         let mut state = StateUse::default();
-        if row.gate == Gate::Tile || row.gate == Gate::TileAvx512 {
+        if matches!(row.gate, Gate::Tile | Gate::TileData | Gate::TileAvx512) {
             state.components |= match (implied, written) {
                 (LoadTiles | ReleaseTiles, true) => TILECFG | TILEDATA,
                 (LoadTiles | ReleaseTiles, false) | (StoreTiles, true) => 0,

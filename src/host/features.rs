@@ -32,7 +32,6 @@ fn ask() -> u32 {
     known
 }
 
-#[cfg(target_arch = "x86_64")]
 fn cpuid() -> u32 {
     use core::arch::x86_64::{__cpuid, __cpuid_count};
     let mut found = if __cpuid(1).ecx >> 13 & 1 != 0 { CX16 } else { 0 };
@@ -47,9 +46,4 @@ fn cpuid() -> u32 {
         found |= if register >> bit & 1 != 0 { feature } else { 0 };
     }
     found
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpuid() -> u32 {
-    0
 }

@@ -1,69 +1,8 @@
 //! One real locked instruction on guest RAM: result, flags and memory come from the processor.
 
-use super::HostRam;
 use super::features::{self, has};
+use super::{HostRam, Locked, LockedOp, RemoteOp};
 use core::arch::asm;
-
-/// A lockable operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockedOp {
-    /// ADD.
-    Add,
-    /// OR.
-    Or,
-    /// ADC.
-    Adc,
-    /// SBB.
-    Sbb,
-    /// AND.
-    And,
-    /// SUB.
-    Sub,
-    /// XOR.
-    Xor,
-    /// INC.
-    Inc,
-    /// DEC.
-    Dec,
-    /// NOT.
-    Not,
-    /// NEG.
-    Neg,
-    /// BTS; the bit number is taken modulo the width.
-    Bts,
-    /// BTR.
-    Btr,
-    /// BTC.
-    Btc,
-    /// XCHG.
-    Xchg,
-    /// XADD.
-    Xadd,
-    /// CMPXCHG.
-    Cmpxchg,
-}
-
-/// A remote atomic operation (RAO-INT).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoteOp {
-    /// AADD.
-    Add,
-    /// AAND.
-    And,
-    /// AOR.
-    Or,
-    /// AXOR.
-    Xor,
-}
-
-/// What a locked operation leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Locked {
-    /// XCHG, XADD, CMPXCHG: the old value of memory. Else the source.
-    pub old: u64,
-    /// The six arithmetic flags after it, in RFLAGS layout.
-    pub flags: u64,
-}
 
 /// `lahf` and `seto al` as flags in RFLAGS layout.
 fn unpack(rax: u64) -> u64 {
@@ -277,27 +216,6 @@ impl HostRam<'_> {
                 8 => compare!("qword", ":r", reg, u64, self.address(), source, accumulator),
                 4 => compare!("dword", ":e", reg, u32, self.address(), source, accumulator),
                 len => panic!("LOCK CMPXCHG of {len} bytes"),
-            }
-        }
-    }
-
-    /// LOCK BTS, BTR or BTC of 4 or 8 bytes, without a call.
-    ///
-    /// # Panics
-    /// For another length or operation.
-    #[inline(always)]
-    pub(crate) fn change_bit(&self, op: LockedOp, bit: u64) -> Locked {
-        let p = self.address();
-        // SAFETY: as in `exchange_add`; the bit number is below the width.
-        unsafe {
-            match (self.len(), op) {
-                (8, LockedOp::Bts) => bit_operand!("bts", "qword", ":r", u64, p, bit & 63),
-                (8, LockedOp::Btr) => bit_operand!("btr", "qword", ":r", u64, p, bit & 63),
-                (8, LockedOp::Btc) => bit_operand!("btc", "qword", ":r", u64, p, bit & 63),
-                (4, LockedOp::Bts) => bit_operand!("bts", "dword", ":e", u32, p, bit & 31),
-                (4, LockedOp::Btr) => bit_operand!("btr", "dword", ":e", u32, p, bit & 31),
-                (4, LockedOp::Btc) => bit_operand!("btc", "dword", ":e", u32, p, bit & 31),
-                (len, op) => panic!("LOCK {op:?} of {len} bytes"),
             }
         }
     }

@@ -3,18 +3,39 @@
 //! Guest RAM is never a Rust reference: other virtual processors and devices change it at any time. It is touched only
 //! by assembly and volatile accesses.
 
-mod features;
-mod locked;
+mod operation;
+#[cfg(any(test, encore86_portable, not(target_arch = "x86_64")))]
+mod portable;
+#[cfg(test)]
+mod singles;
 mod turnstile;
 
-pub(crate) use locked::{Issue, issue};
-pub use locked::{Locked, LockedOp, RemoteOp};
-pub use turnstile::forgo_membarrier;
-pub(crate) use turnstile::{Alone, Seat};
+// `--cfg encore86_portable` builds for x86-64 what other processors get, so that it is known to build.
+#[cfg(any(encore86_portable, not(target_arch = "x86_64")))]
+mod elsewhere;
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+mod features;
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+mod locked;
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+mod x86;
 
-use crate::cpu::registers::component;
-use core::arch::asm;
-use core::arch::x86_64::__m128i;
+#[cfg(any(encore86_portable, not(target_arch = "x86_64")))]
+use elsewhere as machine;
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+use x86 as machine;
+
+#[cfg(any(encore86_portable, not(target_arch = "x86_64")))]
+pub(crate) use elsewhere::{Issue, issue};
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+pub(crate) use locked::{Issue, issue};
+pub use operation::{Locked, LockedOp, RemoteOp};
+
+/// Are locked operations single instructions, so that an engine may have short lines for them?
+pub(crate) const LANES: bool = cfg!(all(target_arch = "x86_64", not(encore86_portable)));
+pub use turnstile::forgo_membarrier;
+pub(crate) use turnstile::{Alone, Seat, among_others};
+
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
@@ -65,34 +86,8 @@ impl<'a> HostRam<'a> {
     #[inline]
     pub fn load(&self, buf: &mut [u8]) {
         assert_eq!(buf.len(), self.len, "the grant is for another length");
-        let p = self.ptr.as_ptr();
-        // SAFETY: the range is mapped and readable for `len` bytes (promise of `new`), the lengths are equal, and each
-        // instruction reads that many.
-        unsafe {
-            match buf.len() {
-                16 => {
-                    let value: __m128i;
-                    asm!("movdqu {}, [{}]", out(xmm_reg) value, in(reg) p, options(nostack, preserves_flags, readonly));
-                    buf.copy_from_slice(&core::mem::transmute::<__m128i, [u8; 16]>(value));
-                }
-                8 => {
-                    let value: u64;
-                    asm!("mov {}, [{}]", out(reg) value, in(reg) p, options(nostack, preserves_flags, readonly));
-                    buf.copy_from_slice(&value.to_ne_bytes());
-                }
-                4 => {
-                    let value: u32;
-                    asm!("mov {:e}, [{}]", out(reg) value, in(reg) p, options(nostack, preserves_flags, readonly));
-                    buf.copy_from_slice(&value.to_ne_bytes());
-                }
-                2 => {
-                    let value: u32;
-                    asm!("movzx {:e}, word ptr [{}]", out(reg) value, in(reg) p, options(nostack, preserves_flags, readonly));
-                    buf.copy_from_slice(&(value as u16).to_ne_bytes());
-                }
-                _ => copy_in(p, buf),
-            }
-        }
+        // SAFETY: the range is mapped and readable for `len` bytes (promise of `new`), and the lengths are equal.
+        unsafe { machine::load(self.ptr.as_ptr(), buf) }
     }
 
     /// Copies in, as [`HostRam::load`] copies out.
@@ -102,25 +97,8 @@ impl<'a> HostRam<'a> {
     #[inline]
     pub fn store(&self, buf: &[u8]) {
         assert_eq!(buf.len(), self.len, "the grant is for another length");
-        let p = self.ptr.as_ptr();
         // SAFETY: as in `load`; the bus granted the range for writing.
-        unsafe {
-            if let Ok(bytes) = <[u8; 16]>::try_from(buf) {
-                let value = core::mem::transmute::<[u8; 16], __m128i>(bytes);
-                asm!("movdqu [{}], {}", in(reg) p, in(xmm_reg) value, options(nostack, preserves_flags));
-            } else if let Ok(bytes) = <[u8; 8]>::try_from(buf) {
-                let value = u64::from_ne_bytes(bytes);
-                asm!("mov [{}], {}", in(reg) p, in(reg) value, options(nostack, preserves_flags));
-            } else if let Ok(bytes) = <[u8; 4]>::try_from(buf) {
-                let value = u32::from_ne_bytes(bytes);
-                asm!("mov [{}], {:e}", in(reg) p, in(reg) value, options(nostack, preserves_flags));
-            } else if let Ok(bytes) = <[u8; 2]>::try_from(buf) {
-                let value = u16::from_ne_bytes(bytes);
-                asm!("mov [{}], {:x}", in(reg) p, in(reg) value, options(nostack, preserves_flags));
-            } else {
-                copy_out(p, buf);
-            }
-        }
+        unsafe { machine::store(self.ptr.as_ptr(), buf) }
     }
 
     /// Stores 64 bytes as MOVDIR64B does where the host has it: all at once, past the caches. Elsewhere by eight stores of
@@ -131,9 +109,8 @@ impl<'a> HostRam<'a> {
     pub fn store_line(&self, line: &[u8; 64]) {
         assert!(self.len == 64 && self.is_aligned(), "a line of 64 bytes");
         let p = self.ptr.as_ptr();
-        if features::has(features::MOVDIR64B) {
-            // SAFETY: the host has the instruction; it reads 64 bytes of ours and writes the 64 that were granted.
-            unsafe { asm!("movdir64b {}, [{}]", in(reg) p, in(reg) line, options(nostack, preserves_flags)) };
+        // SAFETY: 64 aligned bytes that were granted.
+        if unsafe { machine::store_line(p, line) } {
             return;
         }
         for (i, piece) in line.as_chunks::<8>().0.iter().enumerate() {
@@ -148,10 +125,7 @@ impl<'a> HostRam<'a> {
 pub(crate) fn prefetch<T>(value: &T) {
     let start = core::ptr::from_ref(value).cast::<u8>();
     for line in (0..size_of::<T>()).step_by(64) {
-        // SAFETY: a hint, which touches nothing.
-        unsafe {
-            asm!("prefetcht0 [{}]", in(reg) start.wrapping_add(line), options(nostack, preserves_flags, readonly))
-        };
+        machine::prefetch(start.wrapping_add(line));
     }
 }
 
@@ -182,30 +156,14 @@ impl CodePage {
     #[inline(always)]
     pub(crate) unsafe fn word(&self, at: usize) -> u64 {
         assert!(at <= CodePage::SIZE - 8, "within the page");
-        // SAFETY: eight bytes within the page, which is readable by the promise; unaligned reads are volatile by assembly.
-        unsafe {
-            let value: u64;
-            asm!("mov {}, [{}]", out(reg) value, in(reg) self.ptr.as_ptr().add(at), options(nostack, preserves_flags, readonly));
-            value
-        }
+        // SAFETY: eight bytes within the page, which is readable by the promise.
+        unsafe { machine::word(self.ptr.as_ptr().add(at)) }
     }
 }
 
 /// The host's XCR0: which vector state its operating system has switched on. 1 without XSAVE.
 pub(crate) fn xcr0() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let osxsave = core::arch::x86_64::__cpuid(1).ecx >> 27 & 1 != 0;
-        if osxsave {
-            let (lo, hi): (u32, u32);
-            // SAFETY: CPUID says that XGETBV is there and enabled; it only reads XCR0 into EDX:EAX.
-            unsafe {
-                asm!("xgetbv", in("ecx") 0, out("eax") lo, out("edx") hi, options(nomem, nostack));
-            }
-            return lo as u64 | (hi as u64) << 32;
-        }
-    }
-    component::X87
+    machine::xcr0()
 }
 
 /// A fence of the guest's, as the host's own.
@@ -221,18 +179,7 @@ pub(crate) enum Fence {
 
 /// Issues the fence.
 pub(crate) fn fence(fence: Fence) {
-    // SAFETY: fences change no register and no memory; SERIALIZE is issued only where it exists.
-    unsafe {
-        match fence {
-            Fence::Load => asm!("lfence", options(nostack, preserves_flags)),
-            Fence::Store => asm!("sfence", options(nostack, preserves_flags)),
-            Fence::Full => asm!("mfence", options(nostack, preserves_flags)),
-            Fence::Serialize if features::has(features::SERIALIZE) => {
-                asm!(".byte 0x0f, 0x01, 0xe8", options(nostack, preserves_flags));
-            }
-            Fence::Serialize => asm!("mfence", "lfence", options(nostack, preserves_flags)),
-        }
-    }
+    machine::fence(fence);
 }
 
 /// Volatile copy out of guest RAM, by eight bytes where the guest side is aligned.

@@ -33,7 +33,9 @@ static SEATS: [Slot; SLOTS] = [const { Slot { busy: AtomicBool::new(false), take
 static SPARE: Slot = Slot { busy: AtomicBool::new(false), taken: AtomicBool::new(true) };
 /// Slots from here on were never taken.
 static HIGH: AtomicUsize = AtomicUsize::new(0);
-/// Engines that there are.
+/// The thread that is alone.
+static HOLDER: AtomicUsize = AtomicUsize::new(0);
+/// Engines that there are, and others that pass just now.
 static ENGINES: AtomicUsize = AtomicUsize::new(0);
 
 /// How announcements are ordered, decided once: 0 not yet, 1 by `membarrier`, 2 by fences.
@@ -145,6 +147,45 @@ fn slowly(slot: &Slot) {
     }
 }
 
+/// Runs a locked instruction for somebody who is no engine, as a page walk, while no engine is alone; but at once if the thread's
+/// own engine is, whose bus this is then called by.
+pub(crate) fn among_others<T>(issue: impl FnOnce() -> T) -> T {
+    let me = thread();
+    if me == 0 || HOLDER.load(Relaxed) == me {
+        return issue();
+    }
+    let free =
+        |slot: &&Slot| !slot.taken.load(Relaxed) && slot.taken.compare_exchange(false, true, SeqCst, Relaxed).is_ok();
+    let Some((at, slot)) = SEATS.iter().enumerate().find(|(_, slot)| free(slot)) else {
+        let _alone = Alone::wait();
+        return issue();
+    };
+    HIGH.fetch_max(at + 1, SeqCst);
+    ENGINES.fetch_add(1, SeqCst);
+    slot.busy.store(true, SeqCst);
+    slowly(slot);
+    let out = issue();
+    slot.busy.store(false, Release);
+    ENGINES.fetch_sub(1, SeqCst);
+    slot.taken.store(false, SeqCst);
+    out
+}
+
+/// Tells the running thread from others; 0 where that is not known.
+fn thread() -> usize {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable)))]
+    {
+        let base: usize;
+        // SAFETY: the first word of a thread's control block is its own address (x86-64 ELF TLS); it is only read.
+        unsafe {
+            core::arch::asm!("mov {}, fs:[0]", out(reg) base, options(nostack, preserves_flags, readonly, pure));
+        }
+        base
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable))))]
+    0
+}
+
 /// A locked instruction is under way.
 pub(crate) struct Passage {
     slot: Option<&'static Slot>,
@@ -170,6 +211,7 @@ impl Alone {
         while GATE.fetch_or(HELD, SeqCst) & HELD != 0 {
             core::hint::spin_loop();
         }
+        HOLDER.store(thread(), Relaxed);
         let alone = Alone(());
         // An engine that is made from now on finds the gate held.
         if ENGINES.load(SeqCst) > 1 {
@@ -194,6 +236,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
+        HOLDER.store(0, Relaxed);
         GATE.fetch_and(!HELD, SeqCst);
     }
 }
@@ -202,7 +245,7 @@ const PRIVATE_EXPEDITED: usize = 1 << 3;
 const REGISTER_PRIVATE_EXPEDITED: usize = 1 << 4;
 
 /// `membarrier(2)`; says whether the kernel did it.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable)))]
 fn membarrier(command: usize) -> bool {
     const MEMBARRIER: usize = 324;
     let result: isize;
@@ -216,7 +259,7 @@ fn membarrier(command: usize) -> bool {
     result == 0
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(encore86_portable))))]
 fn membarrier(_command: usize) -> bool {
     false
 }
@@ -233,15 +276,22 @@ mod tests {
 
     #[test]
     fn nobody_passes_while_somebody_is_alone() {
+        pass_beside_one_who_is_alone(false);
+    }
+
+    #[test]
+    fn nor_do_visitors() {
+        pass_beside_one_who_is_alone(true);
+    }
+
+    fn pass_beside_one_who_is_alone(visits: bool) {
         let pair = &Pair(UnsafeCell::new([0; 2]));
         let rounds = 20_000;
         std::thread::scope(|scope| {
             for alone in [false, true] {
                 scope.spawn(move || {
-                    let seat = Seat::take();
-                    for _ in 0..rounds {
-                        let passage = (!alone).then(|| seat.enter());
-                        let only = alone.then(|| Alone::wait().expect("membarrier"));
+                    let seat = (alone || !visits).then(Seat::take);
+                    let change = || {
                         let halves = pair.0.get();
                         // SAFETY: one thread passes and the other is alone, never both.
                         unsafe {
@@ -250,7 +300,20 @@ mod tests {
                             (&raw mut (*halves)[0]).write_volatile(value + 1);
                             (&raw mut (*halves)[1]).write_volatile(value + 1);
                         }
-                        drop((passage, only));
+                    };
+                    for _ in 0..rounds {
+                        match &seat {
+                            Some(_) if alone => {
+                                let _alone = Alone::wait().expect("membarrier");
+                                // Its own visits do not wait for it.
+                                among_others(change);
+                            }
+                            Some(seat) => {
+                                let _passage = seat.enter();
+                                change();
+                            }
+                            None => among_others(change),
+                        }
                     }
                 });
             }

@@ -84,6 +84,13 @@ impl<B: Bus> Bus for Discard<B> {
         }
         self.inner.ram(linear, len, access)
     }
+
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        if !self.passes(linear, len, access) {
+            return Ok(None);
+        }
+        self.inner.ram_across(linear, len, access)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

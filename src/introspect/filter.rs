@@ -237,6 +237,10 @@ impl Bus for Survey<'_> {
         Ok(None)
     }
 
+    fn ram_across(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(None)
+    }
+
     fn code(&mut self, _linear: u64, _access: &Access) -> Result<Option<CodePage>, Stop> {
         Ok(None)
     }

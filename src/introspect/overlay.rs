@@ -93,6 +93,13 @@ impl<B: Bus> Bus for Overlay<B> {
         }
         self.inner.ram(linear, len, access)
     }
+
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        if !access.implicit && self.covered(linear, len) > 0 {
+            return Ok(None);
+        }
+        self.inner.ram_across(linear, len, access)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

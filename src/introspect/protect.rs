@@ -158,6 +158,11 @@ impl<B: Bus> Bus for Protect<B> {
         self.inner.ram(linear, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.check(linear, len, access)?;
+        self.inner.ram_across(linear, len, access)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         self.check(linear, command.len(), access)?;
         self.inner.enqueue(linear, command, access)

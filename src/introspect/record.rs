@@ -400,6 +400,11 @@ impl<B: Bus> Bus for Record<B> {
         Ok(Some(grant))
     }
 
+    /// In two parts each of them is seen.
+    fn ram_across(&mut self, _linear: u64, _len: usize, _access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        Ok(None)
+    }
+
     fn enqueue(&mut self, linear: u64, command: &[u8; 64], access: &Access) -> Result<bool, Stop> {
         self.log.room()?;
         let taken = self.inner.enqueue(linear, command, access)?;

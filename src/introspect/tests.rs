@@ -83,6 +83,12 @@ impl Bus for Mock {
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.called("ram_across", access);
+        self.calls.pop();
+        self.ram(linear, len, access)
+    }
+
     fn code(&mut self, _linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
         self.called("code", access);
         Ok(None)

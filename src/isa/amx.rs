@@ -7,7 +7,7 @@ use Map::{M0f3a as P0F3A, M0f38 as P0F38, M5 as P5};
 
 const fn amx(name: &'static str, map: Map, pp: Pp, opcode: u8, ops: &[Spec]) -> Row {
     let r = vex(name, map, pp, opcode, ops).l0().w0().only64();
-    r.cpuid(AmxTile).gate(Gate::Tile).class(Class::None).exec(Exec::Missing)
+    r.cpuid(AmxTile).gate(Gate::TileData).class(Class::None).exec(Exec::Missing)
 }
 
 /// A product of two tiles is added to a third one.
@@ -20,11 +20,11 @@ const fn product8(name: &'static str, pp: Pp) -> Row {
     amx(name, P5, pp, 0xfd, &[RW(TG), R(TR), R(TH)]).and(AmxFp8)
 }
 
-#[rustfmt::skip] // one form a line: the columns are the point
+#[rustfmt::skip] // one form a line: the columns are the point. LDTILECFG and TILERELEASE only initialise tile data.
 pub(super) const VEX_M0F38: [Row; 18] = [
-    amx("tilerelease", P0F38, NP, 0x49, &[]).digit(0).rm(0).system(SysOp::TileRelease).implies(Implied::ReleaseTiles),
-    amx("ldtilecfg", P0F38, NP, 0x49, &[R(Moq)]).digit(0).system(SysOp::LoadTileConfig).implies(Implied::LoadTiles),
-    amx("sttilecfg", P0F38, P66, 0x49, &[W(Moq)]).digit(0).system(SysOp::StoreTileConfig).implies(Implied::StoreTiles),
+    amx("tilerelease", P0F38, NP, 0x49, &[]).digit(0).rm(0).gate(Gate::Tile).system(SysOp::TileRelease).implies(Implied::ReleaseTiles),
+    amx("ldtilecfg", P0F38, NP, 0x49, &[R(Moq)]).digit(0).gate(Gate::Tile).system(SysOp::LoadTileConfig).implies(Implied::LoadTiles),
+    amx("sttilecfg", P0F38, P66, 0x49, &[W(Moq)]).digit(0).gate(Gate::Tile).system(SysOp::StoreTileConfig).implies(Implied::StoreTiles),
     super::ace::BSRINIT,
     amx("tilezero", P0F38, F2, 0x49, &[W(TG)]).rm(0).system(SysOp::TileZero),
     amx("tileloaddrst1", P0F38, P66, 0x4a, &[W(TG), R(MS)]).and(AmxMovrs).system(SysOp::TileLoad).implies(Implied::TileMemory),

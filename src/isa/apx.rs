@@ -328,18 +328,18 @@ const fn bmi(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature:
 
 /// AMX: tile memory.
 const fn tile(name: &'static str, pp: Pp, opcode: u8, operands: &[Spec], feature: Feature) -> Row {
-    promoted(name, P0F38, opcode, operands).pp(pp).w0().and(feature).gate(Gate::Tile)
+    promoted(name, P0F38, opcode, operands).pp(pp).w0().and(feature).gate(Gate::TileData)
 }
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F38: &[Row] = &[
-    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0).implies(Implied::LoadTiles),
-    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0).implies(Implied::StoreTiles),
-    tile("tileloaddrst1", P66, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
-    tile("tileloaddrs", F2, 0x4a, &[W(TG), R(MS)], AmxMovrs).implies(Implied::TileMemory),
-    tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
-    tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile).implies(Implied::TileMemory),
-    tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile).implies(Implied::TileMemory),
+    tile("ldtilecfg", NP, 0x49, &[R(Moq)], AmxTile).digit(0).gate(Gate::Tile).system(SysOp::LoadTileConfig).implies(Implied::LoadTiles),
+    tile("sttilecfg", P66, 0x49, &[W(Moq)], AmxTile).digit(0).gate(Gate::Tile).system(SysOp::StoreTileConfig).implies(Implied::StoreTiles),
+    tile("tileloaddrst1", P66, 0x4a, &[W(TG), R(MS)], AmxMovrs).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    tile("tileloaddrs", F2, 0x4a, &[W(TG), R(MS)], AmxMovrs).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    tile("tileloaddt1", P66, 0x4b, &[W(TG), R(MS)], AmxTile).system(SysOp::TileLoad).implies(Implied::TileMemory),
+    tile("tilestored", F3, 0x4b, &[W(MS), R(TG)], AmxTile).system(SysOp::TileStore).implies(Implied::TileMemory),
+    tile("tileloadd", F2, 0x4b, &[W(TG), R(MS)], AmxTile).system(SysOp::TileLoad).implies(Implied::TileMemory),
     bmi("cmp*xadd", P66, 0xe0, &[RW(My), RW(Gy), R(By)], Feature::Cmpccxadd, IntOp::Cmpccxadd).aligned().attr(attr::LOCKED).attr(attr::CONDITION).flags(ADD),
     bmi("andn", NP, 0xf2, &[W(Gy), R(By), R(Ey)], Bmi1, Andn).flags(RESULT.clears(CF)).nf_ok(),
     bmi("blsr", NP, 0xf3, &[W(By), R(Ey)], Bmi1, Blsr).digit(1).flags(RESULT).nf_ok(),

@@ -203,6 +203,7 @@ features! {
     Xsavec = "xsavec", 0xd, 1, Eax, 1;
     Xgetbv1 = "xgetbv1", 0xd, 1, Eax, 2;
     Xsaves = "xsaves", 0xd, 1, Eax, 3;
+    Xfd = "xfd", 0xd, 1, Eax, 4;
     SgxEnclv = "sgx_enclv", 0x12, 0, Eax, 5;
     Ptwrite = "ptwrite", 0x14, 0, Ebx, 4;
     KeylockerAes = "aeskle", 0x19, 0, Ebx, 0;

@@ -487,6 +487,11 @@ impl Row {
         self
     }
 
+    /// A move: operand 1 as it is, and zeros above it.
+    pub(super) const fn copies(self) -> Row {
+        self.attr(attr::COPY)
+    }
+
     /// Explicitly aligned move.
     pub(super) const fn aligned(self) -> Row {
         self.class(Class::Aligned)

@@ -23,7 +23,7 @@ const fn one(name: &'static str, opcode: u8) -> Row {
 
 #[rustfmt::skip] // one form a line: the columns are the point
 pub(super) const M0F: &[Row] = &[
-    legacy("femms", M0f, 0x0e, &[]).gate(Gate::Mmx).attr(attr::WAITING).cpuid(ThreeDNow),
+    legacy("femms", M0f, 0x0e, &[]).gate(Gate::Mmx).attr(attr::WAITING).cpuid(ThreeDNow).exec(Exec::X87(X87Op::Empty)),
 ];
 
 #[rustfmt::skip] // one form a line: the columns are the point

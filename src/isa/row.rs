@@ -610,13 +610,15 @@ pub enum Gate {
     Fsgsbase,
     /// AMX: #UD by CR4.OSXSAVE and XCR0's two tile bits.
     Tile,
+    /// AMX that touches tile data: and #NM by IA32_XFD.
+    TileData,
     /// #GP(0) in virtual-8086 mode with IOPL below 3 (PUSHF, POPF, IRET, INT n).
     V86Iopl,
     /// VMX and SVM: by VMXON and EFER.SVME, then CPL 0.
     Virtual,
     /// CET: by CR4.CET and the enables of U_CET and S_CET.
     Cet,
-    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS.
+    /// What moves between tiles and vectors: #UD by XCR0's tile and AVX-512 bits, #NM by CR0.TS and IA32_XFD.
     TileAvx512,
     /// EVEX rows of APX: #UD by XCR0's APX bit.
     Apx,
@@ -1198,6 +1200,8 @@ pub enum PrivOp {
     Rdmsr,
     /// WRMSR, WRMSRNS.
     Wrmsr,
+    /// HRESET.
+    Hreset,
     /// RDPMC.
     Rdpmc,
     /// SWAPGS.
@@ -1553,6 +1557,9 @@ pub mod attr {
     pub const BLOCK: u64 = 1 << 36;
     /// The opmask that is written is a pair, whose first has an even number (VP2INTERSECT).
     pub const MASK_PAIR: u64 = 1 << 37;
+    /// Operand 1 goes to operand 0 as it is, with zeros above it in the 128 bits of a legacy instruction and in the whole register of
+    /// others.
+    pub const COPY: u64 = 1 << 38;
 
     /// Each has a bit of its own.
     const _: () = {
@@ -1593,6 +1600,7 @@ pub mod attr {
             MASKED_EXTREMES,
             BLOCK,
             MASK_PAIR,
+            COPY,
             NO_RIP,
             LATE_MODRM,
         ];

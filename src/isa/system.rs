@@ -147,5 +147,10 @@ pub(super) const M0F38: &[Row] = &[
     legacy("uwrmsr", P0F38, 0xf8, &[R(Gq), R(Rq)]).pp(F3).only64().cpuid(UserMsr).implies(Implied::UserMsr).system(SysOp::UserWriteMsr),
 ];
 
-pub(super) const M0F3A: &[Row] =
-    &[legacy("hreset", P0F3A, 0xf0, &[R(Ib), R(EAX.hidden())]).digit(0).rm(0).f3().cpuid(Hreset).gate(Gate::Cpl0)];
+pub(super) const M0F3A: &[Row] = &[legacy("hreset", P0F3A, 0xf0, &[R(Ib), R(EAX.hidden())])
+    .digit(0)
+    .rm(0)
+    .f3()
+    .cpuid(Hreset)
+    .gate(Gate::Cpl0)
+    .privileged(PrivOp::Hreset)];

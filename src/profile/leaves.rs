@@ -32,6 +32,11 @@ const INDEXED: [u32; 22] = [
 /// The topology leaves, whose levels beyond the last are not all zeros.
 const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
 
+/// ECX as far as it matters to the leaf.
+pub(super) fn index(leaf: u32, subleaf: u32) -> u32 {
+    if INDEXED.contains(&leaf) { subleaf } else { 0 }
+}
+
 type Entry = (u32, u32, CpuidResult);
 
 /// A list of CPUID leaves.
@@ -69,7 +74,7 @@ impl Leaves {
 
     /// The entry of a leaf, if there is one. The first of several counts.
     pub(super) fn find(&self, leaf: u32, subleaf: u32) -> Option<CpuidResult> {
-        let subleaf = if INDEXED.contains(&leaf) { subleaf } else { 0 };
+        let subleaf = index(leaf, subleaf);
         self.entries().iter().find(|(l, s, _)| (*l, *s) == (leaf, subleaf)).map(|(.., result)| *result)
     }
 

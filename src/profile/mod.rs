@@ -253,6 +253,37 @@ impl Profile {
         given.map_or(bits, |leaf| bits & (u64::from(leaf.edx) << 32 | u64::from(leaf.eax)))
     }
 
+    /// The bits of IA32_XSS that the profile supports: supervisor components.
+    pub fn xss(&self) -> u64 {
+        let known = component::PT | component::PASID | component::CET_U | component::CET_S;
+        let known = known | component::HDC | component::UINTR | component::LBR | component::HWP;
+        if !self.has(Feature::Xsaves) {
+            return 0;
+        }
+        if let Some(leaf) = self.given(0xd, 1) {
+            return known & (u64::from(leaf.edx) << 32 | u64::from(leaf.ecx));
+        }
+        let has = |feature, bits| if self.has(feature) { bits } else { 0 };
+        has(Feature::IntelPt, component::PT)
+            | has(Feature::Enqcmd, component::PASID)
+            | has(Feature::Shstk, component::CET_U | component::CET_S)
+            | has(Feature::Ibt, component::CET_U | component::CET_S)
+            | has(Feature::Uintr, component::UINTR)
+    }
+
+    /// The bits of IA32_XFD that the profile supports.
+    pub fn xfd(&self) -> u64 {
+        if self.has(Feature::Xfd) { self.xcr0() & component::TILEDATA } else { 0 }
+    }
+
+    /// A leaf, unless the profile is a list of features that says nothing of it.
+    fn given(&self, leaf: u32, subleaf: u32) -> Option<CpuidResult> {
+        match &self.leaves {
+            None => Some(host::cpuid(leaf, subleaf)),
+            Some(leaves) => leaves.find(leaf, subleaf),
+        }
+    }
+
     /// Where a state component lies in the XSAVE area; `None` if the profile has it not, and for x87 and SSE, which are the
     /// area's first 512 bytes.
     pub fn xsave_area(&self, component: u32) -> Option<XsaveArea> {
@@ -266,7 +297,10 @@ impl Profile {
 
     /// The area of a supervisor component (of IA32_XSS), which has a place in the compacted format alone.
     pub(crate) fn supervisor_area(&self, component: u32) -> Option<XsaveArea> {
-        XsaveArea::supervisor(&self.leaf(0xd, component))
+        if self.xss() >> component & 1 == 0 {
+            return None;
+        }
+        XsaveArea::supervisor(&self.leaf(0xd, component)).or_else(|| XsaveArea::of_supervisor(component))
     }
 
     /// Bits of a physical address (MAXPHYADDR): bits 7:0 of CPUID.80000008H:EAX.
@@ -286,6 +320,7 @@ impl Profile {
     /// IA32_XSS show.
     pub fn cpuid(&self, leaf: u32, subleaf: u32, system: &System) -> CpuidResult {
         let leaf = self.leaves.as_ref().map_or(leaf, |leaves| leaves.within(leaf, self.vendor));
+        let subleaf = leaves::index(leaf, subleaf);
         let mut out = self.leaf(leaf, subleaf);
         if leaf & 0x7fff_ffff == 0 && Vendor::of_leaf(&out) != self.vendor && (leaf == 0 || out.ebx != 0) {
             self.vendor.put_name(&mut out);
@@ -330,15 +365,22 @@ impl Profile {
                 let mask = system.xcr0 | system.xss;
                 let areas = (2..63)
                     .filter(|c| mask >> c & 1 != 0)
-                    .filter_map(|c| self.xsave_area(c).or_else(|| XsaveArea::supervisor(&self.leaf(0xd, c))));
+                    .filter_map(|c| self.xsave_area(c).or_else(|| self.supervisor_area(c)));
                 out.ebx = areas.fold(xsave::BASE, |end, area| {
                     area.size + if area.aligned { end.next_multiple_of(64) } else { end }
                 });
             }
             1 => {}
-            // Supervisor components are as they are given.
-            n if out.ecx & 1 == 0 => *out = self.xsave_area(n).map_or(CpuidResult::default(), XsaveArea::leaf),
-            _ => {}
+            n => {
+                let user = self.xsave_area(n).map(XsaveArea::leaf);
+                *out = user.or_else(|| self.supervisor_area(n).map(XsaveArea::supervisor_leaf)).unwrap_or_default();
+                // The component can be disabled by IA32_XFD.
+                out.ecx |= u32::from(n < 63 && self.xfd() >> n & 1 != 0) << 2;
+            }
+        }
+        if subleaf == 1 {
+            let xss = self.xss();
+            (out.ecx, out.edx) = (xss as u32, (xss >> 32) as u32);
         }
     }
 }

@@ -90,6 +90,7 @@ const SAPPHIRE_RAPIDS: &[Feature] = &[
     AvxVnni,
     Avx512fp16,
     AmxTile,
+    Xfd,
     AmxInt8,
     AmxBf16,
 ];

@@ -24,6 +24,11 @@ const SIZES: [(u32, u32); 8] = [(2, 256), (5, 64), (6, 512), (7, 1024), (9, 8), 
 const OFFSETS: [(u32, u32); 8] =
     [(2, 576), (5, 1088), (6, 1152), (7, 1664), (9, 2688), (17, 2752), (18, 2816), (19, 960)];
 
+/// Supervisor components and their sizes: PT, PASID, CET of users and supervisors, HDC, UINTR, LBR, HWP. They stand in compacted
+/// images alone.
+const SUPERVISOR_SIZES: [(u32, u32); 8] =
+    [(8, 128), (10, 8), (11, 16), (12, 24), (13, 8), (14, 48), (15, 808), (16, 8)];
+
 impl XsaveArea {
     /// The area of `component` among those of `supported`, where no CPUID leaf says it.
     pub(super) fn of(component: u32, supported: u64, vendor: Vendor) -> Option<XsaveArea> {
@@ -52,6 +57,17 @@ impl XsaveArea {
     pub(super) fn supervisor(result: &CpuidResult) -> Option<XsaveArea> {
         let supervisor = result.ecx & 1 != 0 && result.eax != 0;
         supervisor.then_some(XsaveArea { size: result.eax, offset: 0, aligned: result.ecx & 2 != 0 })
+    }
+
+    /// The area of a supervisor component where no leaf says it.
+    pub(super) fn of_supervisor(component: u32) -> Option<XsaveArea> {
+        let (_, size) = *SUPERVISOR_SIZES.iter().find(|(c, _)| *c == component)?;
+        Some(XsaveArea { size, offset: 0, aligned: false })
+    }
+
+    /// A supervisor component's area as a leaf.
+    pub(super) fn supervisor_leaf(self) -> CpuidResult {
+        CpuidResult { ecx: self.leaf().ecx | 1, ..self.leaf() }
     }
 
     /// The same as a leaf.

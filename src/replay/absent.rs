@@ -82,7 +82,7 @@ impl Replayer {
         Err(ABSENT.into())
     }
 
-    pub(crate) fn compute_real(
+    pub(crate) fn compute(
         &mut self,
         _: X87Op,
         _: &mut Cpu,
@@ -107,8 +107,14 @@ impl Replayer {
     }
 }
 
+pub(crate) fn real_done(_: &mut Cpu, _: &Insn, _: u64) {}
+
+pub(crate) fn load_exact(_: &mut Cpu, _: &Insn, _: u64, _: u64) -> bool {
+    false
+}
+
 pub(crate) fn exact_real(_: &Cpu, _: &Insn) -> Option<u64> {
     None
 }
 
-pub(crate) fn real_stored(_: X87Op, _: &mut Cpu, _: &Insn) {}
+pub(crate) fn real_stored(_: X87Op, _: &mut Cpu, _: &Insn, _: u64) {}

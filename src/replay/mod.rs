@@ -21,7 +21,7 @@ pub use rewrite::{Rewritten, rewritten};
 pub(crate) use run::reach;
 pub(crate) use state::{components, has_state, need_components, need_state, vector_components};
 pub use traps::FloatTraps;
-pub(crate) use x87::{exact_real, image_parts, real_stored};
+pub(crate) use x87::{exact_real, image_parts, load_exact, real_done, real_stored};
 
 use crate::bus::Vmm;
 use crate::cpu::{Cpu, Zmm};

@@ -49,7 +49,7 @@ pub(super) fn fxsave(
     let mut image = [0; LEGACY];
     fill(cpu, insn, profile, &mut image);
     let access = mem.access(AccessKind::Write, length(insn) as u16);
-    mem.write_image(at, &image[..length(insn)], &access)
+    mem.write_image_last(at, &image[..length(insn)], &access)
 }
 
 /// Fills the legacy region of FXSAVE and XSAVE.

@@ -21,8 +21,11 @@ type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
 /// Model-specific registers that [`Cpu`] keeps.
 mod msr {
+    pub const XFD: u32 = 0x1c4;
+    pub const XFD_ERR: u32 = 0x1c5;
     pub const PKRS: u32 = 0x6e1;
     pub const XSS: u32 = 0xda0;
+    pub const HRESET_ENABLE: u32 = 0x17da;
     pub const EFER: u32 = 0xc000_0080;
     pub const FS_BASE: u32 = 0xc000_0100;
     pub const GS_BASE: u32 = 0xc000_0101;
@@ -90,6 +93,13 @@ pub(super) fn run(
         PrivOp::Wrmsr => {
             let value = cpu.gpr[RAX] & 0xffff_ffff | cpu.gpr[RDX] << 32;
             write_msr(cpu, mem, profile, cpu.gpr[RCX] as u32, value)?;
+        }
+        PrivOp::Hreset => {
+            // There is no history here that could be reset.
+            let enabled = mem.vmm.read_msr(msr::HRESET_ENABLE)?;
+            if cpu.gpr[RAX] & 0xffff_ffff & !enabled != 0 {
+                refuse("HRESET of a component that IA32_HRESET_ENABLE does not enable")?;
+            }
         }
         PrivOp::Rdpmc => {
             if cpu.cpl() != 0 && cpu.system().cr4 & cr4::PCE == 0 {
@@ -425,6 +435,8 @@ pub(super) fn read_msr(cpu: &Cpu, mem: &mut Memory<'_, '_>, index: u32) -> Resul
         msr::GS_BASE => s.seg[Seg::Gs as usize].base,
         msr::KERNEL_GS_BASE => s.kernel_gs_base,
         msr::XSS => s.xss,
+        msr::XFD => s.xfd,
+        msr::XFD_ERR => s.xfd_err,
         msr::PKRS => s.pkrs.into(),
         _ => mem.vmm.read_msr(index)?,
     })
@@ -446,22 +458,16 @@ pub(super) fn write_msr(
         msr::FS_BASE => cpu.update(|s| s.seg[Seg::Fs as usize].base = value),
         msr::GS_BASE => cpu.update(|s| s.seg[Seg::Gs as usize].base = value),
         msr::KERNEL_GS_BASE => cpu.update(|s| s.kernel_gs_base = value),
-        msr::XSS if value & !supervisor_components(profile) != 0 => refuse("a reserved bit of IA32_XSS")?,
+        msr::XSS if value & !profile.xss() != 0 => refuse("a reserved bit of IA32_XSS")?,
         msr::XSS => cpu.update(|s| s.xss = value),
+        msr::XFD | msr::XFD_ERR if value & !profile.xfd() != 0 => refuse("a reserved bit of IA32_XFD")?,
+        msr::XFD => cpu.update(|s| s.xfd = value),
+        msr::XFD_ERR => cpu.update(|s| s.xfd_err = value),
         msr::PKRS if value >> 32 != 0 => refuse("a reserved bit of IA32_PKRS")?,
         msr::PKRS => cpu.update(|s| s.pkrs = value as u32),
         _ => mem.vmm.write_msr(index, value)?,
     }
     Ok(())
-}
-
-/// What IA32_XSS can enable.
-fn supervisor_components(profile: &Profile) -> u64 {
-    let has = |feature, bits| if profile.has(feature) { bits } else { 0 };
-    has(Feature::Enqcmd, component::PASID)
-        | has(Feature::Shstk, component::CET_U | component::CET_S)
-        | has(Feature::Ibt, component::CET_U | component::CET_S)
-        | has(Feature::Uintr, component::UINTR)
 }
 
 fn write_efer(cpu: &mut Cpu, profile: &Profile, value: u64) -> Result<(), Event> {

@@ -27,14 +27,45 @@ const HEADER: usize = 512;
 /// Bytes of the header.
 const HEADER_LEN: usize = 64;
 
-/// Supervisor components that are made of model-specific registers: the component, and the registers in their order.
-const REGISTERS: [(u64, &[u32]); 3] = [
+/// IA32_RTIT_CTL, whose TraceEn (bit 0) XSAVES clears behind it, and IA32_LBR_CTL, whose LBREn it does.
+const RTIT_CTL: u32 = 0x570;
+const LBR_CTL: u32 = 0x14ce;
+/// IA32_UINTR_MISC, whose UINV it clears. Bit 63 of its place is UIF, which no model-specific register has.
+const UINTR_MISC: u32 = 0x988;
+const UIF: u64 = 1 << 63;
+
+/// IA32_LBR_CTL, IA32_LBR_DEPTH, IA32_LER_FROM_IP, IA32_LER_TO_IP, IA32_LER_INFO, and FROM_IP, TO_IP and INFO of each of 32
+/// branches.
+const BRANCH_RECORDS: [u32; 101] = {
+    let mut list = [0; 101];
+    (list[0], list[1], list[2], list[3], list[4]) = (LBR_CTL, 0x14cf, 0x1dd, 0x1de, 0x1e0);
+    let mut n = 0;
+    while n < 32 {
+        let at = 5 + 3 * n;
+        (list[at], list[at + 1], list[at + 2]) = (0x1500 + n as u32, 0x1600 + n as u32, 0x1200 + n as u32);
+        n += 1;
+    }
+    list
+};
+
+/// Supervisor components that are made of model-specific registers: the component, and the registers in their order (SDM volume
+/// 1, 13.5).
+const REGISTERS: [(u64, &[u32]); 8] = [
+    // IA32_RTIT_CTL, _OUTPUT_BASE, _OUTPUT_MASK_PTRS, _STATUS, _CR3_MATCH, _ADDR0_A, _ADDR0_B, _ADDR1_A, _ADDR1_B.
+    (component::PT, &[RTIT_CTL, 0x560, 0x561, 0x571, 0x572, 0x580, 0x581, 0x582, 0x583]),
     // IA32_PASID.
     (component::PASID, &[0xd93]),
     // IA32_U_CET, IA32_PL3_SSP.
     (component::CET_U, &[0x6a0, 0x6a7]),
     // IA32_PL0_SSP to IA32_PL2_SSP.
     (component::CET_S, &[0x6a4, 0x6a5, 0x6a6]),
+    // IA32_PM_CTL1.
+    (component::HDC, &[0xdb1]),
+    // IA32_UINTR_HANDLER, _STACKADJUST, _MISC, _PD, _RR, _TT.
+    (component::UINTR, &[0x986, 0x987, UINTR_MISC, 0x989, 0x985, 0x98a]),
+    (component::LBR, &BRANCH_RECORDS),
+    // IA32_HWP_REQUEST.
+    (component::HWP, &[0x774]),
 ];
 
 /// The registers of a component that has them.
@@ -221,7 +252,9 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
     let requested = work.requested;
     let unusual = if cpu.vector.mxcsr == MXCSR_DEFAULT { 0 } else { SSE };
     // A component of registers that only the platform has counts as used.
-    let used = (in_use(cpu) | unusual | !COMPONENTS) & requested;
+    // What IA32_XFD disables counts as being in its initial state.
+    let disabled = cpu.system().xcr0 & cpu.system().xfd;
+    let used = (in_use(cpu) | unusual | !COMPONENTS) & requested & !disabled;
     let saved = if implied == Implied::Save { requested } else { used };
 
     let mut legacy = [0; LEGACY];
@@ -268,16 +301,31 @@ pub(super) fn save(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>, 
             let piece = &mut buffer[..(part.len - skip).min(TILE)];
             match registers_of(part.n) {
                 Some(registers) => {
+                    piece.fill(0);
                     for (place, &register) in piece.chunks_exact_mut(8).zip(registers) {
-                        place.copy_from_slice(&mem.vmm.read_msr(register)?.to_le_bytes());
+                        let flag = if register == UINTR_MISC && cpu.system().uif { UIF } else { 0 };
+                        place.copy_from_slice(&(mem.vmm.read_msr(register)? | flag).to_le_bytes());
                     }
                 }
+                None if disabled >> part.n & 1 != 0 => piece.fill(0),
                 None => put(cpu, part.n, skip, piece),
             }
             work.write(cpu, mem, part.offset + skip, piece)?;
         }
     }
-    work.write(cpu, mem, HEADER, &words[..header])
+    work.write(cpu, mem, HEADER, &words[..header])?;
+    // Tracing, recording and notifications go on when the state is restored.
+    const STOPPED: [(u64, u32, u64); 3] =
+        [(component::PT, RTIT_CTL, 1), (component::LBR, LBR_CTL, 1), (component::UINTR, UINTR_MISC, 0xff << 32)];
+    for (component, register, bits) in STOPPED {
+        if saved & component != 0 {
+            let value = mem.vmm.read_msr(register)?;
+            if value & bits != 0 {
+                mem.vmm.write_msr(register, value & !bits)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One access of a part: an element as a device sees it has 64 bytes at most.
@@ -308,11 +356,16 @@ pub(super) fn restore(
     let (requested, present) = (work.requested, work.requested & bv);
     let laid_out = if compacted { xcomp & !COMPACTED } else { requested };
     let moved = if compacted { present } else { requested };
+    let disabled = present & cpu.system().xcr0 & cpu.system().xfd;
+    if disabled != 0 {
+        cpu.update(|s| s.xfd_err = disabled);
+        return Err(Event::nm("IA32_XFD disables a component that is restored").into());
+    }
     work.probe_end(cpu, mem, compacted, (laid_out, moved), AccessKind::Read)?;
 
     // All of it is put together in a copy, so that a fault leaves nothing.
     let mut next = cpu.clone();
-    let mut numbers = Numbers { list: [(0, 0); 6], count: 0 };
+    let mut numbers = Numbers { list: [(0, 0); 124], count: 0 };
     let mut legacy = [0; LEGACY];
     let with = if compacted { present & SSE != 0 } else { requested & (SSE | AVX) != 0 };
     let legacy_parts = [
@@ -361,7 +414,11 @@ pub(super) fn restore(
             None => take(&mut next, part.n, Some(area), work.registers()),
         }
     }
-    for &(register, value) in &numbers.list[..numbers.count] {
+    for &(register, mut value) in &numbers.list[..numbers.count] {
+        if register == UINTR_MISC {
+            next.update(|s| s.uif = value & UIF != 0);
+            value &= !UIF;
+        }
         mem.vmm.write_msr(register, value)?;
     }
     next.dirty |= requested | if requested & AVX != 0 { SSE } else { 0 };
@@ -371,7 +428,7 @@ pub(super) fn restore(
 
 /// Model-specific registers to be written when all has been read.
 struct Numbers {
-    list: [(u32, u64); 6],
+    list: [(u32, u64); 124],
     count: usize,
 }
 

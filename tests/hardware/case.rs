@@ -142,8 +142,7 @@ impl Maker<'_> {
         let r = &mut *self.random;
         // A block is read anew after a retry: RAM does not answer late each time.
         let later = r.one_in(8);
-        // Byte by byte a large image is more than the journal holds.
-        let width = (r.one_in(8) && !(later && has_xsave_area(self.encoding))).then(|| r.pick(&[1, 2, 4, 8, 16]));
+        let width = r.one_in(8).then(|| r.pick(&[1, 2, 4, 8, 16]));
         Habits {
             ram: width.is_none() && r.one_in(2),
             blocks: width.is_none() && !later && r.one_in(2),

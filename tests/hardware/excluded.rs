@@ -30,5 +30,8 @@ pub fn reason(row: &Row) -> Option<&'static str> {
     if row.mnemonic == "int" {
         return Some("INT n: the IDT's privilege decides at CPL 3, and vector 80h is a system call");
     }
+    if row.mnemonic == "int1" {
+        return Some("INT1: its #DB cannot be told from the single step that ends a run");
+    }
     REASONS.iter().find(|(exec, _)| *exec == row.exec).map(|(_, reason)| *reason)
 }

@@ -228,6 +228,17 @@ impl Bus for Memory {
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
 
+    /// The pages that are there lie as the oracle's do.
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        if !self.habits.ram {
+            return Ok(None);
+        }
+        let first = PAGE - linear as usize % PAGE;
+        self.find(linear, first, access)?;
+        self.find(linear + first as u64, len - first, access)?;
+        self.ram(linear, len, access)
+    }
+
     fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
         self.habits.blocks && matches!(self.hold(linear, len, access.writes()), Held::At(_))
     }

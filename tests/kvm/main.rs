@@ -5,6 +5,7 @@ mod support;
 
 mod finish;
 mod forms;
+mod real;
 
 use encore86_oracle::Skips;
 use support::kvm::Machine;

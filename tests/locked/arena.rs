@@ -79,6 +79,8 @@ pub struct Machine<'a> {
     code_at: u64,
     /// Are host addresses granted?
     pub grants: bool,
+    /// How often a grant across a page was asked for.
+    pub crossed: u64,
     /// `Platform::stop_others` calls this with true, `resume_others` with false.
     pub stop: Option<&'a (dyn Fn(bool) + Sync)>,
 }
@@ -119,6 +121,12 @@ impl Bus for Machine<'_> {
         // SAFETY: the same; the arena outlives the machine.
         Ok(Some(unsafe { HostRam::new(place, len) }))
     }
+
+    /// The arena is one mapping.
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.crossed += 1;
+        self.ram(linear, len, access)
+    }
 }
 
 impl Platform for Machine<'_> {
@@ -148,7 +156,7 @@ impl<'a> Guest<'a> {
         let mut cpu = Cpu::new();
         cpu.update(|system| system.xcr0 |= 1 << 19);
         let engine = Engine::new(Profile::all()).expect("executable memory for stubs");
-        let machine = Machine { arena, code: Vec::new(), code_at: CODE, grants: true, stop: None };
+        let machine = Machine { arena, code: Vec::new(), code_at: CODE, grants: true, crossed: 0, stop: None };
         Guest { engine, cpu, machine }
     }
 

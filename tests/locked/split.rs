@@ -167,31 +167,35 @@ fn faults_by_choice_are_alignment_checks() {
     }
 }
 
-/// Issued for real: atomic against native locked instructions, which `Emulate` does not stop.
+/// Issued for real, across a line and across a page: atomic against native locked instructions, which `Emulate` does not stop.
 #[test]
 fn native_ones_lose_nothing_to_native_code() {
     let _alone = crate::alone();
-    let arena = &Arena::new(0x2000);
-    let rounds = 500 * scale();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut guest = Guest::new(arena);
-            guest.engine.set_split_lock(SplitLock::Native);
-            guest.lay(ADD);
-            guest.cpu.gpr[RBX] = arena.at(0x7c);
-            for _ in 0..rounds {
-                guest.cpu.gpr[RCX] = 1;
-                guest.run();
-            }
+    for place in [0x7c, 0xffc] {
+        let arena = &Arena::new(0x2000);
+        let rounds = 500 * scale();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut guest = Guest::new(arena);
+                guest.engine.set_split_lock(SplitLock::Native);
+                guest.lay(ADD);
+                guest.cpu.gpr[RBX] = arena.at(place);
+                for _ in 0..rounds {
+                    guest.cpu.gpr[RCX] = 1;
+                    guest.run();
+                }
+                let asked = if place == 0xffc { rounds } else { 0 };
+                assert_eq!(guest.machine.crossed, asked, "the bus is asked for both pages at once");
+            });
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    // SAFETY: the word lies in the arena.
+                    unsafe { native::xadd(arena.at(place), 8, 1) };
+                }
+            });
         });
-        scope.spawn(move || {
-            for _ in 0..rounds {
-                // SAFETY: the word lies in the arena.
-                unsafe { native::xadd(arena.at(0x7c), 8, 1) };
-            }
-        });
-    });
-    assert_eq!(arena.word(0x7c), 2 * rounds);
+        assert_eq!(arena.word(place), 2 * rounds);
+    }
 }
 
 /// Where the bus grants no host address, a locked operation is a read and a write, and still right in value.

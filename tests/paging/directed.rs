@@ -475,3 +475,30 @@ fn each_register_flushes_what_it_flushes() {
         assert_eq!(walks(&mut paging, PAGE, &READ) > 0, *flushes, "{what}");
     }
 }
+
+/// A locked operand across a page is RAM at one place only if the pages are neighbours in physical memory too.
+#[test]
+fn ram_across_pages_is_that_of_neighbours() {
+    const LOCKED: Access = Access { locked: true, ..Access::new(AccessKind::Rmw, 8, 0) };
+    let (memory, cpu) = (tables(), cpu(0));
+    let mut paging = loaded(&memory, &cpu);
+    assert!(paging.ram_across(NEXT - 4, 8, &LOCKED).unwrap().is_none());
+    assert_eq!(paging.inner().last.take(), Some(FRAME + 0xffc), "the bus underneath is asked for both at once");
+    for entry in [PT, PT + 8] {
+        assert_eq!(memory.get64(entry) & (A | D), A | D);
+    }
+    // Elsewhere, and before the first one.
+    for frame in [FRAME + 0x3000, FRAME - 0x1000, FRAME] {
+        memory.set(PT + 8, frame | P | RW | US, 8);
+        let mut paging = loaded(&memory, &cpu);
+        assert!(paging.ram_across(NEXT - 4, 8, &LOCKED).unwrap().is_none());
+        assert_eq!(paging.inner().last.take(), None, "{frame:#x}");
+    }
+    // What faults is the second page.
+    memory.set(PT + 8, (FRAME + 0x1000) | P | US, 8);
+    let mut paging = loaded(&memory, &cpu);
+    match paging.ram_across(NEXT - 4, 8, &LOCKED) {
+        Err(Stop::Fault(event)) => assert_eq!((event.cr2, event.error_code), (Some(NEXT), Some(3))),
+        other => panic!("{other:?}"),
+    }
+}

@@ -6,6 +6,7 @@ mod support;
 mod call;
 mod cmps;
 mod cmpxchg;
+mod cpuid;
 mod cvttss2si;
 mod dpps;
 mod fld;

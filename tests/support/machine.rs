@@ -99,17 +99,20 @@ pub fn differences(a: &Cpu, b: &Cpu) -> Vec<String> {
             out.push(format!("zmm{i}: {:02x?} against {:02x?}", a.vector.zmm[i].0, b.vector.zmm[i].0));
         }
     }
-    let mut check = |name: &str, same: bool, text: String| {
-        if !same {
-            out.push(format!("{name}: {text}"));
-        }
-    };
-    check("rip", a.rip == b.rip, format!("{:#x} against {:#x}", a.rip, b.rip));
-    check("rflags", a.rflags() == b.rflags(), format!("{:#x} against {:#x}", a.rflags(), b.rflags()));
-    check("k", a.vector.k == b.vector.k, format!("{:x?} against {:x?}", a.vector.k, b.vector.k));
-    check("mxcsr", a.vector.mxcsr == b.vector.mxcsr, format!("{:#x} against {:#x}", a.vector.mxcsr, b.vector.mxcsr));
-    check("x87", a.x87 == b.x87, format!("{:x?} against {:x?}", a.x87, b.x87));
-    check("blocking", a.blocking() == b.blocking(), format!("{:?} against {:?}", a.blocking(), b.blocking()));
-    check("system", a.system() == b.system(), format!("{:x?} against {:x?}", a.system(), b.system()));
+    // Text is made only of what differs.
+    macro_rules! check {
+        ($name:literal, $format:literal, $a:expr, $b:expr) => {
+            if $a != $b {
+                out.push(format!(concat!($name, ": ", $format, " against ", $format), $a, $b));
+            }
+        };
+    }
+    check!("rip", "{:#x}", a.rip, b.rip);
+    check!("rflags", "{:#x}", a.rflags(), b.rflags());
+    check!("k", "{:x?}", a.vector.k, b.vector.k);
+    check!("mxcsr", "{:#x}", a.vector.mxcsr, b.vector.mxcsr);
+    check!("x87", "{:x?}", a.x87, b.x87);
+    check!("blocking", "{:?}", a.blocking(), b.blocking());
+    check!("system", "{:x?}", a.system(), b.system());
     out
 }

@@ -2,6 +2,8 @@
 
 use super::error::Error;
 use super::machine::RAM_LIMIT;
+use super::pc::Trace;
+use crate::accesses::Accesses;
 use crate::options::{feature, number, profile, size};
 use clap::{ArgAction, ValueEnum};
 use encore86::isa::Feature;
@@ -59,6 +61,12 @@ pub struct Args {
     /// Write every memory and port access of every instruction as JSON Lines
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Of a kernel, begin the trace behind this many instructions
+    #[arg(long, value_name = "N", requires = "trace", requires = "kernel", value_parser = number)]
+    pub trace_from: Option<u64>,
+    /// Of a kernel, end the trace behind this many instructions
+    #[arg(long, value_name = "N", requires = "trace", requires = "kernel", value_parser = number)]
+    pub trace_until: Option<u64>,
     /// Write instruction fetches too
     #[arg(long, requires = "trace")]
     pub trace_fetches: bool,
@@ -176,6 +184,17 @@ impl Args {
     /// For a size that no machine has.
     pub fn pc_memory(&self) -> Result<u64, Error> {
         self.ram(512 << 20)
+    }
+
+    /// The trace of a kernel, if one is asked for.
+    ///
+    /// # Errors
+    /// If its file can't be created.
+    pub fn kernel_trace(&self) -> Result<Option<Trace>, Error> {
+        let Some(path) = self.trace.clone() else { return Ok(None) };
+        let file = Accesses::create(&path).map_err(|error| Error::Output(path.clone(), error))?;
+        let (from, until) = (self.trace_from.unwrap_or(0), self.trace_until.unwrap_or(u64::MAX));
+        Ok(Some(Trace { file, path, from, until, fetches: self.trace_fetches }))
     }
 
     fn ram(&self, default: u64) -> Result<u64, Error> {

@@ -170,7 +170,7 @@ impl What {
         match self {
             What::Exception(event) => write!(
                 f,
-                "the guest ran into {event}, at {place}; this monitor delivers no exceptions to its guest, so the boot ends"
+                "the guest ran into {event}, at {place}; the guest has loaded no interrupt table, so the boot ends"
             ),
             What::Shutdown => write!(f, "the processor shut down after a triple fault, at {place}"),
             What::Unsupported(why) => write!(f, "the engine can't run the instruction at {place}: {why}"),

@@ -80,6 +80,7 @@ pub fn run(
     limit: Option<u64>,
 ) -> Result<End, Error> {
     let mut instructions = 0;
+    let idtr = processor.cpu.system().idtr;
     loop {
         let here = Here::new(&processor.cpu);
         let end = |what, engine: &_, machine: &mut _| Err(Error::Guest(what, here.place(engine, machine).into()));
@@ -96,6 +97,20 @@ pub fn run(
         };
         let time = begun.elapsed();
 
+        let outcome = match outcome {
+            // A guest that has an interrupt table takes its exceptions itself.
+            Outcome::Exception(event) if processor.cpu.system().idtr != idtr => {
+                board.stepped(here.rip, None, &outcome)?;
+                match processor.engine.deliver(&mut processor.cpu, board.vmm(), event) {
+                    Outcome::Completed(_) => {
+                        instructions += 1;
+                        continue;
+                    }
+                    outcome => outcome,
+                }
+            }
+            outcome => outcome,
+        };
         let Outcome::Completed(retired) = outcome else {
             // Which instruction the engine decoded last says nothing about one that it could not fetch.
             let insn = here.insn(&processor.engine, board.memory());

@@ -263,6 +263,13 @@ impl<V: Vmm> Bus for Linked<'_, V> {
         self.vmm.ram(linear, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        if self.link.reads.is_open() {
+            return Ok(None);
+        }
+        self.vmm.ram_across(linear, len, access)
+    }
+
     fn takes_blocks(&mut self, linear: u64, len: usize, access: &Access) -> bool {
         !self.link.reads.is_open() && self.vmm.takes_blocks(linear, len, access)
     }

@@ -62,8 +62,8 @@ mod state;
 
 pub use finish::{By, End, Finished, Finisher, Mmio, Refusal, mmio};
 pub use state::{
-    MSRS, debug_regs, host_layout, load_debug_regs, load_msrs, load_regs, load_sregs, load_xcrs, load_xsave,
-    load_xsave2, msrs, regs, store_sregs, store_xcrs, store_xsave, store_xsave2,
+    MSRS, XFD_MSRS, debug_regs, host_layout, load_debug_regs, load_msrs, load_regs, load_sregs, load_xcrs, load_xsave,
+    load_xsave2, msrs, regs, store_sregs, store_xcrs, store_xsave, store_xsave2, xfd_msrs,
 };
 
 use crate::cpu::xsave::ImageError;

@@ -154,7 +154,20 @@ const EFER: u32 = 0xc000_0080;
 /// `kvm_sregs` too.
 pub const MSRS: [u32; 5] = [EFER, SEGMENT_BASES[0], SEGMENT_BASES[1], KERNEL_GS_BASE, XSS];
 
-/// Takes the registers of [`MSRS`] from a list; others in it are passed over.
+/// IA32_XFD and IA32_XFD_ERR.
+const XFD: u32 = 0x1c4;
+const XFD_ERR: u32 = 0x1c5;
+
+/// The same of a guest whose CPUID has XFD: KVM refuses them for others.
+pub const XFD_MSRS: [u32; 2] = [XFD, XFD_ERR];
+
+/// The registers of [`XFD_MSRS`], in their order.
+pub fn xfd_msrs(cpu: &Cpu) -> [kvm_msr_entry; 2] {
+    let s = cpu.system();
+    [(XFD, s.xfd), (XFD_ERR, s.xfd_err)].map(|(index, data)| kvm_msr_entry { index, data, ..kvm_msr_entry::default() })
+}
+
+/// Takes the registers of [`MSRS`] and [`XFD_MSRS`] from a list; others in it are passed over.
 pub fn load_msrs(cpu: &mut Cpu, entries: &[kvm_msr_entry]) {
     cpu.update(|to| {
         for entry in entries {
@@ -164,6 +177,8 @@ pub fn load_msrs(cpu: &mut Cpu, entries: &[kvm_msr_entry]) {
                 index if index == SEGMENT_BASES[1] => to.seg[5].base = entry.data,
                 KERNEL_GS_BASE => to.kernel_gs_base = entry.data,
                 XSS => to.xss = entry.data,
+                XFD => to.xfd = entry.data,
+                XFD_ERR => to.xfd_err = entry.data,
                 _ => {}
             }
         }

@@ -400,6 +400,22 @@ impl<B: Bus> Bus for Paging<B> {
         self.inner.ram(physical, len, access)
     }
 
+    fn ram_across(&mut self, linear: u64, len: usize, access: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        let (mut first, mut end) = (None, 0);
+        for (at, done, n) in self.parts(linear, len) {
+            let physical = self.translate(at, &part_of(access, done))?;
+            if *first.get_or_insert(physical) != physical && end != physical {
+                return Ok(None);
+            }
+            end = physical.wrapping_add(n as u64);
+        }
+        let Some(physical) = first else { return Ok(None) };
+        if is_within(physical, len) {
+            return self.inner.ram(physical, len, access);
+        }
+        self.inner.ram_across(physical, len, access)
+    }
+
     /// As long as the page is mapped so: what changes that calls [`Bus::follow`] first, or drops translations.
     fn code(&mut self, linear: u64, access: &Access) -> Result<Option<CodePage>, Stop> {
         let physical = match self.hit(linear, 1, access) {

@@ -5,7 +5,7 @@ use super::{Limits, Registers};
 use crate::bus::{Access, AccessKind, Bus};
 use crate::cpu::registers::{cr0, cr3, cr4, efer};
 use crate::event::{Event, Stop};
-use crate::host::LockedOp;
+use crate::host::{LockedOp, among_others};
 use crate::profile::Vendor;
 
 /// Bits of an entry.
@@ -366,7 +366,7 @@ impl Tables {
         let access = self.access(AccessKind::Rmw, true);
         match bus.ram(at, width, &access) {
             Ok(Some(ram)) if ram.len() == width && ram.is_aligned() => {
-                let done = ram.locked(LockedOp::Cmpxchg, new, old, false);
+                let done = among_others(|| ram.locked(LockedOp::Cmpxchg, new, old, false));
                 return Ok(done.is_some_and(|done| done.old == old));
             }
             Ok(_) | Err(Stop::TooWide(_)) => {}

@@ -4,10 +4,11 @@
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
 //! operand. Everything that is not so, and everything that does not go well, takes the general line.
 //!
-//! What bounds a step is the number of its stores: registers saved at entry, values spilled, results handed back through
-//! memory. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
+//! What bounds a step is the number of host instructions, registers saved at entry and values spilled among them. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
 //! it needs, and whatever can go wrong is out of line.
 
+mod copy;
+mod register;
 mod stack;
 mod string;
 
@@ -24,7 +25,7 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, Slot, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{HostRam, Issue, LockedOp, Seat, issue};
+use crate::host::{self, HostRam, Issue, Seat, issue};
 use crate::integer::{self, write_slot};
 use crate::isa::Exec;
 use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
@@ -38,6 +39,10 @@ pub(super) enum Lane {
     General,
     /// An arithmetic instruction or MOV of registers and immediates.
     Operate,
+    /// What has one result in a register, of other registers: shifts, extensions, conditions, bytes.
+    Register,
+    /// MOVZX, MOVSX and MOVSXD from memory.
+    LoadNarrow,
     /// Jcc, and JMP by a displacement.
     Branch,
     /// PUSH of a register or immediate.
@@ -56,20 +61,28 @@ pub(super) enum Lane {
     LoadOperate,
     /// An unlocked arithmetic read-modify-write of memory.
     Modify,
-    /// A locked read-modify-write of memory.
+    /// A locked read-modify-write of memory of which only flags come back.
     Locked,
+    /// XCHG, and a narrow XADD or CMPXCHG with LOCK.
+    LockedSwap,
     /// XADD with LOCK, of 4 or 8 bytes.
     LockedXadd,
     /// CMPXCHG with LOCK, of 4 or 8 bytes.
     LockedCmpxchg,
     /// BTS, BTR and BTC with LOCK, of 4 or 8 bytes.
-    LockedBit(LockedOp),
+    LockedBit,
     /// CMPXCHG8B and CMPXCHG16B with LOCK.
     LockedPair,
-    /// A replayed instruction that reads its memory operand.
+    /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR.
     VectorLoad,
+    /// One that reads it under MXCSR.
+    FloatLoad,
     /// A replayed instruction that writes it.
     VectorStore,
+    /// A move to a vector register.
+    CopyLoad,
+    /// A move from it.
+    CopyStore,
     /// FLD of 4 or 8 bytes.
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
@@ -117,6 +130,10 @@ pub(super) struct Way {
     writes: bool,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
+    /// Bytes of the memory operand, up to 255.
+    size: u8,
+    /// How many bits are above the instruction's first seven bytes in a word.
+    pub(super) above: u8,
 }
 
 impl Way {
@@ -141,7 +158,7 @@ impl Way {
                 _ => Holds::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
-            masked: if suppressed { elements.clamp(1, 64) as u8 } else { 0 },
+            masked: if suppressed { elements.clamp(1, 64) } else { 0 },
             obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
             dirty: replay::components(insn),
             flags: row.flags.written,
@@ -151,6 +168,8 @@ impl Way {
                 _ if row.is(attr::LOW_HALF) && size == 16 => 8,
                 _ => size.min(64) as u8,
             },
+            size: size.min(255) as u8,
+            above: 64 - 8 * insn.len().min(7),
         }
     }
 }
@@ -187,6 +206,11 @@ impl Lane {
         }
         let whole = matches!(dst.size, 4 | 8) && (src.size == dst.size || src.kind == SlotKind::None);
         let registers = |kind| matches!(kind, SlotKind::Gpr | SlotKind::Memory | SlotKind::Imm | SlotKind::None);
+        if !(insn.mem() == NO_REG && whole && op.is_plain())
+            && let Some(lane) = register::of(insn, op, addressed)
+        {
+            return lane;
+        }
         if insn.mem() == NO_REG && insn.mode == Mode::Long64 {
             let operates = op.is_plain() && whole && registers(dst.kind) && registers(src.kind);
             return if operates && insn.row.operands[2].loc == Loc::Nothing { Lane::Operate } else { Lane::General };
@@ -195,17 +219,19 @@ impl Lane {
             return Lane::General;
         }
         let locked = insn.mem() == 0 && (insn.locked() || insn.row.is(attr::LOCKED));
+        if locked && !host::LANES {
+            return Lane::General;
+        }
         if locked {
             return match op {
                 IntOp::CmpxchgPair => Lane::LockedPair,
                 IntOp::Xadd if dst.size >= 4 && registers(src.kind) => Lane::LockedXadd,
                 IntOp::Cmpxchg if dst.size >= 4 && registers(src.kind) => Lane::LockedCmpxchg,
-                IntOp::Bts | IntOp::Btr | IntOp::Btc => match atomic::locked_op(op) {
-                    Some(op) if dst.size >= 4 => Lane::LockedBit(op),
-                    _ => Lane::General,
-                },
-                _ if registers(src.kind) && atomic::locked_op(op).is_some() => Lane::Locked,
-                _ => Lane::General,
+                IntOp::Bts | IntOp::Btr | IntOp::Btc if dst.size >= 4 => Lane::LockedBit,
+                IntOp::Bts | IntOp::Btr | IntOp::Btc => Lane::General,
+                _ if !registers(src.kind) || atomic::locked_op(op).is_none() => Lane::General,
+                IntOp::Xchg | IntOp::Xadd | IntOp::Cmpxchg => Lane::LockedSwap,
+                _ => Lane::Locked,
             };
         }
         if !whole || !registers(dst.kind) || !registers(src.kind) {
@@ -231,7 +257,11 @@ impl Lane {
         if !whole || insn.mem() > 3 || !slot.size.is_power_of_two() || slot.size > 64 {
             return Lane::General;
         }
+        let copies = insn.row.is(attr::COPY) && insn.aaa() == 0;
         match uses {
+            Use::Read if copies => Lane::CopyLoad,
+            Use::Write if copies => Lane::CopyStore,
+            Use::Read if insn.row.is(attr::MXCSR) => Lane::FloatLoad,
             Use::Read => Lane::VectorLoad,
             Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
             _ => Lane::General,
@@ -247,13 +277,12 @@ fn based(insn: &Insn) -> bool {
 /// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
 /// page, take the general line.
 #[inline(always)]
-pub(super) fn address(insn: &Insn, cpu: &Cpu) -> Option<u64> {
+pub(super) fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let size = insn.slot(insn.mem() as usize & 3).size;
     let half = cpu.word().data_half;
     let canonical = linear.wrapping_add(half) < 2 * half;
-    (canonical && !crosses(linear, usize::from(size))).then_some(linear)
+    (canonical && !crosses(linear, usize::from(way.size))).then_some(linear)
 }
 
 #[inline(always)]
@@ -435,6 +464,28 @@ impl Works {
     #[inline(never)]
     pub(super) fn locked<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let (insn, way) = (&entry.insn, &entry.way);
+        let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
+        let ram = match grant(vmm, &self.locks.seat, linear, u16::from(way.size), cpu.cpl()) {
+            Ok(ram) => ram,
+            Err(None) => return self.general(entry, cpu, vmm),
+            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+        };
+        // SAFETY: the range has the operand's length, for which the instruction was chosen.
+        let done = unsafe { ram.issue(issue, source(cpu, insn), 0, cpu.rflags()) };
+        self.locks.seat.leave();
+        cpu.merge_flags(u64::from(way.flags), done.flags);
+        self::done(cpu, insn)
+    }
+
+    #[inline(never)]
+    pub(super) fn locked_swap<V: Vmm>(
+        &mut self,
+        entry: &mut Entry,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        linear: u64,
+    ) -> Outcome {
+        let (insn, way) = (&entry.insn, &entry.way);
         let size = insn.slot(0).size;
         let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
@@ -509,32 +560,27 @@ impl Works {
     /// LOCK BTS, BTR and BTC of 4 or 8 bytes, in the same way. A bit that a register names may lie in another word, and that in
     /// another page.
     #[inline(never)]
-    pub(super) fn locked_bit<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: LockedOp,
-    ) -> Outcome {
+    pub(super) fn locked_bit<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
         let insn = &entry.insn;
+        let Some(issue) = entry.way.issue else { return self.general(entry, cpu, vmm) };
         let size = insn.slot(0).size;
         let bit = source(cpu, insn);
-        let linear = if insn.slot(1).kind == SlotKind::Gpr {
+        let mut linear = linear;
+        let within = u64::from(size) * 8 - 1;
+        if bit & !within != 0 && insn.slot(1).kind == SlotKind::Gpr {
             let bit = if size == 8 { bit as i64 } else { i64::from(bit as i32) };
-            linear.wrapping_add(((bit >> (size.trailing_zeros() + 3)) * i64::from(size)) as u64)
-        } else {
-            linear
-        };
-        if !crate::address::is_plain(cpu, linear) {
-            return self.general(entry, cpu, vmm);
+            linear = linear.wrapping_add(((bit >> (size.trailing_zeros() + 3)) * i64::from(size)) as u64);
+            if !crate::address::is_plain(cpu, linear) {
+                return self.general(entry, cpu, vmm);
+            }
         }
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
             Err(None) => return self.general(entry, cpu, vmm),
             Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
         };
-        let done = ram.change_bit(op, bit);
+        // SAFETY: the range has the operand's length, for which the instruction was chosen.
+        let done = unsafe { ram.issue(issue, bit, 0, 0) };
         self.locks.seat.leave();
         cpu.merge_flags(CF, done.flags);
         self::done(cpu, insn)
@@ -576,8 +622,9 @@ impl Works {
         self::done(cpu, &entry.insn)
     }
 
+    /// `FLOAT`: under MXCSR, which takes more registers than the rest of the lane.
     #[inline(never)]
-    pub(super) fn vector_load<V: Vmm>(
+    pub(super) fn vector_load<V: Vmm, const FLOAT: bool>(
         &mut self,
         entry: &mut Entry,
         cpu: &mut Cpu,
@@ -608,7 +655,12 @@ impl Works {
                 return self.stopped(stop, entry, cpu, vmm);
             }
         }
-        match self.replayer.execute(cpu, insn, vmm, stub, way.dirty) {
+        let executed = if FLOAT {
+            self.replayer.execute(cpu, insn, vmm, stub, way.dirty)
+        } else {
+            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty)
+        };
+        match executed {
             Ok(()) => done(cpu, insn),
             Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
@@ -662,6 +714,7 @@ impl Works {
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
         match get(vmm, linear, size, &access) {
+            Ok(bits) if replay::load_exact(cpu, insn, linear, bits) => Outcome::Completed(Retired::default()),
             Ok(bits) => match self.replayer.load_real(cpu, insn, vmm, &self.profile, &mut entry.stub, bits) {
                 Ok(()) => Outcome::Completed(Retired::default()),
                 Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
@@ -677,8 +730,8 @@ impl Works {
         cpu: &mut Cpu,
         vmm: &mut V,
         linear: u64,
-        op: X87Op,
     ) -> Outcome {
+        let Lane::RealCompute(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let Entry { insn, stub, .. } = entry;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
@@ -688,8 +741,11 @@ impl Works {
         match get(vmm, linear, size, &access) {
             Ok(bits) => {
                 self.replayer.operand()[..8].copy_from_slice(&bits.to_le_bytes());
-                match self.replayer.compute_real(op, cpu, insn, vmm, &self.profile, stub) {
-                    Ok(()) => Outcome::Completed(Retired::default()),
+                match self.replayer.compute(op, cpu, insn, vmm, &self.profile, stub) {
+                    Ok(()) => {
+                        replay::real_done(cpu, insn, linear);
+                        Outcome::Completed(Retired::default())
+                    }
                     Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
                 }
             }
@@ -698,14 +754,8 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_store<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-        op: X87Op,
-    ) -> Outcome {
+    pub(super) fn real_store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+        let Lane::RealStore(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
             return self.general(entry, cpu, vmm);
@@ -715,7 +765,7 @@ impl Works {
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
             Ok(()) => {
-                replay::real_stored(op, cpu, insn);
+                replay::real_stored(op, cpu, insn, linear);
                 Outcome::Completed(Retired::default())
             }
             Err(stop) => self.stopped(stop, entry, cpu, vmm),

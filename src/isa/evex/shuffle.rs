@@ -7,9 +7,9 @@ use super::*;
 macro_rules! scalar_move {
     ($name:literal, $pp:ident, $w:ident, $element:literal, $mem:ident, $v:ident, $u:ident) => {
         [
-            evex($name, P0F, $pp, 0x10, &[W(Vdq), R($mem)]).$w().lig().tuple(Scalar, $element).kz(),
+            evex($name, P0F, $pp, 0x10, &[W(Vdq), R($mem)]).$w().lig().tuple(Scalar, $element).kz().copies(),
             evex($name, P0F, $pp, 0x10, &[W(Vdq), R(Hdq), R($u)]).$w().lig().element($element).kz(),
-            evex($name, P0F, $pp, 0x11, &[W($mem), R($v)]).$w().lig().tuple(Scalar, $element).k(),
+            evex($name, P0F, $pp, 0x11, &[W($mem), R($v)]).$w().lig().tuple(Scalar, $element).k().copies(),
             evex($name, P0F, $pp, 0x11, &[W(Udq), R(Hdq), R($v)]).$w().lig().element($element).kz(),
         ]
     };

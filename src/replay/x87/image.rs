@@ -103,7 +103,7 @@ fn store(cpu: &Cpu, insn: &Insn, mem: &mut Mem<'_, dyn Vmm + '_>) -> Result<(), 
     match Place::of(cpu, insn, mem, AccessKind::Write)? {
         Place::Whole(at) => {
             let access = mem.access(AccessKind::Write, len as u16);
-            mem.write_image(at, &image[..len], &access)
+            mem.write_image_last(at, &image[..len], &access)
         }
         Place::Wrapped => parts(len, width).try_for_each(|(at, part)| {
             let (linear, access) = place_part(cpu, insn, mem, AccessKind::Write, at, part)?;

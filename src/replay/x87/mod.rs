@@ -103,24 +103,6 @@ impl Replayer {
         Ok(())
     }
 
-    /// The rest of FADD and FCOM and their kin with memory, once the operand is in its place: moves RIP past it.
-    ///
-    /// # Errors
-    /// `Unsupported` where no stub can be run; the x87 state is unchanged.
-    pub(crate) fn compute_real<V: Vmm>(
-        &mut self,
-        op: X87Op,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        vmm: &mut V,
-        profile: &Profile,
-        held: &mut Option<StubRef>,
-    ) -> Result<(), Halt> {
-        self.compute(op, cpu, insn, vmm, profile, held)?;
-        retire(op, cpu, insn);
-        Ok(())
-    }
-
     /// Runs the instruction on `scratch.st`, exceptions masked; gives the status word.
     #[inline]
     fn run<V: Vmm + ?Sized>(
@@ -190,7 +172,7 @@ impl Replayer {
         Ok(())
     }
 
-    /// The rest of FLD, once the real has been read: moves RIP past it.
+    /// The rest of FLD, once the real has been read and [`load_exact`] is not enough: moves RIP past it.
     ///
     /// # Errors
     /// `Unsupported` where no stub can be run; the x87 state is unchanged.
@@ -204,7 +186,6 @@ impl Replayer {
         bits: u64,
     ) -> Result<(), Halt> {
         match real::widen(bits, insn.slot(0).size) {
-            Some(value) if cpu.x87.ftw >> cpu.x87.physical(7) & 1 == 0 => push_exact(&mut cpu.x87, value),
             Some(value) => push(&mut cpu.x87, value, 0, profile.vendor()),
             None => {
                 let mut buf = [0; 10];
@@ -345,14 +326,39 @@ pub(crate) fn exact_real(cpu: &Cpu, insn: &Insn) -> Option<u64> {
     real::narrow(cpu.x87.st(0)?, insn.slot(0).size)
 }
 
-/// The rest of FST and FSTP once [`exact_real`] has been stored.
-#[inline]
-pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn) {
+/// The rest of FST and FSTP once [`exact_real`] has been stored at `offset`, in 64-bit mode.
+#[inline(always)]
+pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, offset: u64) {
     cpu.x87.fsw &= !C1;
     if op == X87Op::StoreRealPop {
         pop(&mut cpu.x87);
     }
-    retire(op, cpu, insn);
+    real_done(cpu, insn, offset);
+}
+
+/// All of FLD in 64-bit mode, of a real from `offset` that has one image in either format, to a stack with room. `false`: it is not
+/// so, and nothing is done.
+#[inline(always)]
+pub(crate) fn load_exact(cpu: &mut Cpu, insn: &Insn, offset: u64, bits: u64) -> bool {
+    let Some(value) = real::widen(bits, insn.slot(0).size) else { return false };
+    if cpu.x87.ftw >> cpu.x87.physical(7) & 1 != 0 {
+        return false;
+    }
+    push_exact(&mut cpu.x87, value);
+    real_done(cpu, insn, offset);
+    true
+}
+
+/// [`retire`] of an instruction whose memory operand is at `offset`, in 64-bit mode.
+#[inline(always)]
+pub(crate) fn real_done(cpu: &mut Cpu, insn: &Insn, offset: u64) {
+    let (fcs, fds) = (cpu.seg(Seg::Cs).selector, cpu.seg(insn.segment()).selector);
+    let x87 = &mut cpu.x87;
+    x87.fop = u16::from(insn.opcode() & 7) << 8 | u16::from(insn.modrm());
+    (x87.fip, x87.fdp) = (cpu.rip, offset);
+    (x87.fcs, x87.fds) = (fcs, fds);
+    cpu.dirty |= component::X87;
+    cpu.rip = cpu.rip.wrapping_add(u64::from(insn.len()));
 }
 
 /// What follows every x87 instruction.

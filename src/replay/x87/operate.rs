@@ -62,7 +62,9 @@ impl Replayer {
             return self.run_whole(cpu, insn, vmm, profile);
         }
         self.scratch.0.st[0][..10].copy_from_slice(&first);
-        self.scratch.0.st[1][..10].copy_from_slice(&second);
+        if insn.mem() == NO_REG {
+            self.scratch.0.st[1][..10].copy_from_slice(&second);
+        }
         let exit = self.run(cpu, insn, vmm, profile, held)?;
         let status = exit.fsw();
         if status & EXCEPTIONS & !cpu.x87.fcw != 0 {

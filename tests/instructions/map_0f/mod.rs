@@ -6,6 +6,7 @@ mod crypto;
 mod direct;
 mod mmx;
 mod platform;
+mod registers;
 mod remote;
 mod sse;
 mod transaction;

@@ -5,7 +5,7 @@
 fn table() {
     crate::table::run(
         "
-        // IP has 16 bits in 16-bit code, EIP 32, RIP all.
+        // Branches of 16 bits wrap. What runs on from instruction to instruction does not, in 16-bit code either.
         real | 90 | rip=ffff | rip=10000 | the end of a segment is for the next fetch to see (so does a Zen 4 in a 16-bit segment)
         real | b8 34 12 | rip=fffd rax=0 | rax=1234 rip=10000
         real | 66 eb 00 | cs.limit=ffff rip=fffd | #GP(0) | a target of 32 bits does not wrap at 16

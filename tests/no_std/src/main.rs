@@ -4,6 +4,8 @@
 #![no_main]
 
 use core::panic::PanicInfo;
+use core::ptr::NonNull;
+use encore86::host::HostRam;
 use encore86::isa::FeatureSet;
 use encore86::{Access, Bus, Cpu, Engine, Mode, Outcome, Platform, Profile, Retired, Stop, Vendor, decode};
 
@@ -20,11 +22,15 @@ fn panic(_: &PanicInfo) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
-struct Ram([u8; 256]);
+#[repr(align(8))]
+struct Ram {
+    bytes: [u8; 256],
+    granted: u32,
+}
 
 impl Ram {
     fn at(&mut self, at: u64, len: usize) -> Result<&mut [u8], Stop> {
-        self.0.get_mut(at as usize..at as usize + len).ok_or(Stop::Caller(1))
+        self.bytes.get_mut(at as usize..at as usize + len).ok_or(Stop::Caller(1))
     }
 }
 
@@ -44,26 +50,37 @@ impl Bus for Ram {
     fn probe(&mut self, linear: u64, len: usize, _: &Access) -> Result<(), Stop> {
         self.at(linear, len).map(drop)
     }
+    fn ram(&mut self, linear: u64, len: usize, _: &Access) -> Result<Option<HostRam<'_>>, Stop> {
+        self.granted += 1;
+        let place = NonNull::from(self.at(linear, len)?).cast();
+        // SAFETY: the range is borrowed with `self` for as long as the grant lives.
+        Ok(Some(unsafe { HostRam::new(place, len) }))
+    }
 }
 
 impl Platform for Ram {}
 
-/// add [rbx], rcx; dec ecx; jnz to the first; hlt
-const CODE: [u8; 8] = [0x48, 0x01, 0x0b, 0xff, 0xc9, 0x75, 0xf9, 0xf4];
+/// lock add [rbx], rcx; dec ecx; jnz to the first; hlt
+const CODE: [u8; 9] = [0xf0, 0x48, 0x01, 0x0b, 0xff, 0xc9, 0x75, 0xf8, 0xf4];
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
     let profile = Profile::from_features(Vendor::Amd, FeatureSet::all());
     let Ok(insn) = decode(&CODE, Mode::Long64, &profile) else { return 1 };
-    if insn.length() != 3 {
+    if insn.length() != 4 {
         return 2;
     }
-    let (mut engine, mut cpu, mut ram) = (Engine::integer_only(profile), Cpu::new(), Ram([0; 256]));
-    ram.0[..CODE.len()].copy_from_slice(&CODE);
+    let (mut engine, mut cpu, mut ram) =
+        (Engine::integer_only(profile), Cpu::new(), Ram { bytes: [0; 256], granted: 0 });
+    ram.bytes[..CODE.len()].copy_from_slice(&CODE);
     (cpu.gpr[1], cpu.gpr[3]) = (10, 0x80);
     let run = engine.run(&mut cpu, &mut ram, 1000);
     match run.outcome {
-        Outcome::Completed(Retired { hlt: true, .. }) if ram.0[0x80] == 55 && run.completed == 31 => 0,
+        Outcome::Completed(Retired { hlt: true, .. })
+            if ram.bytes[0x80] == 55 && ram.granted == 10 && run.completed == 31 =>
+        {
+            0
+        }
         _ => 3,
     }
 }

@@ -78,7 +78,7 @@ impl Cmos {
         if self.memory[usize::from(register::B)] & B_BINARY != 0 {
             return number as u8;
         }
-        (number / 10 << 4 | number % 10) as u8
+        ((number / 10) << 4 | (number % 10)) as u8
     }
 
     /// A write to one of them. The clock itself cannot be set.

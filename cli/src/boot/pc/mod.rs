@@ -23,10 +23,11 @@ use encore86::paging::{Limits, Paging};
 pub use error::LoadError;
 use load::Linux;
 use machine::Pc;
-pub use run::End;
 use run::Guest;
+pub use run::{End, Trace};
+use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use terminal::Terminal;
 
 /// What this machine has not, whatever the profile says: a local APIC, performance counters, virtualization, waits for memory.
@@ -49,22 +50,30 @@ pub fn boot(args: &Args, kernel: &Path) -> Result<(), Error> {
     let memory = Paging::new(pc, Limits::new(&profile));
     let mut engine = super::engine(profile);
     engine.set_decode_cache(DECODE_CACHE);
-    let mut guest = Guest { engine, cpu, memory, instructions: 0, slept: Duration::ZERO };
+    let mut guest = Guest { engine, cpu, memory, instructions: 0, trace: args.kernel_trace()? };
 
-    let begun = Instant::now();
+    let begun = process_time();
     let end = {
         let mut terminal = Terminal::new().map_err(Error::Console)?;
         guest.run(&mut terminal, args.max_steps.unwrap_or(u64::MAX))?
     };
-    let busy = begun.elapsed().saturating_sub(guest.slept).as_secs_f64();
+    let busy = process_time().saturating_sub(begun).as_secs_f64();
     let speed = guest.instructions as f64 / busy / 1e6;
     eprintln!(
-        "{} instructions, {busy:.2} s of work and {:.2} s of waiting: {speed:.1} million instructions a second",
-        guest.instructions,
-        guest.slept.as_secs_f64()
+        "{} instructions in {busy:.2} s of processor time: {speed:.1} million instructions a second",
+        guest.instructions
     );
+    if let Some(trace) = guest.trace {
+        trace.file.finish().map_err(|error| Error::Output(trace.path, error))?;
+    }
     match end {
         End::Halt | End::Left => Ok(()),
         end => Err(Error::Linux(end, guest.cpu.rip)),
     }
+}
+
+/// What this process has had of the processor.
+fn process_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

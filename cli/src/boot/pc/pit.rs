@@ -69,7 +69,7 @@ impl Channel {
         if !self.decimal {
             return count;
         }
-        (0..4).fold(0, |bcd, digit| bcd | count / 10u16.pow(digit) % 10 << (4 * digit))
+        (0..4).fold(0, |bcd, digit| bcd | (count / 10u16.pow(digit) % 10) << (4 * digit))
     }
 
     fn output(&self, now: u64) -> bool {
@@ -220,7 +220,7 @@ impl Pit {
     pub fn read_speaker(&self, now: u64) -> u8 {
         let channel = &self.channels[2];
         // Bit 4 toggles as the refresh of a PC's memory did, every 15 microseconds.
-        let refresh = now / 15_085 & 1;
+        let refresh = (now / 15_085) & 1;
         u8::from(channel.gate) | u8::from(self.speaker) << 1 | (refresh as u8) << 4 | u8::from(channel.output(now)) << 5
     }
 

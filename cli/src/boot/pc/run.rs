@@ -2,10 +2,13 @@
 
 use super::machine::Pc;
 use super::terminal::{Said, Terminal};
+use crate::accesses::{Accesses, Step};
 use crate::boot::error::Error;
 use encore86::cpu::registers::rflags;
+use encore86::introspect::{Record, What};
 use encore86::paging::Paging;
-use encore86::{Cpu, Engine, Event, Outcome, Retired, Unsupported};
+use encore86::{Bus, Cpu, Engine, Event, Insn, Outcome, Retired, Run, Stop, Unsupported};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How a guest ends.
@@ -31,10 +34,40 @@ pub enum End {
     Limit,
 }
 
+/// What the bus has against the registers that it is to follow.
+fn refused(stop: Stop) -> Outcome {
+    match stop {
+        Stop::Fault(event) => Outcome::Exception(event),
+        Stop::Caller(code) => Outcome::Stopped(code),
+        _ => Outcome::Retry,
+    }
+}
+
 /// Instructions in one go, where no device wants less: so that the terminal is looked at now and then.
 const GO: u64 = 1 << 16;
 /// Time between two looks at the terminal.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// A trace of some instructions.
+pub struct Trace {
+    /// Its file.
+    pub file: Accesses,
+    /// Where that is.
+    pub path: PathBuf,
+    /// Behind how many instructions it begins.
+    pub from: u64,
+    /// Behind how many it ends.
+    pub until: u64,
+    /// With instruction fetches.
+    pub fetches: bool,
+}
+
+impl Trace {
+    /// How many instructions behind this one it begins: 0 within it, none behind it.
+    fn begins_in(&self, instructions: u64) -> Option<u64> {
+        (instructions < self.until).then(|| self.from.saturating_sub(instructions))
+    }
+}
 
 /// A guest that runs.
 pub struct Guest {
@@ -46,8 +79,8 @@ pub struct Guest {
     pub memory: Paging<Pc>,
     /// Instructions so far.
     pub instructions: u64,
-    /// Time that the monitor has slept in the guest's stead.
-    pub slept: Duration,
+    /// A window of them whose accesses are written to a file.
+    pub trace: Option<Trace>,
 }
 
 impl Guest {
@@ -80,7 +113,7 @@ impl Guest {
             }
             let end = match self.interrupt() {
                 Some(outcome) => self.after(outcome),
-                None => self.go(limit - self.instructions),
+                None => self.go(limit - self.instructions)?,
             };
             match end {
                 None => {}
@@ -110,16 +143,47 @@ impl Guest {
     }
 
     /// Runs for a while.
-    fn go(&mut self, limit: u64) -> Option<End> {
+    fn go(&mut self, limit: u64) -> Result<Option<End>, Error> {
         let blocking = self.cpu.blocking();
         let pc = self.memory.inner();
         let quiet = pc.deadline().and_then(|deadline| pc.clock.until(deadline)).unwrap_or(GO);
         // A shadow ends behind the next instruction, and interrupts come then.
         let go = if blocking.sti || blocking.mov_ss { 1 } else { quiet.min(GO) };
-        let run = self.engine.run(&mut self.cpu, &mut self.memory, go.min(limit));
+        let run = match self.trace.as_ref().map(|trace| trace.begins_in(self.instructions)) {
+            Some(Some(0)) => self.traced()?,
+            Some(Some(ahead)) => self.engine.run(&mut self.cpu, &mut self.memory, go.min(limit).min(ahead)),
+            None | Some(None) => self.engine.run(&mut self.cpu, &mut self.memory, go.min(limit)),
+        };
         self.instructions += run.completed;
         self.memory.inner().clock.ran(run.completed);
-        self.after(run.outcome)
+        Ok(self.after(run.outcome))
+    }
+
+    /// One instruction whose accesses are written.
+    fn traced(&mut self) -> Result<Run, Error> {
+        let Guest { engine, cpu, memory, instructions, trace: Some(trace) } = self else {
+            return Ok(self.engine.run(&mut self.cpu, &mut self.memory, 1));
+        };
+        let rip = cpu.rip;
+        if let Err(stop) = memory.follow(cpu) {
+            return Ok(Run { completed: 0, outcome: refused(stop) });
+        }
+        let mut record = Record::new(&mut *memory).fetches(trace.fetches);
+        let outcome = engine.step(cpu, &mut record);
+        // Which instruction was decoded last says nothing about one that could not be fetched.
+        let insn = engine.last().filter(|_| matches!(outcome, Outcome::Completed(_)));
+        record.settle(&outcome, insn.map(Insn::length));
+        let text = insn.map_or("(not completed)".into(), |insn| insn.to_string());
+        let step = Step { number: *instructions + 1, rip, text: &text };
+        for access in record.take() {
+            let place = match access.what {
+                What::In(_) | What::Out(_) => Pc::device_at(access.at as u16),
+                _ => "memory",
+            };
+            trace.file.write(step, access, place).map_err(|error| Error::Output(trace.path.clone(), error))?;
+        }
+        let done = matches!(outcome, Outcome::Completed(retired) if !retired.rep_unfinished);
+        Ok(Run { completed: done.into(), outcome })
     }
 
     /// What there is to do after an outcome.
@@ -161,9 +225,7 @@ impl Guest {
             return true;
         }
         let ahead = deadline.map(|deadline| deadline.saturating_sub(pc.clock.now()));
-        let begun = Instant::now();
         terminal.wait(ahead);
-        self.slept += begun.elapsed();
         true
     }
 }
