@@ -101,7 +101,9 @@ fn what_is_shown_is_what_is_done() {
     for mode in [Mode::Long64, Mode::Compat32, Mode::Real16] {
         let moffs = if mode == Mode::Long64 { DATA + 0x1000 } else { 0x1000 };
         for form in encode::all(mode, &Profile::all(), moffs) {
-            if form.row.exec == Exec::Missing {
+            // Where URDMSR's bitmap lies only the platform knows, which a filter does not ask.
+            let unknown = matches!(form.row.exec, Exec::System(SysOp::UserReadMsr | SysOp::UserWriteMsr));
+            if form.row.exec == Exec::Missing || unknown {
                 continue;
             }
             for crossing in [false, true] {

@@ -238,26 +238,26 @@ fn stacks_are_switched_by_tokens() {
     let code = &[0xf3, 0x0f, 0x01, 0x2b, 0xf3, 0x0f, 0x01, 0xea];
     let place = SHADOW + 0x100;
     let (mut cpu, mut machine) = prepare(code, 3, true, SH_STK_EN);
-    machine.put(place, place + 8 | 1);
+    machine.put(place, (place + 8) | 1);
     step(&mut cpu, &mut machine).unwrap();
-    assert_eq!((cpu.system().ssp, machine.get(place)), (place, SHADOW + 0x800 | 3));
+    assert_eq!((cpu.system().ssp, machine.get(place)), (place, (SHADOW + 0x800) | 3));
     assert_eq!(cpu.rflags() & rflags::ARITH, 0);
     step(&mut cpu, &mut machine).unwrap();
-    assert_eq!((cpu.system().ssp, machine.get(SHADOW + 0x7f8)), (place + 8, SHADOW + 0x800 | 1));
+    assert_eq!((cpu.system().ssp, machine.get(SHADOW + 0x7f8)), (place + 8, (SHADOW + 0x800) | 1));
     // A token whose stack was aligned to 4 bytes.
     let (mut cpu, mut machine) = prepare(code, 3, false, SH_STK_EN);
     machine.put(place, place + 12);
     cpu.update(|s| s.ssp = SHADOW + 0x804);
     step(&mut cpu, &mut machine).unwrap();
-    assert_eq!((cpu.system().ssp, machine.get(place), cpu.rflags() & rflags::CF), (place, SHADOW + 0x804 | 2, 1));
+    assert_eq!((cpu.system().ssp, machine.get(place), cpu.rflags() & rflags::CF), (place, (SHADOW + 0x804) | 2, 1));
     step(&mut cpu, &mut machine).unwrap();
     assert_eq!((cpu.system().ssp, machine.get(SHADOW + 0x7f8)), (place + 12, SHADOW + 0x804));
 
     for (why, token) in [
         ("none", 0),
         ("of the other mode", place + 8),
-        ("of a stack that was left", place + 8 | 3),
-        ("of another place", place + 16 | 1),
+        ("of a stack that was left", (place + 8) | 3),
+        ("of another place", (place + 16) | 1),
     ] {
         let (mut cpu, mut machine) = prepare(code, 3, true, SH_STK_EN);
         machine.put(place, token);

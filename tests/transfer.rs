@@ -524,10 +524,10 @@ fn descriptors_answer_questions() {
     // Opcode, selector, CPL: ZF, and EAX if it changes. LAR 02, LSL 03, VERR 00 /4, VERW 00 /5 with ECX.
     type Question = (&'static str, Kind, u8, u16, bool, Option<u64>);
     let cases: &[Question] = &[
-        ("lar", Prot32, 0, sel::DATA0, true, Some(0x00c0_9300)),
+        ("lar", Prot32, 0, sel::DATA0, true, Some(0x00cf_9300)),
         ("lar", Prot32, 0, 0, false, None),
         ("lar", Prot32, 3, sel::DATA0, false, None),
-        ("lar", Prot32, 3, sel::CONFORMING, true, Some(0x00c0_9f00)),
+        ("lar", Prot32, 3, sel::CONFORMING, true, Some(0x00cf_9f00)),
         ("lar", Prot32, 0, sel::GATE_DPL0, true, Some(0x8c00)),
         ("lar", Prot32, 0, sel::TASK_GATE, true, Some(0xe500)),
         ("lar", Compat32, 0, sel::TASK_GATE, false, None),

@@ -5,7 +5,8 @@ use crate::cpu::registers::{component, cr4};
 use crate::cpu::{Cpu, obstacle};
 use crate::decode::Insn;
 use crate::event::Event;
-use crate::isa::row::{Exec, Gate, SysOp};
+use crate::isa::Exec;
+use crate::isa::row::{Gate, SysOp};
 
 /// The exception for an instruction whose gate meets an obstacle. #UD comes before #NM.
 #[cold]
@@ -38,14 +39,17 @@ pub(super) fn refuse(cpu: &mut Cpu, insn: &Insn) -> Event {
         Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
             Event::ud("CR4.OSXSAVE is clear")
         }
-        // Privilege is asked last of the instructions on shadow stacks: where CET is off, there are none.
-        Gate::Cpl0 if matches!(insn.row.exec, Exec::System(SysOp::Shadow(_))) && cpu.system().cr4 & cr4::CET == 0 => {
-            Event::ud("CR4.CET is clear")
-        }
+        // On Zen 4 that comes first.
+        Gate::Cpl0 if is_shadow(insn) && cpu.system().cr4 & cr4::CET == 0 => Event::ud("CR4.CET is clear"),
         Gate::Cpl0Ud => Event::ud("the instruction needs CPL 0"),
         Gate::Cpl0 | Gate::Xsetbv => Event::gp0("the instruction needs CPL 0"),
         Gate::Xsaves if has(obstacle::CPL_NOT_0) => Event::gp0("the instruction needs CPL 0"),
         Gate::Iopl => Event::gp0("CPL is above IOPL"),
         _ => Event::nm("CR0.TS is set"),
     }
+}
+
+/// Is it an instruction on shadow stacks?
+fn is_shadow(insn: &Insn) -> bool {
+    matches!(insn.row.exec, Exec::System(SysOp::Shadow(_)))
 }

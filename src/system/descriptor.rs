@@ -141,9 +141,9 @@ impl Descriptor {
         Segment { selector: self.selector, attr: self.attr(), limit: self.limit(), base: self.base() }
     }
 
-    /// Bits 15:8 and 23:20 of the second doubleword, in place, as LAR gives them.
+    /// Bits 23:8 of the second doubleword, in place, as LAR gives them: those of the limit too (seen on Zen 4).
     pub(super) fn rights(&self) -> u64 {
-        self.low >> 32 & 0x00f0_ff00
+        self.low >> 32 & 0x00ff_ff00
     }
 
     /// Selector and offset of a gate, and how many parameters it copies.
