@@ -24,9 +24,6 @@ const REASONS: &[(Exec, &str)] = &[
 
 /// Why the row is not compared, if it is not.
 pub fn reason(row: &Row) -> Option<&'static str> {
-    if row.mnemonic == "int1" {
-        return Some("its #DB and that of the single step by which the oracle sees an instruction's end are one");
-    }
     if row.mnemonic == "int" {
         return Some("INT n: the IDT's privilege decides at CPL 3, and vector 80h is a system call");
     }
