@@ -26,8 +26,7 @@ impl Works {
         let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
         let ram = match grant(vmm, &self.locks.seat, linear, u16::from(way.size), cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         // SAFETY: the range has the operand's length, for which the instruction was chosen.
         let done = unsafe { ram.issue(issue, source(cpu, insn), 0, cpu.rflags()) };
@@ -49,8 +48,7 @@ impl Works {
         let Some(issue) = way.issue else { return self.general(entry, cpu, vmm) };
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         // SAFETY: the range has the operand's length, for which the instruction was chosen.
         let done = unsafe { ram.issue(issue, source(cpu, insn), cpu.gpr[RAX], cpu.rflags()) };
@@ -81,8 +79,7 @@ impl Works {
         let register = insn.slot(1).reg as usize & 31;
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         let done = ram.exchange_add(cpu.gpr[register]);
         self.locks.seat.leave();
@@ -104,8 +101,7 @@ impl Works {
         let size = insn.slot(0).size;
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         let done = ram.compare_exchange_word(cpu.gpr[insn.slot(1).reg as usize & 31], cpu.gpr[RAX]);
         self.locks.seat.leave();
@@ -141,8 +137,7 @@ impl Works {
         }
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         // SAFETY: the range has the operand's length, for which the instruction was chosen.
         let done = unsafe { ram.issue(issue, bit, 0, 0) };
@@ -166,8 +161,7 @@ impl Works {
         }
         let ram = match grant(vmm, &self.locks.seat, linear, size, cpu.cpl()) {
             Ok(ram) => ram,
-            Err(None) => return self.general(entry, cpu, vmm),
-            Err(Some(stop)) => return self.stopped(stop, entry, cpu, vmm),
+            Err(why) => return self.not_granted(why, entry, cpu, vmm),
         };
         let pair = |low: usize, high: usize| {
             if size == 8 {
@@ -185,6 +179,16 @@ impl Works {
         }
         cpu.merge_flags(ZF, if equal { ZF } else { 0 });
         self::done(cpu, &entry.insn)
+    }
+
+    /// Another way for what [`grant`] has not given, or the end that the bus has asked for.
+    #[cold]
+    #[inline(never)]
+    fn not_granted<V: Vmm>(&mut self, why: Option<Stop>, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        match why {
+            None => self.general(entry, cpu, vmm),
+            Some(stop) => self.stopped(stop, entry, cpu, vmm),
+        }
     }
 }
 
