@@ -209,7 +209,8 @@ fn gates(form: &Form) -> &'static [&'static str] {
         (_, "AMX_TILE" | "ACE") if vector => &["TileAvx512"],
         // Block scales are registers of the tiles' and as wide as a ZMM.
         _ if form.iform.contains("BSR0") => &["Tile", "TileAvx512"],
-        (_, "AMX_TILE" | "ACE") => &["Tile"],
+        (_, "AMX_TILE" | "ACE") if matches!(form.mnemonic, "ldtilecfg" | "sttilecfg" | "tilerelease") => &["Tile"],
+        (_, "AMX_TILE" | "ACE") => &["TileData"],
         _ if form.gate == "io" => &["Port"],
         _ if form.gate == "iopl" => &["Iopl"],
         _ if form.gate == "v86.iopl" => &["V86Iopl"],
