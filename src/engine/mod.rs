@@ -469,12 +469,14 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                if !retired.rep_unfinished && insn.row.exec != Exec::Far(FarOp::Iret) {
-                    // IRET has loaded it for the instruction that it returns to.
+                // IRET and its kin have loaded it for the instruction that they return to.
+                let loads_rf = matches!(insn.row.exec, Exec::Far(FarOp::Iret | FarOp::Erets | FarOp::Eretu));
+                if !retired.rep_unfinished && !loads_rf {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
-                // SYSCALL's mask can take TF away before it counts.
-                let trap = trap && (insn.row.exec != Exec::Far(FarOp::Syscall) || cpu.rflags() & rflags::TF != 0);
+                // SYSCALL's mask and FRED can take TF away before it counts.
+                let calls = matches!(insn.row.exec, Exec::Far(FarOp::Syscall | FarOp::Sysenter));
+                let trap = trap && (!calls || cpu.rflags() & rflags::TF != 0);
                 self.repeating = retired.rep_unfinished.then_some(cpu.rip);
                 let retired = debug::due(cpu, retired, watch.hits, trap);
                 self.noted |= noted::of(insn, &retired);

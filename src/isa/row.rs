@@ -1426,6 +1426,10 @@ pub enum FarOp {
     Sysenter,
     /// SYSEXIT.
     Sysexit,
+    /// ERETS.
+    Erets,
+    /// ERETU.
+    Eretu,
 }
 
 /// Instructions on shadow stacks.

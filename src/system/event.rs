@@ -2,6 +2,7 @@
 
 use super::descriptor::{kind, long, read_own};
 use super::frame::{self, Frame};
+use super::fred;
 use super::task::{self, Asks};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
@@ -50,7 +51,7 @@ pub(crate) fn deliver(
             }
         };
         // What the processor does by itself is no fault of the program's.
-        let second = external(event, second);
+        let second = Event { nested: true, ..external(event, second) };
         if let Some(cr2) = second.cr2 {
             cpu.update(|s| s.cr2 = cr2);
         }
@@ -67,7 +68,7 @@ pub(crate) fn deliver(
 
 /// Sets EXT in the error code of an exception that the delivery of `first` met, unless a program asked for it.
 fn external(first: Event, second: Event) -> Event {
-    let asked = first.kind == EventKind::Software;
+    let asked = first.kind.is_software();
     match second.error_code {
         Some(code) if !asked && (10..=13).contains(&second.vector) => Event { error_code: Some(code | 1), ..second },
         _ => second,
@@ -84,7 +85,8 @@ enum Class {
 
 fn class(event: Event) -> Class {
     match (event.kind, event.vector) {
-        (EventKind::Software | EventKind::Interrupt | EventKind::Nmi, _) => Class::Benign,
+        (EventKind::Interrupt | EventKind::Nmi, _) => Class::Benign,
+        (kind, _) if kind.is_software() => Class::Benign,
         (_, 8) => Class::Double,
         (_, 14 | 20) => Class::Page,
         (_, 0 | 10..=13 | 21) => Class::Contributory,
@@ -93,14 +95,17 @@ fn class(event: Event) -> Class {
 }
 
 fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<Option<Event>, Halt> {
-    if event.vector == 1 && event.kind != EventKind::Software {
+    if event.vector == 1 && !event.kind.is_software() {
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
     }
     let mut begun_with = None;
     let redirected =
         cpu.mode() == Mode::V86 && event.kind == EventKind::Software && through_vector_table(cpu, mem, event)?;
-    if cpu.mode() == Mode::Real16 || redirected {
+    if fred::is_active(cpu) {
+        let flags = pushed_flags(cpu, event, repeating);
+        fred::deliver(cpu, mem, event, flags)?;
+    } else if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
         match gate(cpu, mem, event)? {
@@ -129,15 +134,11 @@ fn pushed_flags(cpu: &Cpu, event: Event, repeating: bool) -> u64 {
     cpu.rflags() | if event.kind == EventKind::Fault || between { rflags::RF } else { 0 }
 }
 
-/// INT n in virtual-8086 mode: does the TSS's bitmap (CR4.VME) send it through the vector table?
+/// INT n in virtual-8086 mode (INT3 and INTO are not asked about): does the TSS's bitmap (CR4.VME) send it through the vector table?
 ///
 /// # Errors
 /// #GP(0) for INT n with IOPL below 3 that it does not.
 fn through_vector_table(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<bool, Halt> {
-    // INT3 and INTO are not asked about.
-    if matches!(event.vector, 3 | 4) {
-        return Ok(false);
-    }
     if cpu.system().cr4 & cr4::VME != 0 {
         let tr = cpu.system().tr;
         let at = |offset: u64| tr.base.wrapping_add(offset) & 0xffff_ffff;
@@ -232,7 +233,7 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Route, Halt
         kind::TASK if !is_long => (0, false),
         _ => return Err(at_vector(Event::gp0("the entry of the IDT is no gate")).into()),
     };
-    if event.kind == EventKind::Software && (low >> 45) as u8 & 3 < cpu.cpl() {
+    if event.kind.is_software() && (low >> 45) as u8 & 3 < cpu.cpl() {
         return Err(at_vector(Event::gp0("the gate's DPL is below CPL")).into());
     }
     if low >> 47 & 1 == 0 {

@@ -1,7 +1,7 @@
 //! What transfers to other code have in common: all or nothing, frames on the stack, the stacks of a TSS, the new CS.
 
 use super::descriptor::{self, Descriptor, is_null, long, read_own};
-use super::shadow;
+use super::{fred, shadow};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear, replace, stack_offset, stack_width};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -132,10 +132,13 @@ pub(super) fn reaches(cpu: &Cpu, code: &Descriptor, offset: u64) -> Result<(), E
     if inside { Ok(()) } else { Err(Event::gp0("the target of the transfer lies beyond the limit of CS")) }
 }
 
-/// Do L and D fit each other? In IA-32e mode L excludes D.
+/// Do L and D fit each other? In IA-32e mode L excludes D, and under FRED ring 0 is of 64 bits.
 pub(super) fn check_width(cpu: &Cpu, code: &Descriptor) -> Result<(), Event> {
     if long(cpu) && code.has(rights::L | rights::DB) {
         return Err(code.refuse("the code segment has both L and D set"));
+    }
+    if cpu.cpl() == 0 && fred::is_active(cpu) && !code.has(rights::L) {
+        return Err(code.refuse("compatibility mode at CPL 0 under FRED"));
     }
     Ok(())
 }

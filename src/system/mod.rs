@@ -3,6 +3,7 @@
 mod descriptor;
 pub(crate) mod event;
 mod frame;
+pub(crate) mod fred;
 pub(crate) mod image;
 mod iret;
 mod line;
@@ -153,7 +154,10 @@ pub(crate) fn run(
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
         SysOp::ReadShadowStack => shadow::read_pointer(cpu, insn, mem)?,
-        SysOp::Shadow(op) => shadow::run(op, cpu, insn, mem)?,
+        SysOp::Shadow(op) => {
+            fred::recognise(cpu, insn)?;
+            shadow::run(op, cpu, insn, mem)?;
+        }
         SysOp::Bounds if bounds_enabled(cpu) => return Err(Unsupported::Instruction(insn.row().mnemonic).into()),
         SysOp::Bounds => {}
         SysOp::Prefetch => {
@@ -180,6 +184,7 @@ pub(crate) fn far(
     retired: &mut Retired,
 ) -> Result<(), Halt> {
     let next = next_rip(cpu, insn);
+    fred::recognise(cpu, insn)?;
     match op {
         FarOp::Load => segment::load(cpu, insn, mem, retired)?,
         FarOp::Pop => segment::pop(cpu, insn, mem, retired)?,
@@ -191,6 +196,8 @@ pub(crate) fn far(
         FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem),
         FarOp::Return => return transfer::far_return(cpu, insn, mem),
         FarOp::Iret => return iret::iret(cpu, insn, mem, retired),
+        FarOp::Syscall | FarOp::Sysenter if fred::is_active(cpu) => return fred::system_call(op, cpu, insn, mem),
+        FarOp::Erets | FarOp::Eretu => return fred::event_return(op, cpu, mem, retired),
         FarOp::Syscall | FarOp::Sysret => return transfer::system_call(op, cpu, insn, mem, profile),
         FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem),
     }
@@ -210,6 +217,7 @@ pub(crate) fn privileged(
     profile: &Profile,
 ) -> Result<(), Halt> {
     let next = next_rip(cpu, insn);
+    fred::recognise(cpu, insn)?;
     privileged::run(op, cpu, insn, mem, profile)?;
     cpu.rip = next;
     Ok(())
@@ -312,12 +320,13 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
 
 /// The event of INT1, INT3, INT n, or INTO with OF set.
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
+    let exception = |vector, cause| Event { kind: EventKind::SoftwareException, ..Event::software(vector, cause) };
     match insn.opcode() {
-        0xcc => Some(Event::software(3, "INT3")),
+        0xcc => Some(exception(3, "INT3")),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
         // No gate's DPL counts, and DR6 does not say that it was there.
         0xf1 => Some(Event::db(EventKind::Trap, "INT1")),
-        _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
+        _ => (cpu.rflags() & rflags::OF != 0).then_some(exception(4, "INTO")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::descriptor::{self, Descriptor, is_null, kind, long, rpl};
 use super::frame::{self, Frame};
-use super::segment;
+use super::{fred, segment};
 use super::task::{self, Asks};
 use crate::access::{Halt, Mem};
 use crate::address::stack_offset;
@@ -158,6 +158,9 @@ fn find(
     if is_long && (!code.has(rights::L) || code.has(rights::DB)) {
         return Err(code.refuse("the gate's code segment is not of 64 bits").into());
     }
+    if fred::is_active(cpu) && calls && !code.is_conforming() && code.dpl() < cpu.cpl() {
+        return Err(code.refuse("a call to more privilege under FRED").into());
+    }
     code.present()?;
     Ok(Target::Code(Way { code, offset, size, gate: Some(count) }))
 }
@@ -240,6 +243,9 @@ pub(super) fn returned_code(cpu: &Cpu, mem: &mut Memory<'_, '_>, selector: u16) 
     if privilege < cpu.cpl() {
         return Err(code.refuse("a return to more privilege").into());
     }
+    if privilege > cpu.cpl() && fred::is_active(cpu) {
+        return Err(code.refuse("a return to less privilege under FRED").into());
+    }
     let allowed = if code.is_conforming() { code.dpl() <= privilege } else { code.dpl() == privilege };
     if !allowed {
         return Err(code.refuse("the code segment's DPL does not fit the RPL of the return").into());
@@ -280,11 +286,11 @@ pub(super) fn leave(
 }
 
 /// Model-specific registers of system calls.
-mod msr {
+pub(super) mod msr {
     pub(super) const SYSENTER_CS: u32 = 0x174;
     pub(super) const SYSENTER_ESP: u32 = 0x175;
     pub(super) const SYSENTER_EIP: u32 = 0x176;
-    pub(super) const STAR: u32 = 0xc000_0081;
+    pub(in crate::system) const STAR: u32 = 0xc000_0081;
     pub(super) const LSTAR: u32 = 0xc000_0082;
     pub(super) const CSTAR: u32 = 0xc000_0083;
     pub(super) const FMASK: u32 = 0xc000_0084;
@@ -297,7 +303,7 @@ fn flat(selector: u16, dpl: u8, code: bool, bits: u32) -> Segment {
     Segment { selector, attr, limit: u32::MAX, base: 0 }
 }
 
-fn set_flat(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, (cs, ss): (u16, u16), cpl: u8, wide: bool) {
+pub(super) fn set_flat(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, (cs, ss): (u16, u16), cpl: u8, wide: bool) {
     let cs = flat(cs, cpl, true, if wide { rights::L } else { rights::DB });
     cpu.update(|s| {
         s.seg[Seg::Cs as usize] = cs;

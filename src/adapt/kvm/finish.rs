@@ -459,7 +459,7 @@ impl Finisher {
                 }
                 End::Completed(retired)
             }
-            Outcome::Exception(event) if event.kind == EventKind::Software => {
+            Outcome::Exception(event) if event.kind.is_software() => {
                 return Ok(self.finished(End::Refused(Refusal::Software(event)), By::Engine));
             }
             Outcome::Exception(event) => {
