@@ -16,8 +16,8 @@ use crate::cpu::{Blocking, Cpu, Mode, System};
 use crate::decode::Insn;
 use crate::event::{DR6_BS, Event, EventKind, Retired, Stop, Unsupported};
 use crate::integer::next_rip;
-use crate::isa::row::{Exec, FarOp, PrivOp, ShadowOp, SysOp};
 use crate::isa::Feature;
+use crate::isa::row::{Exec, FarOp, PrivOp, ShadowOp, SysOp};
 use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
@@ -201,7 +201,11 @@ impl Arrival {
             (0, Mode::Long64) => false,
             (3, _) => true,
             // FRED lets nobody come there; a monitor can.
-            _ => return Err(Unsupported::Instruction("a FRED event at CPL 1 or 2, or in compatibility mode at CPL 0").into()),
+            _ => {
+                return Err(
+                    Unsupported::Instruction("a FRED event at CPL 1 or 2, or in compatibility mode at CPL 0").into()
+                );
+            }
         };
         let config = mem.vmm.read_msr(msr::CONFIG)?;
         let current = config & config::LEVEL;

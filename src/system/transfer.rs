@@ -2,8 +2,8 @@
 
 use super::descriptor::{self, Descriptor, is_null, kind, long, rpl};
 use super::frame::{self, Frame};
-use super::{fred, segment};
 use super::task::{self, Asks};
+use super::{fred, segment};
 use crate::access::{Halt, Mem};
 use crate::address::stack_offset;
 use crate::bus::Vmm;
