@@ -378,7 +378,7 @@ fn what_a_frame_tells() {
         done(deliver(&mut cpu, &mut machine, event));
         let frame = machine.frame(LEVELS[0] - 64);
         assert_eq!((frame[5], frame[6]), (ss, data), "{event:?}");
-        assert_eq!(frame[0], event.error_code.unwrap_or(0).into());
+        assert_eq!(frame[0], u64::from(event.error_code.unwrap_or(0)));
         assert_eq!(frame[3] & rflags::RF != 0, event.kind == EventKind::Fault, "{event:?}");
         assert_eq!(cpu.blocking().nmi, event.kind == EventKind::Nmi);
     }

@@ -220,6 +220,30 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         Ok(())
     }
 
+    /// Takes what 8 aligned bytes hold that processors and devices share, and leaves zeros: by one locked operation where the bus
+    /// grants RAM or can be atomic itself. Not for an instruction that may come again: the journal does not know of it.
+    pub(crate) fn take(&mut self, linear: u64, access: &Access) -> Result<u64, Halt> {
+        let access = Access { locked: true, ..*access };
+        match self.vmm.ram(linear, 8, &access) {
+            Ok(Some(ram)) if ram.len() == 8 => {
+                if let Some(done) = among_others(|| ram.locked(LockedOp::Xchg, 0, 0, false)) {
+                    return Ok(done.old);
+                }
+            }
+            Ok(Some(_)) => {
+                return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+            }
+            Ok(None) | Err(Stop::TooWide(_)) => {}
+            Err(stop) => return Err(stop.into()),
+        }
+        let mut old = [0; 8];
+        if !self.vmm.rmw(linear, &mut old, &mut |_: &[u8], new: &mut [u8]| new.fill(0), &access)? {
+            self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
+            self.write(linear, &[0; 8], &Access { kind: AccessKind::Write, ..access })?;
+        }
+        Ok(u64::from_le_bytes(old))
+    }
+
     /// Does an access go around the end of the address space?
     pub(crate) fn wraps(&self, linear: u64, len: usize) -> bool {
         let last = linear.wrapping_add(len as u64 - 1);

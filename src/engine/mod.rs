@@ -268,14 +268,58 @@ impl Engine {
             }
             Err(halt) => {
                 cpu.update(|s| s.cr2 = saved);
-                let outcome = match halt {
-                    // There is no instruction that would come again with the journal: the delivery starts anew.
-                    Halt::Stop(Stop::Retry) => Outcome::Retry,
-                    halt => return ended(journal, halt, cpu, 0),
-                };
-                journal.clear();
-                outcome
+                ended_between(journal, halt, cpu)
             }
+        }
+    }
+
+    /// Delivers a pending user interrupt, if there is one that can be delivered at this boundary between two instructions (CR4.UINTR,
+    /// UIF, CPL 3 of 64-bit mode, no shadow of MOV SS; a bit of IA32_UINTR_RR): RIP is the handler's on `Completed`. `None` if there
+    /// is none. It comes after ordinary interrupts.
+    ///
+    /// On `Exception`, which the guest must take in its place, on `Retry`, `Stopped` and `Unsupported` nothing is changed.
+    pub fn deliver_user_interrupt<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Option<Outcome> {
+        if !system::user::accepts(cpu) {
+            return None;
+        }
+        let Works { journal, repeating, .. } = &mut self.works;
+        if journal.is_open() {
+            return Some(Outcome::Unsupported(Unsupported::JournalMismatch));
+        }
+        let between = *repeating == Some(cpu.rip);
+        let mut watch = Watch::new(vmm, cpu, 0);
+        let vmm: &mut dyn Vmm = &mut watch;
+        match system::user::deliver(cpu, &mut Mem::new(vmm, journal, cpu), between) {
+            Ok(false) => None,
+            Ok(true) => {
+                *repeating = None;
+                cpu.set_blocking(Blocking { sti: false, ..cpu.blocking() });
+                Some(completed(journal, debug::due(cpu, Retired::default(), watch.hits, false)))
+            }
+            Err(halt) => Some(ended_between(journal, halt, cpu)),
+        }
+    }
+
+    /// Asks whether an interrupt of `vector`, which the monitor's interrupt controller is about to hand to the processor, is the
+    /// notification of user interrupts (UINV in IA32_UINTR_MISC), and then takes the requests from the posted-interrupt descriptor into
+    /// IA32_UINTR_RR: the monitor does not deliver it but ends it (EOI), and calls [`Engine::deliver_user_interrupt`]. `None` if it is
+    /// not. The descriptor is changed by real locked operations where the bus grants RAM.
+    ///
+    /// On `Exception`, which the guest must take, on `Retry`, `Stopped` and `Unsupported` no request is lost.
+    pub fn notify_user_interrupt<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, vector: u8) -> Option<Outcome> {
+        let journal = &mut self.works.journal;
+        if journal.is_open() {
+            return Some(Outcome::Unsupported(Unsupported::JournalMismatch));
+        }
+        let mut watch = Watch::new(vmm, cpu, 0);
+        let vmm: &mut dyn Vmm = &mut watch;
+        match system::user::notify(cpu, &mut Mem::new(vmm, journal, cpu), vector) {
+            Ok(false) => {
+                journal.clear();
+                None
+            }
+            Ok(true) => Some(completed(journal, debug::due(cpu, Retired::default(), watch.hits, false))),
+            Err(halt) => Some(ended_between(journal, halt, cpu)),
         }
     }
 
@@ -496,6 +540,17 @@ fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
         journal.clear();
     }
     Outcome::Completed(retired)
+}
+
+/// What a halt between two instructions means to the caller: there is none that would come again with the journal, so that the work
+/// starts anew.
+#[cold]
+fn ended_between(journal: &mut Journal, halt: Halt, cpu: &mut Cpu) -> Outcome {
+    if halt == Halt::Stop(Stop::Retry) {
+        journal.clear();
+        return Outcome::Retry;
+    }
+    ended(journal, halt, cpu, 0)
 }
 
 /// What a halt means to the caller; closes the journal unless it waits for a retry.

@@ -82,6 +82,8 @@ mod kind {
 }
 
 const DOUBLE_FAULT: u8 = 8;
+/// What is not done.
+const CET: &str = "FRED with shadow stacks or branch tracking enabled";
 
 /// Do events come by FRED?
 pub(super) fn is_active(cpu: &Cpu) -> bool {
@@ -207,6 +209,7 @@ impl Arrival {
                 );
             }
         };
+        frame::without_enforcement(cpu, mem, CET)?;
         let config = mem.vmm.read_msr(msr::CONFIG)?;
         let current = config & config::LEVEL;
         let level = self.level(cpu, mem, config)?;
@@ -327,6 +330,7 @@ pub(super) fn event_return(
     mem: &mut Memory<'_, '_>,
     retired: &mut Retired,
 ) -> Result<(), Halt> {
+    frame::without_enforcement(cpu, mem, CET)?;
     let popped = frame::whole(cpu, mem, |cpu, mem| {
         let popped = Popped::read(cpu, mem)?;
         let config = mem.vmm.read_msr(msr::CONFIG)?;

@@ -15,7 +15,7 @@ pub(crate) mod shadow;
 mod task;
 mod tile;
 mod transfer;
-mod user;
+pub(crate) mod user;
 mod wait;
 mod xsave;
 

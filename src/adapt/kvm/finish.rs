@@ -9,7 +9,7 @@ use crate::cpu::segment::Seg;
 use crate::decode::decode;
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::introspect::Filter;
-use crate::isa::row::{Exec, Gate, SysOp};
+use crate::isa::row::{Exec, FarOp, Gate, SysOp};
 use crate::{Cpu, Engine, Insn, Mode};
 use core::fmt;
 use kvm_bindings::{
@@ -450,7 +450,9 @@ impl Finisher {
         let end = match outcome {
             Outcome::Completed(retired) => {
                 // The resume flag lasts for one instruction, but for the one that loads it.
-                let loads_rf = insn.is_some_and(|insn| insn.row().mnemonic.starts_with("iret"));
+                let loads_rf = insn.is_some_and(|insn| {
+                    matches!(insn.row().exec, Exec::Far(FarOp::Iret | FarOp::Erets | FarOp::Eretu))
+                });
                 if !retired.rep_unfinished && !loads_rf && cpu.rflags() & rflags::RF != 0 {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
