@@ -208,7 +208,10 @@ fn events_come_by_fred() {
         (
             fred(json!({"code": "f30f01ca", "mem": [{"at": "0x8000", "hex": returned}]})),
             json!({"outcome": "retired", "regs": {"rip": "0x4000", "rsp": "0x7000", "rflags": "0x202"},
-                "seg": {"cs": {"sel": "0x33", "attr": "0xa0fb", "limit": "0xffffffff", "base": "0x0"}}}),
+            "seg": {
+                "cs": {"sel": "0x33", "attr": "0xa0fb", "limit": "0xffffffff", "base": "0x0"},
+                "ss": {"sel": "0x2b", "attr": "0xc0f3", "limit": "0xffffffff", "base": "0x0"}
+            }}),
         ),
     ]);
 }
