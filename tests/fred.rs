@@ -608,6 +608,22 @@ fn erets_goes_back() {
     assert!(cpu.blocking().nmi, "NMIs stay blocked");
 }
 
+/// Before a program has run, ring 0 may have a null SS; its events leave SS alone, and ERETS finds the same.
+#[test]
+fn a_null_ss_of_ring_0_stays() {
+    let (mut cpu, mut machine) = (cpu(0), Machine::new());
+    cpu.update(|s| s.seg[Seg::Ss as usize] = Segment { selector: 0, attr: rights::UNUSABLE, limit: 0, base: 0 });
+    let before = cpu.clone();
+    done(deliver(&mut cpu, &mut machine, Event::interrupt(0x80)));
+    assert_eq!(machine.frame(STACK - 64)[5], vector(0x80) | INTERRUPT | LONG);
+    assert_eq!(cpu.seg(Seg::Ss), before.seg(Seg::Ss));
+    done(step(&mut cpu, &mut machine, ERETS));
+    assert_eq!(
+        (cpu.gpr, cpu.rip, cpu.rflags(), cpu.system()),
+        (before.gpr, before.rip, before.rflags(), before.system())
+    );
+}
+
 #[test]
 fn faults_of_erets() {
     let good = [0x1_2000, CS0, 2, 0x7000, SS0];
