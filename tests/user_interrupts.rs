@@ -412,3 +412,42 @@ fn between_the_iterations_of_a_string() {
     assert_eq!([1, 2].map(|i| machine.get(STACK - 32 + 8 * i)), [CODE, rflags::TF | rflags::RF | 2]);
     assert_eq!(cpu.gpr[1], 2);
 }
+
+#[test]
+fn shadow_stack_and_tracker() {
+    const U_CET: u32 = 0x6a0;
+    const SSP: u64 = 0x9000;
+    /// Both enabled; the tracker waits.
+    const ENABLES: u64 = 1 | 4;
+    const TRACKER: u64 = 1 << 11;
+    let ram = memory();
+    let (mut cpu, mut machine, mut engine) = (cpu(), Machine::new(&ram), engine());
+    machine.msrs.extend([(U_CET, ENABLES), (0x6a2, 0), (RR, 1)]);
+    cpu.update(|s| (s.cr4, s.ssp) = (s.cr4 | cr4::CET, SSP));
+    // UIRR cannot be written yet: the tracker is what it was.
+    (machine.later, machine.later_on_write) = (Some(RR), true);
+    assert_eq!(engine.deliver_user_interrupt(&mut cpu, &mut machine), Some(Outcome::Retry));
+    assert_eq!((machine.msrs[&U_CET], cpu.system().ssp), (ENABLES, SSP));
+    machine.later = None;
+    assert!(matches!(engine.deliver_user_interrupt(&mut cpu, &mut machine), Some(Outcome::Completed(_))));
+    // The address alone.
+    assert_eq!((machine.get(SSP - 8), cpu.system().ssp, machine.get(SSP - 16)), (CODE, SSP - 8, 0));
+    assert_eq!(machine.msrs[&U_CET], ENABLES | TRACKER);
+    // ENDBR64, and UIRET behind the vector.
+    machine.host(HANDLER, 8).store(&[0xf3, 0x0f, 0x1e, 0xfa, 0xf3, 0x0f, 0x01, 0xec]);
+    cpu.gpr[4] += 8;
+    for _ in 0..2 {
+        let outcome = engine.step(&mut cpu, &mut machine);
+        assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
+    }
+    assert_eq!((cpu.rip, cpu.gpr[4], cpu.system().ssp), (CODE, STACK, SSP));
+    // No page for it: nothing is changed.
+    cpu.update(|s| s.ssp = 0x7000_0000);
+    machine.msrs.insert(RR, 1);
+    let outcome = engine.deliver_user_interrupt(&mut cpu, &mut machine);
+    assert!(
+        matches!(outcome, Some(Outcome::Exception(Event { vector: 14, cr2: Some(0x6fff_fff8), .. }))),
+        "{outcome:?}"
+    );
+    assert_eq!((cpu.rip, cpu.gpr[4], machine.msrs[&RR]), (CODE, STACK, 1));
+}

@@ -1,15 +1,15 @@
 //! What transfers to other code have in common: all or nothing, frames on the stack, the stacks of a TSS, the new CS.
 
 use super::descriptor::{self, Descriptor, is_null, long, read_own};
-use super::{fred, shadow};
+use super::fred;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear, replace, stack_offset, stack_width};
 use crate::bus::{Access, AccessKind, Vmm};
+use crate::cpu::registers::efer;
 use crate::cpu::registers::gpr::RSP;
-use crate::cpu::registers::{cr4, efer};
 use crate::cpu::segment::{Seg, Segment, rights};
 use crate::cpu::{Cpu, Mode};
-use crate::event::{Event, Stop, Unsupported};
+use crate::event::Event;
 
 /// The most entries of a frame: a call gate's parameters with SS, rSP, CS and rIP.
 const ENTRIES: usize = 35;
@@ -20,9 +20,6 @@ pub(super) fn whole<T>(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     transfer: impl FnOnce(&mut Cpu, &mut Mem<'_, dyn Vmm + '_>) -> Result<T, Halt>,
 ) -> Result<T, Halt> {
-    if shadow::is_active(cpu, mem)? {
-        return Err(Unsupported::Instruction("a transfer with shadow stacks or branch tracking enabled").into());
-    }
     let system = cpu.system().clone();
     let (gpr, rip, flags, blocking) = (cpu.gpr, cpu.rip, cpu.rflags(), cpu.blocking());
     let result = transfer(cpu, mem);
@@ -211,25 +208,4 @@ pub(super) fn mark_available(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, selecto
         Some(found) => found.release(mem),
         None => Ok(()),
     }
-}
-
-/// For what knows nothing of shadow stacks and branch tracking.
-///
-/// # Errors
-/// `Unsupported` with `what` where IA32_U_CET or IA32_S_CET enables either.
-pub(super) fn without_enforcement(cpu: &Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, what: &'static str) -> Result<(), Halt> {
-    const REGISTERS: [u32; 2] = [0x6a0, 0x6a2];
-    const SH_STK_EN: u64 = 1 << 0;
-    const ENDBR_EN: u64 = 1 << 2;
-    if cpu.system().cr4 & cr4::CET == 0 {
-        return Ok(());
-    }
-    for register in REGISTERS {
-        match mem.vmm.read_msr(register) {
-            Ok(value) if value & (SH_STK_EN | ENDBR_EN) != 0 => return Err(Unsupported::Instruction(what).into()),
-            Ok(_) | Err(Stop::NotProvided(_)) => {}
-            Err(stop) => return Err(stop.into()),
-        }
-    }
-    Ok(())
 }

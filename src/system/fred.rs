@@ -3,6 +3,7 @@
 //!
 //! Its registers are the platform's model-specific ones, and so is the current stack level in IA32_FRED_CONFIG, which is written last.
 
+use super::cet::{Enforcement, Entry};
 use super::descriptor::{self, is_null, long, rpl};
 use super::frame::{self, Frame};
 use super::transfer;
@@ -51,6 +52,8 @@ mod config {
 
 /// What bytes 2 and above of CS hold in a frame: the stack level that the event came in.
 const CS_LEVEL_SHIFT: u32 = 16;
+/// And whether the tracker of indirect branches waited for an ENDBRANCH.
+const CS_WAITS: u64 = 1 << 18;
 /// What bytes 2 and above of SS hold in a frame.
 mod info {
     /// Interrupts were blocked by STI.
@@ -83,7 +86,7 @@ mod kind {
 
 const DOUBLE_FAULT: u8 = 8;
 /// What is not done.
-const CET: &str = "FRED with shadow stacks or branch tracking enabled";
+const CET: &str = "FRED with shadow stacks enabled for the supervisor";
 
 /// Do events come by FRED?
 pub(super) fn is_active(cpu: &Cpu) -> bool {
@@ -198,7 +201,7 @@ impl Arrival {
     }
 
     /// Goes to the entry point; the frame says that `rip` comes next.
-    fn enter(&self, cpu: &mut Cpu, mem: &mut Memory<'_, '_>, rip: u64) -> Result<(), Halt> {
+    fn enter(&self, cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile, rip: u64) -> Result<(), Halt> {
         let ring3 = match (cpu.cpl(), cpu.mode()) {
             (0, Mode::Long64) => false,
             (3, _) => true,
@@ -209,7 +212,7 @@ impl Arrival {
                 );
             }
         };
-        frame::without_enforcement(cpu, mem, CET)?;
+        let cet = enforcement(cpu, mem, profile)?;
         let config = mem.vmm.read_msr(msr::CONFIG)?;
         let current = config & config::LEVEL;
         let level = self.level(cpu, mem, config)?;
@@ -217,7 +220,8 @@ impl Arrival {
             true => mem.vmm.read_msr(msr::RSP0 + level as u32)?,
             false => cpu.gpr[RSP].wrapping_sub(config & config::RED_ZONE) & !0x3f,
         };
-        let cs = u64::from(cpu.seg(Seg::Cs).selector) | if ring3 { 0 } else { current << CS_LEVEL_SHIFT };
+        let inner = current << CS_LEVEL_SHIFT | if cet.waits() { CS_WAITS } else { 0 };
+        let cs = u64::from(cpu.seg(Seg::Cs).selector) | if ring3 { 0 } else { inner };
         let mut back = Frame::new(8);
         [0, self.data, self.info(cpu), cpu.gpr[RSP], self.flags, cs, rip, u64::from(self.error_code)]
             .into_iter()
@@ -231,7 +235,9 @@ impl Arrival {
         back.push(cpu, mem, 0)?;
         frame::set_rip(cpu, (config & config::ENTRY) + if ring3 { 0 } else { config::RING0 })?;
         cpu.set_rflags(rflags::FIXED);
-        set_level(mem, config, level)
+        // A program's SSP is kept in IA32_PL3_SSP, as by SYSCALL without FRED; the tracker waits.
+        let tracked = if ring3 { cet.system_call(cpu, 3) } else { cet.jump(cpu)? };
+        finish(cpu, mem, &tracked, config, level)
     }
 }
 
@@ -248,11 +254,21 @@ fn event_data(s: &System, event: Event) -> u64 {
     }
 }
 
-fn set_level(mem: &mut Memory<'_, '_>, config: u64, level: u64) -> Result<(), Halt> {
-    if config & config::LEVEL != level {
-        mem.vmm.write_msr(msr::CONFIG, config & !config::LEVEL | level)?;
+/// Nothing can fail any more but the platform's registers.
+fn finish(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, tracked: &Entry, config: u64, level: u64) -> Result<(), Halt> {
+    tracked.commit(cpu, mem)?;
+    if config & config::LEVEL != level
+        && let Err(stop) = mem.vmm.write_msr(msr::CONFIG, config & !config::LEVEL | level)
+    {
+        tracked.take_back(mem)?;
+        return Err(stop.into());
     }
     Ok(())
+}
+
+fn enforcement(cpu: &Cpu, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<Enforcement, Halt> {
+    let cet = Enforcement::of(cpu, mem, profile)?;
+    if cet.has_stack(0) { Err(Unsupported::Instruction(CET).into()) } else { Ok(cet) }
 }
 
 fn swap_gs(cpu: &mut Cpu) {
@@ -263,16 +279,28 @@ fn swap_gs(cpu: &mut Cpu) {
 ///
 /// # Errors
 /// What the stack's pages say, #SS(0) where it is not canonical; what the bus and the platform answer.
-pub(super) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, flags: u64) -> Result<(), Halt> {
+pub(super) fn deliver(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    event: Event,
+    flags: u64,
+    profile: &Profile,
+) -> Result<(), Halt> {
     let rip = cpu.rip;
-    Arrival::of(cpu, event, flags).enter(cpu, mem, rip)
+    Arrival::of(cpu, event, flags).enter(cpu, mem, profile, rip)
 }
 
 /// SYSCALL and SYSENTER, which are events here.
 ///
 /// # Errors
 /// #UD without EFER.SCE. What the way to the entry point meets is nested in the event.
-pub(super) fn system_call(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn system_call(
+    op: FarOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+) -> Result<(), Halt> {
     if op == FarOp::Syscall && !frame::has_system_calls(cpu) {
         return Err(Event::ud("EFER.SCE is clear").into());
     }
@@ -287,7 +315,7 @@ pub(super) fn system_call(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memor
         flags: cpu.rflags() & !rflags::RF,
     };
     let next = next_rip(cpu, insn);
-    frame::whole(cpu, mem, |cpu, mem| arrival.enter(cpu, mem, next)).map_err(|halt| match halt {
+    frame::whole(cpu, mem, |cpu, mem| arrival.enter(cpu, mem, profile, next)).map_err(|halt| match halt {
         Halt::Stop(Stop::Fault(fault)) => Event { nested: true, ..fault }.into(),
         halt => halt,
     })
@@ -328,15 +356,16 @@ pub(super) fn event_return(
     op: FarOp,
     cpu: &mut Cpu,
     mem: &mut Memory<'_, '_>,
+    profile: &Profile,
     retired: &mut Retired,
 ) -> Result<(), Halt> {
-    frame::without_enforcement(cpu, mem, CET)?;
+    let cet = &enforcement(cpu, mem, profile)?;
     let popped = frame::whole(cpu, mem, |cpu, mem| {
         let popped = Popped::read(cpu, mem)?;
         let config = mem.vmm.read_msr(msr::CONFIG)?;
         match op {
-            FarOp::Eretu => to_user(cpu, mem, &popped, config)?,
-            _ => to_supervisor(cpu, mem, &popped, config)?,
+            FarOp::Eretu => to_user(cpu, mem, cet, &popped, config)?,
+            _ => to_supervisor(cpu, mem, cet, &popped, config)?,
         }
         Ok(popped)
     })?;
@@ -352,7 +381,13 @@ pub(super) fn event_return(
 }
 
 /// ERETS stays in 64-bit mode at CPL 0.
-fn to_supervisor(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, popped: &Popped, config: u64) -> Result<(), Halt> {
+fn to_supervisor(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    popped: &Popped,
+    config: u64,
+) -> Result<(), Halt> {
     let level = popped.cs >> CS_LEVEL_SHIFT & config::LEVEL;
     if popped.cs as u16 != cpu.seg(Seg::Cs).selector || popped.ss as u16 != cpu.seg(Seg::Ss).selector {
         return Err(Event::gp0("ERETS to other segments").into());
@@ -363,11 +398,18 @@ fn to_supervisor(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, popped: &Popped, confi
     frame::set_rip(cpu, popped.rip)?;
     cpu.gpr[RSP] = popped.rsp;
     cpu.set_rflags(popped.flags);
-    set_level(mem, config, level)
+    let tracked = cet.resume(cpu, popped.cs & CS_WAITS != 0);
+    finish(cpu, mem, &tracked, config, level)
 }
 
 /// ERETU goes to CPL 3, mostly to the segments that IA32_STAR names, for which no descriptor is looked at.
-fn to_user(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, popped: &Popped, config: u64) -> Result<(), Halt> {
+fn to_user(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    popped: &Popped,
+    config: u64,
+) -> Result<(), Halt> {
     if config & config::LEVEL != 0 {
         return Err(Event::gp0("ERETU from a stack level above 0").into());
     }
@@ -391,6 +433,10 @@ fn to_user(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, popped: &Popped, config: u64
     cpu.gpr[RSP] = popped.rsp;
     cpu.set_rflags(popped.flags);
     swap_gs(cpu);
+    cet.system_return(cpu, mem)?;
+    if cet.has_stack(3) && cpu.mode() != Mode::Long64 && cpu.system().ssp >> 32 != 0 {
+        return Err(Event::gp0("SSP lies above 4 GiB outside 64-bit mode").into());
+    }
     Ok(())
 }
 

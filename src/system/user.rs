@@ -2,6 +2,7 @@
 //! instructions: notifications and delivery, for which the monitor calls. Their registers are the platform's model-specific ones; UIF is
 //! in [`System`](crate::cpu::System).
 
+use super::cet::{self, Enforcement};
 use super::descriptor::{long, own, read_own};
 use super::frame::{self, Frame};
 use crate::access::{Halt, Mem};
@@ -14,6 +15,7 @@ use crate::cpu::{Cpu, Mode};
 use crate::decode::Insn;
 use crate::event::{Event, Stop};
 use crate::integer::read_slot;
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -56,9 +58,10 @@ pub(super) fn test_flag(cpu: &mut Cpu) -> Result<(), Halt> {
 }
 
 /// UIRET: RIP, RFLAGS and RSP from the stack, and UIF is set.
-pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     const CHANGED: u64 = 0x25_4dd5;
     enabled(cpu)?;
+    let cet = Enforcement::of(cpu, mem, profile)?;
     frame::whole(cpu, mem, |cpu, mem| {
         let mut values = [0; 3];
         for (i, value) in values.iter_mut().enumerate() {
@@ -68,6 +71,7 @@ pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(),
         if !address::canonical(cpu, rip) {
             return Err(Event::gp0("UIRET to an address that is not canonical").into());
         }
+        cet.user_return(cpu, mem, rip)?;
         (cpu.rip, cpu.gpr[RSP]) = (rip, rsp);
         cpu.set_rflags(cpu.rflags() & !CHANGED | flags & CHANGED);
         cpu.update(|s| s.uif = true);
@@ -131,7 +135,12 @@ pub(crate) fn accepts(cpu: &Cpu) -> bool {
 ///
 /// # Errors
 /// #GP(0) for a handler that is not canonical, what the stack's pages say; what the platform answers. Nothing is changed.
-pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, repeating: bool) -> Result<bool, Halt> {
+pub(crate) fn deliver(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+    repeating: bool,
+) -> Result<bool, Halt> {
     let requests = mem.vmm.read_msr(msr::RR)?;
     if requests == 0 {
         return Ok(false);
@@ -142,7 +151,7 @@ pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, repeating: bool) 
         return Err(Event::gp0("the handler of user interrupts is not canonical").into());
     }
     let adjust = mem.vmm.read_msr(msr::STACKADJUST)?;
-    frame::without_enforcement(cpu, mem, "a user interrupt with shadow stacks or branch tracking enabled")?;
+    let cet = Enforcement::of(cpu, mem, profile)?;
     frame::whole(cpu, mem, |cpu, mem| {
         let (rsp, flags) = (cpu.gpr[RSP], cpu.rflags());
         // Bit 0: it is a stack of its own, else bytes to leave alone.
@@ -150,11 +159,25 @@ pub(crate) fn deliver(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, repeating: bool) 
         cpu.gpr[RSP] = stack & !0xf;
         let mut back = Frame::new(8);
         [rsp, flags | if repeating { rflags::RF } else { 0 }, cpu.rip, vector].into_iter().for_each(|v| back.add(v));
+        // The address alone goes onto the shadow stack.
+        let ssp = cpu.system().ssp;
+        let shadow = if cet.has_stack(3) { ssp.wrapping_sub(8) } else { ssp };
+        if shadow != ssp {
+            cet::probe(mem, shadow, 8, 3)?;
+        }
+        let tracked = cet.jump(cpu)?;
         back.push(cpu, mem, 0)?;
+        if shadow != ssp {
+            cet::write(mem, shadow, cpu.rip, 8, 3)?;
+        }
+        tracked.commit(cpu, mem)?;
+        if let Err(stop) = mem.vmm.write_msr(msr::RR, requests & !(1 << vector)) {
+            tracked.take_back(mem)?;
+            return Err(stop.into());
+        }
         cpu.rip = handler;
         cpu.set_rflags(flags & !(rflags::TF | rflags::RF));
-        cpu.update(|s| s.uif = false);
-        mem.vmm.write_msr(msr::RR, requests & !(1 << vector))?;
+        cpu.update(|s| (s.uif, s.ssp) = (false, shadow));
         Ok(())
     })?;
     Ok(true)
