@@ -5,6 +5,8 @@
 
 #[path = "enforcement/guarded.rs"]
 mod guarded;
+#[path = "enforcement/paged.rs"]
+mod paged;
 #[path = "support/ram.rs"]
 mod ram;
 #[allow(dead_code)] // `transfer` uses the rest

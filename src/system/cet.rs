@@ -147,6 +147,8 @@ pub(super) struct Enforcement {
     v86: bool,
     /// Bits of the processor's linear addresses.
     bits: u32,
+    /// After a retry nothing is remembered: a token that was taken has to be given back.
+    restarts: bool,
     /// A token and the frame below it have to lie in 32 bytes, aligned: Intel's manual says so, AMD's does not.
     contained: bool,
 }
@@ -160,9 +162,15 @@ impl Enforcement {
             supervisor: if on { read_register(mem.vmm, S_CET)? } else { 0 },
             known: known(profile),
             v86: cpu.mode() == Mode::V86,
+            restarts: false,
             bits: profile.linear_bits(),
             contained: profile.vendor() != Vendor::Amd,
         })
+    }
+
+    /// The same for the delivery of an event, which starts anew where an instruction would go on by the journal.
+    pub(super) fn restarting(self) -> Enforcement {
+        Enforcement { restarts: true, ..self }
     }
 
     fn enables(&self, cpl: u8) -> u64 {
@@ -198,8 +206,8 @@ impl Enforcement {
     fn tracked(&self, cpu: &Cpu, cpl: u8) -> Entry {
         let old = self.enables(cpl);
         let new = old & !SUPPRESS | TRACKER;
-        let tracker = (self.has(cpl, ENDBR_EN) && new != old).then_some((register(cpl), old, new));
-        Entry { cpl, ssp: cpu.system().ssp, kept: None, token: None, frame: None, tracker }
+        let tracker = (self.has(cpl, ENDBR_EN) && new != old).then_some((register(cpl), new));
+        Entry { cpl, ssp: cpu.system().ssp, restarts: self.restarts, kept: None, token: None, frame: None, tracker }
     }
 
     /// A jump to another code segment, which is loaded.
@@ -480,14 +488,15 @@ pub(super) struct Entry {
     cpl: u8,
     /// SSP afterwards.
     ssp: u64,
+    restarts: bool,
     /// IA32_PL3_SSP.
     kept: Option<u64>,
     /// The token of the stack that is gone to, which is at its own address.
     token: Option<u64>,
     /// Where the old stack is aligned by four bytes of zeros, if it is not; SSP, LIP and CS.
     frame: Option<(Option<u64>, [u64; 3])>,
-    /// The register that the tracker is in, its value and the new one.
-    tracker: Option<(u32, u64, u64)>,
+    /// The register that the tracker is in, and its value.
+    tracker: Option<(u32, u64)>,
 }
 
 impl Entry {
@@ -525,26 +534,33 @@ impl Entry {
         if let Some(ssp) = self.kept {
             mem.vmm.write_msr(PL3_SSP, ssp)?;
         }
-        if let Some((register, _, new)) = self.tracker {
-            mem.vmm.write_msr(register, new)?;
-        }
         if let Some(token) = self.token
             && exchange(mem, token, token, token | BUSY, self.cpl)? != token
         {
-            if let Some((register, old, _)) = self.tracker {
-                mem.vmm.write_msr(register, old)?;
-            }
             return Err(refusal.into());
         }
-        if let Some((padding, values)) = self.frame {
-            if let Some(at) = padding {
-                write(mem, at, 0, 4, self.cpl)?;
-            }
-            for (i, value) in values.into_iter().enumerate().rev() {
-                write(mem, self.ssp.wrapping_add(8 * i as u64), value, 8, self.cpl)?;
-            }
+        // The tracker last: it must not wait for a call that comes again after a retry.
+        let done = self.write_frame(mem).and_then(|()| match self.tracker {
+            Some((register, value)) => Ok(mem.vmm.write_msr(register, value)?),
+            None => Ok(()),
+        });
+        if let (Err(_), Some(token), true) = (&done, self.token, self.restarts) {
+            free(mem, token, self.cpl)?;
         }
+        done?;
         cpu.update(|s| s.ssp = self.ssp);
+        Ok(())
+    }
+
+    /// Writes the frame that [`Entry::push`] has planned.
+    fn write_frame(&self, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+        let Some((padding, values)) = self.frame else { return Ok(()) };
+        if let Some(at) = padding {
+            write(mem, at, 0, 4, self.cpl)?;
+        }
+        for (i, value) in values.into_iter().enumerate().rev() {
+            write(mem, self.ssp.wrapping_add(8 * i as u64), value, 8, self.cpl)?;
+        }
         Ok(())
     }
 }
