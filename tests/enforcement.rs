@@ -1,7 +1,7 @@
 //! Control-flow enforcement at far transfers, IRET, events, system calls and task switches: each fault that the manual's pages name for
 //! CET has a line here (SDM volume 1, chapter 17; volume 2, CALL, JMP, RET, IRET, INT n, SYSCALL, SYSENTER, UIRET; volume 3, chapter 8).
 //!
-//! No processor here has CET for programs of the host, so that all expected values are written by hand from the pseudocode of these pages.
+//! No processor at hand has CET, so that all expected values are written by hand from the pseudocode of these pages.
 
 #[path = "enforcement/guarded.rs"]
 mod guarded;
@@ -119,7 +119,13 @@ fn done(kind: Kind, cpl: u8, act: Act, change: impl FnOnce(&mut Cpu, &mut Machin
     done_by(Profile::all(), kind, cpl, act, change)
 }
 
-fn done_by(profile: Profile, kind: Kind, cpl: u8, act: Act, change: impl FnOnce(&mut Cpu, &mut Machine)) -> (Cpu, Machine) {
+fn done_by(
+    profile: Profile,
+    kind: Kind,
+    cpl: u8,
+    act: Act,
+    change: impl FnOnce(&mut Cpu, &mut Machine),
+) -> (Cpu, Machine) {
     let (mut cpu, mut machine) = prepare(kind, cpl);
     change(&mut cpu, &mut machine);
     let outcome = run(&mut cpu, &mut machine, profile, &act);
@@ -335,9 +341,12 @@ fn faults_of_far_returns() {
 
 #[test]
 fn far_returns_take_ssp_back() {
-    for (act, kind, change) in
-        [(ret(), Prot32, same32 as Change), (retq(), Long64, same64), (iret(), Prot32, same32), (iretq(), Long64, same64)]
-    {
+    for (act, kind, change) in [
+        (ret(), Prot32, same32 as Change),
+        (retq(), Long64, same64),
+        (iret(), Prot32, same32),
+        (iretq(), Long64, same64),
+    ] {
         let (cpu, machine) = done(kind, 0, act, change);
         assert_eq!((cpu.rip, cpu.system().ssp), (TARGET, SSP0 + 24));
         assert_eq!(machine.exchanges(), [], "the same stack has no token there");
@@ -706,6 +715,41 @@ fn what_the_profile_lacks_is_not_enabled() {
     assert_eq!((cpu.system().ssp, machine.seen.len(), machine.msrs[&S_CET]), (SSP0, 0, BOTH | WAITS));
 }
 
+#[test]
+fn registers_refuse_what_they_cannot_hold() {
+    let all = Profile::all;
+    let only = |feature: Feature| {
+        let mut features = *all().features();
+        features.remove(feature);
+        Profile::from_features(Vendor::Intel, features)
+    };
+    let write = |profile: Profile, index: u32, value: u64| {
+        let (mut cpu, mut machine) = prepare(Long64, 0);
+        (cpu.gpr[0], cpu.gpr[1], cpu.gpr[2]) = (value & 0xffff_ffff, index.into(), value >> 32);
+        let outcome = run(&mut cpu, &mut machine, profile, &bytes(&[0x0f, 0x30]));
+        (exception(outcome), machine.msrs[&index] == value)
+    };
+    for index in [U_CET, S_CET] {
+        for bit in 6..10 {
+            assert_eq!(write(all(), index, 1 << bit).0, Some(GP), "bit {bit} is reserved");
+        }
+        assert_eq!(write(all(), index, SUPPRESS | WAITS).0, Some(GP), "suppressed and waiting");
+        assert_eq!(write(all(), index, 1 << 47).0, Some(GP), "the bitmap's address is not canonical");
+        assert_eq!(write(all(), index, 0xffff_8000_0000_0c3f & !SUPPRESS), (None, true));
+        assert_eq!(write(only(Feature::Ibt), index, 3), (None, true));
+        assert_eq!(write(only(Feature::Ibt), index, ENDBR_EN).0, Some(GP), "no tracking");
+        assert_eq!(write(only(Feature::Shstk), index, SH_STK_EN).0, Some(GP), "no shadow stacks");
+        assert_eq!(write(only(Feature::Shstk), index, ENDBR_EN | WAITS), (None, true));
+    }
+    for index in PL0_SSP..=PL3_SSP {
+        assert_eq!(write(all(), index, SSP0 + 4), (None, true));
+        assert_eq!(write(all(), index, SSP0 + 2).0, Some(GP), "not aligned to 4 bytes");
+        assert_eq!(write(all(), index, 1 << 47).0, Some(GP), "not canonical");
+    }
+    assert_eq!(write(all(), SSP_TABLE, 1 << 47).0, Some(GP), "not canonical");
+    assert_eq!(write(all(), SSP_TABLE, TABLE + 0x1001), (None, true));
+}
+
 /// The state of the task that [`sel::TSS`] and [`sel::TASK_GATE`] lead to, and what its shadow stack is.
 const NEW: u64 = 0x3400;
 const TASK_TOKEN: u64 = 0x19a00;
@@ -764,7 +808,10 @@ fn tasks_have_shadow_stacks() {
     assert_eq!(cpu.system().ssp, TASK_TOKEN);
     // IRET: SSP comes back, and the token of the nested task is free.
     let (cpu, machine) = done(Prot32, 0, iret(), nested);
-    assert_eq!((cpu.rip, cpu.system().ssp, machine.word(TOKEN), machine.word(TASK_TOKEN)), (TARGET, SSP0, TOKEN, TASK_TOKEN));
+    assert_eq!(
+        (cpu.rip, cpu.system().ssp, machine.word(TOKEN), machine.word(TASK_TOKEN)),
+        (TARGET, SSP0, TOKEN, TASK_TOKEN)
+    );
     assert_eq!((machine.exchanges(), machine.msrs[&S_CET]), (vec![(TOKEN, 0)], BOTH), "IRET is not tracked");
     // Nothing enabled: a TSS of 108 bytes all the same, and SSP is nobody's.
     let (cpu, machine) = done(Prot32, 0, jmp(sel::TSS), |c, m| {

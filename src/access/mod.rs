@@ -218,9 +218,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         }
         if self.journal.at_end() {
             let done = match self.vmm.ram(linear, 8, &access) {
-                Ok(Some(ram)) if ram.len() == 8 => {
-                    among_others(|| ram.compare_exchange(expected.into(), new.into()))
-                }
+                Ok(Some(ram)) if ram.len() == 8 => among_others(|| ram.compare_exchange(expected.into(), new.into())),
                 Ok(Some(_)) => {
                     return Err(Unsupported::Platform("a host address for the length that was asked for").into());
                 }

@@ -6,6 +6,7 @@
 use super::descriptor::{long, read_own};
 use super::task::Asks;
 use crate::access::{Halt, Mem};
+use crate::address;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{cr0, cr4};
 use crate::cpu::segment::Seg;
@@ -30,6 +31,9 @@ pub(super) const ENDBR_EN: u64 = 1 << 2;
 pub(super) const SUPPRESS: u64 = 1 << 10;
 /// The tracker waits for an ENDBRANCH.
 pub(super) const TRACKER: u64 = 1 << 11;
+
+/// Linear address of the legacy code page bitmap.
+pub(super) const BITMAP: u64 = !0xfff;
 
 /// What a supervisor token says of a stack that is in use.
 pub(super) const BUSY: u64 = 1;
@@ -57,6 +61,31 @@ pub(super) fn known(profile: &Profile) -> u64 {
     let stacks = SH_STK_EN | WR_SHSTK_EN;
     let of = |feature, bits| if profile.has(feature) { bits } else { 0 };
     of(Feature::Shstk, stacks) | of(Feature::Ibt, !stacks)
+}
+
+/// Checks what is written to a register of CET (SDM volume 4; volume 2, WRMSR).
+///
+/// # Errors
+/// #GP(0) for reserved bits, for a tracker that waits and is suppressed, for addresses that are not canonical.
+pub(super) fn check_msr(cpu: &Cpu, profile: &Profile, index: u32, value: u64) -> Result<(), Event> {
+    const RESERVED: u64 = 0xf << 6;
+    const UNALIGNED: u64 = 3;
+    let known = known(profile);
+    let (reserved, address) = match index {
+        _ if known == 0 => return Ok(()),
+        U_CET | S_CET => (RESERVED | !known, value & BITMAP),
+        PL0_SSP..=PL3_SSP => (UNALIGNED, value),
+        INTERRUPT_SSP_TABLE_ADDR => (0, value),
+        _ => return Ok(()),
+    };
+    let both = reserved & RESERVED != 0 && value & (SUPPRESS | TRACKER) == SUPPRESS | TRACKER;
+    if value & reserved != 0 || both {
+        return Err(Event::gp0("a register of CET with reserved bits set, or a tracker that waits and is suppressed"));
+    }
+    if !address::canonical(cpu, address) {
+        return Err(Event::gp0("a register of CET with an address that is not canonical"));
+    }
+    Ok(())
 }
 
 /// An access to a shadow stack.

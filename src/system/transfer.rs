@@ -172,13 +172,7 @@ fn find(
 }
 
 /// A call that stays at its privilege.
-fn call_same(
-    cpu: &mut Cpu,
-    insn: &Insn,
-    mem: &mut Memory<'_, '_>,
-    cet: &Enforcement,
-    way: Way,
-) -> Result<(), Halt> {
+fn call_same(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, cet: &Enforcement, way: Way) -> Result<(), Halt> {
     let (mut code, cpl) = (way.code, cpu.cpl());
     let origin = Origin::new(cpu, next_rip(cpu, insn));
     let mut back = Frame::new(way.size);
@@ -229,12 +223,7 @@ fn call_inner(
 }
 
 /// RET.
-pub(super) fn far_return(
-    cpu: &mut Cpu,
-    insn: &Insn,
-    mem: &mut Memory<'_, '_>,
-    profile: &Profile,
-) -> Result<(), Halt> {
+pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let (size, release) = (insn.osize(), insn.imm as i64);
     let cet = Enforcement::of(cpu, mem, profile)?;
     frame::whole(cpu, mem, |cpu, mem| {

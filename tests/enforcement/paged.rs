@@ -94,7 +94,10 @@ fn an_interrupt_and_back_by_locked_instructions() {
     let outcome = engine.deliver(&mut cpu, &mut bus, Event::interrupt(32));
     assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
     let memory = bus.inner();
-    assert_eq!((cpu.system().ssp, memory.machine.word(TOKEN), memory.machine.msrs[&PL3_SSP]), (TOKEN, TOKEN | BUSY, SSP3));
+    assert_eq!(
+        (cpu.system().ssp, memory.machine.word(TOKEN), memory.machine.msrs[&PL3_SSP]),
+        (TOKEN, TOKEN | BUSY, SSP3)
+    );
     assert_eq!(memory.granted.iter().filter(|&&at| at == TOKEN).count(), 1);
     // ENDBR64, IRETQ.
     let code = [ENDBR64, &[0x48, 0xcf]].concat();
