@@ -1,10 +1,12 @@
 //! Control-flow enforcement at far transfers, IRET, events, system calls and task switches: each fault that the manual's pages name for
 //! CET has a line here (SDM volume 1, chapter 17; volume 2, CALL, JMP, RET, IRET, INT n, SYSCALL, SYSENTER, UIRET; volume 3, chapter 8).
 //!
-//! No processor here has CET for programs of the host, so that all expected values are written by hand from the pseudocode of these pages.
+//! No processor at hand has CET, so that all expected values are written by hand from the pseudocode of these pages.
 
 #[path = "enforcement/guarded.rs"]
 mod guarded;
+#[path = "enforcement/paged.rs"]
+mod paged;
 #[path = "support/ram.rs"]
 mod ram;
 #[allow(dead_code)] // `transfer` uses the rest
@@ -711,6 +713,41 @@ fn what_the_profile_lacks_is_not_enabled() {
     assert_eq!(machine.msrs[&U_CET], ENDBR_EN | WAITS);
     let (cpu, machine) = done_by(without(Feature::Shstk), Prot32, 0, call(sel::CODE0), nothing);
     assert_eq!((cpu.system().ssp, machine.seen.len(), machine.msrs[&S_CET]), (SSP0, 0, BOTH | WAITS));
+}
+
+#[test]
+fn registers_refuse_what_they_cannot_hold() {
+    let all = Profile::all;
+    let only = |feature: Feature| {
+        let mut features = *all().features();
+        features.remove(feature);
+        Profile::from_features(Vendor::Intel, features)
+    };
+    let write = |profile: Profile, index: u32, value: u64| {
+        let (mut cpu, mut machine) = prepare(Long64, 0);
+        (cpu.gpr[0], cpu.gpr[1], cpu.gpr[2]) = (value & 0xffff_ffff, index.into(), value >> 32);
+        let outcome = run(&mut cpu, &mut machine, profile, &bytes(&[0x0f, 0x30]));
+        (exception(outcome), machine.msrs[&index] == value)
+    };
+    for index in [U_CET, S_CET] {
+        for bit in 6..10 {
+            assert_eq!(write(all(), index, 1 << bit).0, Some(GP), "bit {bit} is reserved");
+        }
+        assert_eq!(write(all(), index, SUPPRESS | WAITS).0, Some(GP), "suppressed and waiting");
+        assert_eq!(write(all(), index, 1 << 47).0, Some(GP), "the bitmap's address is not canonical");
+        assert_eq!(write(all(), index, 0xffff_8000_0000_0c3f & !SUPPRESS), (None, true));
+        assert_eq!(write(only(Feature::Ibt), index, 3), (None, true));
+        assert_eq!(write(only(Feature::Ibt), index, ENDBR_EN).0, Some(GP), "no tracking");
+        assert_eq!(write(only(Feature::Shstk), index, SH_STK_EN).0, Some(GP), "no shadow stacks");
+        assert_eq!(write(only(Feature::Shstk), index, ENDBR_EN | WAITS), (None, true));
+    }
+    for index in PL0_SSP..=PL3_SSP {
+        assert_eq!(write(all(), index, SSP0 + 4), (None, true));
+        assert_eq!(write(all(), index, SSP0 + 2).0, Some(GP), "not aligned to 4 bytes");
+        assert_eq!(write(all(), index, 1 << 47).0, Some(GP), "not canonical");
+    }
+    assert_eq!(write(all(), SSP_TABLE, 1 << 47).0, Some(GP), "not canonical");
+    assert_eq!(write(all(), SSP_TABLE, TABLE + 0x1001), (None, true));
 }
 
 /// The state of the task that [`sel::TSS`] and [`sel::TASK_GATE`] lead to, and what its shadow stack is.

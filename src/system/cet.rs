@@ -6,6 +6,7 @@
 use super::descriptor::{long, read_own};
 use super::task::Asks;
 use crate::access::{Halt, Mem};
+use crate::address;
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{cr0, cr4};
 use crate::cpu::segment::Seg;
@@ -30,6 +31,9 @@ pub(super) const ENDBR_EN: u64 = 1 << 2;
 pub(super) const SUPPRESS: u64 = 1 << 10;
 /// The tracker waits for an ENDBRANCH.
 pub(super) const TRACKER: u64 = 1 << 11;
+
+/// Linear address of the legacy code page bitmap.
+pub(super) const BITMAP: u64 = !0xfff;
 
 /// What a supervisor token says of a stack that is in use.
 pub(super) const BUSY: u64 = 1;
@@ -57,6 +61,31 @@ pub(super) fn known(profile: &Profile) -> u64 {
     let stacks = SH_STK_EN | WR_SHSTK_EN;
     let of = |feature, bits| if profile.has(feature) { bits } else { 0 };
     of(Feature::Shstk, stacks) | of(Feature::Ibt, !stacks)
+}
+
+/// Checks what is written to a register of CET (SDM volume 4; volume 2, WRMSR).
+///
+/// # Errors
+/// #GP(0) for reserved bits, for a tracker that waits and is suppressed, for addresses that are not canonical.
+pub(super) fn check_msr(cpu: &Cpu, profile: &Profile, index: u32, value: u64) -> Result<(), Event> {
+    const RESERVED: u64 = 0xf << 6;
+    const UNALIGNED: u64 = 3;
+    let known = known(profile);
+    let (reserved, address) = match index {
+        _ if known == 0 => return Ok(()),
+        U_CET | S_CET => (RESERVED | !known, value & BITMAP),
+        PL0_SSP..=PL3_SSP => (UNALIGNED, value),
+        INTERRUPT_SSP_TABLE_ADDR => (0, value),
+        _ => return Ok(()),
+    };
+    let both = reserved & RESERVED != 0 && value & (SUPPRESS | TRACKER) == SUPPRESS | TRACKER;
+    if value & reserved != 0 || both {
+        return Err(Event::gp0("a register of CET with reserved bits set, or a tracker that waits and is suppressed"));
+    }
+    if !address::canonical(cpu, address) {
+        return Err(Event::gp0("a register of CET with an address that is not canonical"));
+    }
+    Ok(())
 }
 
 /// An access to a shadow stack.
@@ -147,6 +176,8 @@ pub(super) struct Enforcement {
     v86: bool,
     /// Bits of the processor's linear addresses.
     bits: u32,
+    /// After a retry nothing is remembered: a token that was taken has to be given back.
+    restarts: bool,
     /// A token and the frame below it have to lie in 32 bytes, aligned: Intel's manual says so, AMD's does not.
     contained: bool,
 }
@@ -160,9 +191,15 @@ impl Enforcement {
             supervisor: if on { read_register(mem.vmm, S_CET)? } else { 0 },
             known: known(profile),
             v86: cpu.mode() == Mode::V86,
+            restarts: false,
             bits: profile.linear_bits(),
             contained: profile.vendor() != Vendor::Amd,
         })
+    }
+
+    /// The same for the delivery of an event, which starts anew where an instruction would go on by the journal.
+    pub(super) fn restarting(self) -> Enforcement {
+        Enforcement { restarts: true, ..self }
     }
 
     fn enables(&self, cpl: u8) -> u64 {
@@ -198,8 +235,8 @@ impl Enforcement {
     fn tracked(&self, cpu: &Cpu, cpl: u8) -> Entry {
         let old = self.enables(cpl);
         let new = old & !SUPPRESS | TRACKER;
-        let tracker = (self.has(cpl, ENDBR_EN) && new != old).then_some((register(cpl), old, new));
-        Entry { cpl, ssp: cpu.system().ssp, kept: None, token: None, frame: None, tracker }
+        let tracker = (self.has(cpl, ENDBR_EN) && new != old).then_some((register(cpl), new));
+        Entry { cpl, ssp: cpu.system().ssp, restarts: self.restarts, kept: None, token: None, frame: None, tracker }
     }
 
     /// Does the supervisor's tracker wait for an ENDBRANCH?
@@ -212,7 +249,15 @@ impl Enforcement {
         let (old, tracker) = (self.supervisor, if waits { TRACKER } else { 0 });
         let new = old & !(SUPPRESS | TRACKER) | tracker;
         let changes = self.has(0, ENDBR_EN) && new != old;
-        Entry { tracker: changes.then_some((S_CET, old, new)), ..self.tracked(cpu, 0) }
+        Entry { tracker: changes.then_some((S_CET, new)), ..self.tracked(cpu, 0) }
+    }
+
+    /// Something behind a commit has failed that comes again: the tracker at `cpl` is what it was.
+    pub(super) fn take_back(&self, mem: &mut Memory<'_, '_>, cpl: u8) -> Result<(), Halt> {
+        if self.has(cpl, ENDBR_EN) {
+            mem.vmm.write_msr(register(cpl), self.enables(cpl))?;
+        }
+        Ok(())
     }
 
     /// A jump to another code segment, which is loaded.
@@ -493,14 +538,15 @@ pub(super) struct Entry {
     cpl: u8,
     /// SSP afterwards.
     ssp: u64,
+    restarts: bool,
     /// IA32_PL3_SSP.
     kept: Option<u64>,
     /// The token of the stack that is gone to, which is at its own address.
     token: Option<u64>,
     /// Where the old stack is aligned by four bytes of zeros, if it is not; SSP, LIP and CS.
     frame: Option<(Option<u64>, [u64; 3])>,
-    /// The register that the tracker is in, its value and the new one.
-    tracker: Option<(u32, u64, u64)>,
+    /// The register that the tracker is in, and its value.
+    tracker: Option<(u32, u64)>,
 }
 
 impl Entry {
@@ -525,14 +571,6 @@ impl Entry {
         Ok(())
     }
 
-    /// Something behind the commit has failed that comes again: the tracker is what it was.
-    pub(super) fn take_back(&self, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
-        if let Some((register, old, _)) = self.tracker {
-            mem.vmm.write_msr(register, old)?;
-        }
-        Ok(())
-    }
-
     /// Does it.
     ///
     /// # Errors
@@ -546,26 +584,33 @@ impl Entry {
         if let Some(ssp) = self.kept {
             mem.vmm.write_msr(PL3_SSP, ssp)?;
         }
-        if let Some((register, _, new)) = self.tracker {
-            mem.vmm.write_msr(register, new)?;
-        }
         if let Some(token) = self.token
             && exchange(mem, token, token, token | BUSY, self.cpl)? != token
         {
-            if let Some((register, old, _)) = self.tracker {
-                mem.vmm.write_msr(register, old)?;
-            }
             return Err(refusal.into());
         }
-        if let Some((padding, values)) = self.frame {
-            if let Some(at) = padding {
-                write(mem, at, 0, 4, self.cpl)?;
-            }
-            for (i, value) in values.into_iter().enumerate().rev() {
-                write(mem, self.ssp.wrapping_add(8 * i as u64), value, 8, self.cpl)?;
-            }
+        // The tracker last: it must not wait for a call that comes again after a retry.
+        let done = self.write_frame(mem).and_then(|()| match self.tracker {
+            Some((register, value)) => Ok(mem.vmm.write_msr(register, value)?),
+            None => Ok(()),
+        });
+        if let (Err(_), Some(token), true) = (&done, self.token, self.restarts) {
+            free(mem, token, self.cpl)?;
         }
+        done?;
         cpu.update(|s| s.ssp = self.ssp);
+        Ok(())
+    }
+
+    /// Writes the frame that [`Entry::push`] has planned.
+    fn write_frame(&self, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+        let Some((padding, values)) = self.frame else { return Ok(()) };
+        if let Some(at) = padding {
+            write(mem, at, 0, 4, self.cpl)?;
+        }
+        for (i, value) in values.into_iter().enumerate().rev() {
+            write(mem, self.ssp.wrapping_add(8 * i as u64), value, 8, self.cpl)?;
+        }
         Ok(())
     }
 }

@@ -117,7 +117,7 @@ fn once(
     } else if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
-        let cet = &Enforcement::of(cpu, mem, profile)?;
+        let cet = &Enforcement::of(cpu, mem, profile)?.restarting();
         match gate(cpu, mem, event)? {
             Route::Code(gate) => protected(cpu, mem, cet, event, &gate, repeating)?,
             Route::Task(selector) => {

@@ -237,7 +237,7 @@ impl Arrival {
         cpu.set_rflags(rflags::FIXED);
         // A program's SSP is kept in IA32_PL3_SSP, as by SYSCALL without FRED; the tracker waits.
         let tracked = if ring3 { cet.system_call(cpu, 3) } else { cet.jump(cpu)? };
-        finish(cpu, mem, &tracked, config, level)
+        finish(cpu, mem, &cet, &tracked, (config, level))
     }
 }
 
@@ -255,12 +255,18 @@ fn event_data(s: &System, event: Event) -> u64 {
 }
 
 /// Nothing can fail any more but the platform's registers.
-fn finish(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, tracked: &Entry, config: u64, level: u64) -> Result<(), Halt> {
+fn finish(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    tracked: &Entry,
+    (config, level): (u64, u64),
+) -> Result<(), Halt> {
     tracked.commit(cpu, mem)?;
     if config & config::LEVEL != level
         && let Err(stop) = mem.vmm.write_msr(msr::CONFIG, config & !config::LEVEL | level)
     {
-        tracked.take_back(mem)?;
+        cet.take_back(mem, 0)?;
         return Err(stop.into());
     }
     Ok(())
@@ -399,7 +405,7 @@ fn to_supervisor(
     cpu.gpr[RSP] = popped.rsp;
     cpu.set_rflags(popped.flags);
     let tracked = cet.resume(cpu, popped.cs & CS_WAITS != 0);
-    finish(cpu, mem, &tracked, config, level)
+    finish(cpu, mem, cet, &tracked, (config, level))
 }
 
 /// ERETU goes to CPL 3, mostly to the segments that IA32_STAR names, for which no descriptor is looked at.

@@ -1,7 +1,7 @@
 //! Control-flow enforcement (SDM volume 1, chapter 17) of near branches: shadow stacks, the tracker with the legacy code page bitmap; and
 //! the instructions on shadow stacks. Only steps under CR4.CET come here.
 
-use super::cet::{self, BUSY, ENDBR_EN, PL0_SSP, SH_STK_EN, SUPPRESS, TRACKER, WR_SHSTK_EN};
+use super::cet::{self, BITMAP, BUSY, ENDBR_EN, PL0_SSP, SH_STK_EN, SUPPRESS, TRACKER, WR_SHSTK_EN};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -21,8 +21,6 @@ type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 const LEG_IW_EN: u64 = 1 << 3;
 const NO_TRACK_EN: u64 = 1 << 4;
 const SUPPRESS_DIS: u64 = 1 << 5;
-/// Linear address of the legacy code page bitmap.
-const BITMAP: u64 = !0xfff;
 
 /// Causes of #CP, its error code.
 const NEAR_RET: u32 = 1;

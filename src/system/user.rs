@@ -172,7 +172,7 @@ pub(crate) fn deliver(
         }
         tracked.commit(cpu, mem)?;
         if let Err(stop) = mem.vmm.write_msr(msr::RR, requests & !(1 << vector)) {
-            tracked.take_back(mem)?;
+            cet.take_back(mem, 3)?;
             return Err(stop.into());
         }
         cpu.rip = handler;
