@@ -1,12 +1,8 @@
 //! Shadow stacks and branch tracking under FRED.
 
 use crate::machine::*;
-use encore86::cpu::registers::{cr4, efer, rflags};
-use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
-use encore86::cpu::{Blocking, Mode};
-use encore86::isa::Feature;
-use encore86::{Access, Bus, Cpu, Engine, Event, EventKind, Outcome, Platform, Profile, Retired, Stop};
-use std::collections::BTreeMap;
+use encore86::cpu::registers::cr4;
+use encore86::{Cpu, Event, Outcome};
 
 const U_CET: u32 = 0x6a0;
 const S_CET: u32 = 0x6a2;

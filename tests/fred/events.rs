@@ -1,12 +1,10 @@
 //! What becomes of events: frames, stacks, exceptions on the way.
 
 use crate::machine::*;
-use encore86::cpu::registers::{cr4, efer, rflags};
-use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
+use encore86::cpu::registers::{efer, rflags};
+use encore86::cpu::segment::{Seg, Segment};
 use encore86::cpu::{Blocking, Mode};
-use encore86::isa::Feature;
-use encore86::{Access, Bus, Cpu, Engine, Event, EventKind, Outcome, Platform, Profile, Retired, Stop};
-use std::collections::BTreeMap;
+use encore86::{Event, EventKind, Outcome};
 
 #[test]
 fn an_event_of_ring_3() {

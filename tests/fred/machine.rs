@@ -1,10 +1,9 @@
 //! A machine whose only hardware is RAM and the registers of FRED.
 
-use encore86::cpu::registers::{cr4, efer, rflags};
+use encore86::cpu::Mode;
+use encore86::cpu::registers::{cr4, rflags};
 use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
-use encore86::cpu::{Blocking, Mode};
-use encore86::isa::Feature;
-use encore86::{Access, Bus, Cpu, Engine, Event, EventKind, Outcome, Platform, Profile, Retired, Stop};
+use encore86::{Access, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Retired, Stop};
 use std::collections::BTreeMap;
 
 pub const CODE: u64 = 0x1_0000;

@@ -1,12 +1,10 @@
 //! CR4.FRED, the registers, and what is refused while it is in force.
 
 use crate::machine::*;
-use encore86::cpu::registers::{cr4, efer, rflags};
-use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
-use encore86::cpu::{Blocking, Mode};
+use encore86::cpu::registers::{cr4, efer};
+use encore86::cpu::segment::Seg;
 use encore86::isa::Feature;
-use encore86::{Access, Bus, Cpu, Engine, Event, EventKind, Outcome, Platform, Profile, Retired, Stop};
-use std::collections::BTreeMap;
+use encore86::{Event, Outcome, Profile};
 
 #[test]
 fn cr4_fred() {
