@@ -381,7 +381,7 @@ impl Enforcement {
     ///
     /// # Errors
     /// #GP(0) where virtual-8086 mode would have shadow stacks or tracking; #CP(FAR-RET/IRET).
-    pub(super) fn to_v86(&self, cpu: &Cpu) -> Result<Option<u64>, Halt> {
+    pub(super) fn leave_for_v86(&self, cpu: &Cpu) -> Result<Option<u64>, Halt> {
         if self.has_user() {
             return Err(Event::gp0("a return to virtual-8086 mode with CET enabled for programs").into());
         }
@@ -406,7 +406,7 @@ impl Enforcement {
     }
 }
 
-/// Frees the token that [`Enforcement::to_v86`] has given.
+/// Frees the token that [`Enforcement::leave_for_v86`] has given.
 pub(super) fn release(mem: &mut Memory<'_, '_>, token: Option<u64>) -> Result<(), Halt> {
     token.map_or(Ok(()), |token| free(mem, token, 0))
 }

@@ -143,7 +143,7 @@ fn to_v86(
     if rip > 0xffff {
         return Err(Event::gp0("a return to virtual-8086 mode beyond 64 KiB").into());
     }
-    let token = cet.to_v86(cpu)?;
+    let token = cet.leave_for_v86(cpu)?;
     let segment = |selector: u64| {
         let selector = selector as u16;
         Segment { selector, attr: 0xf3, limit: 0xffff, base: u64::from(selector) << 4 }
