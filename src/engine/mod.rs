@@ -246,8 +246,8 @@ impl Engine {
         }
     }
 
-    /// Delivers an exception or interrupt through the interrupt vector table or the IDT: what [`Engine::step`] has reported,
-    /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
+    /// Delivers an exception or interrupt through the interrupt vector table or the IDT, or by FRED: what [`Engine::step`] has
+    /// reported, [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
     /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
     ///
     /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`])
