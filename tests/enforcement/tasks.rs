@@ -89,8 +89,8 @@ fn faults_of_task_switches() {
     type Case = (&'static str, Act, Change, (u8, Option<u32>));
     let cases: [Case; 8] = [
         ("the new SSP is not aligned", jmp(sel::TSS), |c, m| { tasks(c, m); m.store(NEW + 0x68, TASK_TOKEN + 4, 4) }, ts(SELECTOR)),
-        ("the new token is busy", jmp(sel::TSS), |c, m| { tasks(c, m); m.set(TASK_TOKEN, TASK_TOKEN | BUSY) }, ts(SELECTOR)),
-        ("the new token is another's", call(sel::TSS), |c, m| { tasks(c, m); m.set(TASK_TOKEN, TOKEN) }, ts(SELECTOR)),
+        ("the new token is busy", jmp(sel::TSS), |c, m| { tasks(c, m); m.set(TASK_TOKEN, TASK_TOKEN | BUSY) }, GP),
+        ("the new token is another's", call(sel::TSS), |c, m| { tasks(c, m); m.set(TASK_TOKEN, TOKEN) }, GP),
         ("no shadow stack there", call(sel::TSS), |c, m| { tasks(c, m); m.store(NEW + 0x68, 0x7000, 4) }, PF_WRITE),
         ("IRET: another CS", iret(), |c, m| { nested(c, m); m.set(TOKEN - 8, 0) }, FAR_RET),
         ("IRET: another LIP", iret(), |c, m| { nested(c, m); m.set(TOKEN - 16, 0) }, FAR_RET),
