@@ -449,7 +449,7 @@ impl Enforcement {
     /// The new task, whose segments are loaded, goes to its shadow stack: `ssp` of its TSS, or what IRET has popped.
     ///
     /// # Errors
-    /// `refusal` for an SSP that is not aligned, or without a free token; #CP(FAR-RET/IRET); what the bus answers.
+    /// `refusal` for an SSP that is not aligned, #GP(0) for one without a free token; #CP(FAR-RET/IRET); what the bus answers.
     pub(super) fn enter_task(
         &self,
         cpu: &mut Cpu,
@@ -477,7 +477,7 @@ impl Enforcement {
                 entry.push(mem, values)?;
             }
         }
-        entry.commit_or(cpu, mem, refusal)
+        entry.commit(cpu, mem)
     }
 }
 
@@ -576,18 +576,13 @@ impl Entry {
     /// # Errors
     /// #GP(0) unless the token is there and free.
     pub(super) fn commit(&self, cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
-        self.commit_or(cpu, mem, Event::gp0("the new shadow stack has no token, or is in use"))
-    }
-
-    /// The same; `refusal` is what a token raises that is not there or not free.
-    fn commit_or(&self, cpu: &mut Cpu, mem: &mut Memory<'_, '_>, refusal: Event) -> Result<(), Halt> {
         if let Some(ssp) = self.kept {
             mem.vmm.write_msr(PL3_SSP, ssp)?;
         }
         if let Some(token) = self.token
             && exchange(mem, token, token, token | BUSY, self.cpl)? != token
         {
-            return Err(refusal.into());
+            return Err(Event::gp0("the new shadow stack has no token, or is in use").into());
         }
         // The tracker last: it must not wait for a call that comes again after a retry.
         let done = self.write_frame(mem).and_then(|()| match self.tracker {

@@ -199,7 +199,7 @@ pub(super) fn switch(
         let begun = begin(cpu, mem, to.size, error);
         if let (Some((link, ssp)), true) = (&shadow, begun.as_ref().err().is_none_or(is_fault)) {
             // Before that by the manual; but a token can be taken only once, and not before a retry.
-            let refusal = Event::ts0("the new task's SSP is not aligned, or has no free token").on(tss.selector);
+            let refusal = Event::ts0("the new task's SSP is not aligned").on(tss.selector);
             cet.enter_task(cpu, mem, link, asks, (*ssp, refusal))?;
         }
         begun
