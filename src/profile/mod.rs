@@ -74,6 +74,9 @@ pub struct Profile {
     missing: FeatureSet,
     /// Has it all of [`Feature::BASELINE`]?
     baseline: bool,
+    /// Has it AVX and AVX2, AVX512F and AVX512VL?
+    avx2: bool,
+    avx512: bool,
     /// What CPUID gives beside the feature bits; without it, what the host's CPUID does.
     leaves: Option<Leaves>,
 }
@@ -103,7 +106,8 @@ impl Profile {
     #[cfg(feature = "std")]
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }
+        let (baseline, avx2, avx512) = (false, false, false);
+        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline, avx2, avx512, leaves: None }
             .looked_over()
     }
 
@@ -140,12 +144,15 @@ impl Profile {
 
     fn build(vendor: Vendor, signature: Signature, features: FeatureSet, leaves: Leaves) -> Profile {
         let missing = features.minus(&Host::get().features);
-        Profile { vendor, signature, features, missing, baseline: false, leaves: Some(leaves) }.looked_over()
+        let (baseline, avx2, avx512) = (false, false, false);
+        Profile { vendor, signature, features, missing, baseline, avx2, avx512, leaves: Some(leaves) }.looked_over()
     }
 
     /// What is remembered about the features.
     fn looked_over(mut self) -> Profile {
         self.baseline = Feature::BASELINE.iter().all(|&feature| self.features.has(feature));
+        self.avx2 = self.features.has(Feature::Avx) && self.features.has(Feature::Avx2);
+        self.avx512 = self.features.has(Feature::Avx512f) && self.features.has(Feature::Avx512vl);
         self
     }
 
@@ -153,6 +160,18 @@ impl Profile {
     #[inline]
     pub(crate) fn has_baseline(&self) -> bool {
         self.baseline
+    }
+
+    /// Has it AVX and AVX2?
+    #[inline]
+    pub(crate) fn has_avx2(&self) -> bool {
+        self.avx2
+    }
+
+    /// Has it AVX512F and AVX512VL?
+    #[inline]
+    pub(crate) fn has_avx512(&self) -> bool {
+        self.avx512
     }
 
     /// The same profile with a feature added.
