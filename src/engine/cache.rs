@@ -48,10 +48,23 @@ const fn masks(from: usize, most: usize) -> [u64; 16] {
 
 impl Entry {
     pub(super) fn new(bytes: &[u8; 16], insn: Insn) -> Entry {
+        let mut entry = Entry { low: 0, high: 0, way: Way::of(&insn), insn, stub: None };
+        entry.take_bytes(bytes);
+        entry
+    }
+
+    /// Makes the entry that of the instruction that begins with `bytes`, which was decoded in its place.
+    pub(super) fn renew(&mut self, bytes: &[u8; 16]) {
+        self.way = Way::of(&self.insn);
+        self.stub = None;
+        self.take_bytes(bytes);
+    }
+
+    #[inline(always)]
+    fn take_bytes(&mut self, bytes: &[u8; 16]) {
         let bytes = u128::from_le_bytes(*bytes);
-        let len = insn.length() & 15;
-        let (low, high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
-        Entry { low, high, way: Way::of(&insn), insn, stub: None }
+        let len = self.insn.length() & 15;
+        (self.low, self.high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
     }
 
     /// The instruction's own bytes.

@@ -19,7 +19,7 @@ use crate::cpu::registers::gpr::RSP;
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
-use crate::decode::{DecodeError, Insn, SlotKind, decode};
+use crate::decode::{DecodeError, Insn, SlotKind, decode, decode_into};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
@@ -225,6 +225,16 @@ impl Engine {
     #[cold]
     #[inline(never)]
     fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
+        let slot = self.cache.at(cpu.rip);
+        // Where the entry will stay: an instruction is written in small pieces, for which a copy would wait.
+        if let Some(entry) = slot
+            && decode_into(&bytes[..count & 15], cpu.mode(), &self.works.profile, &mut entry.insn).is_ok()
+        {
+            entry.renew(&bytes);
+            let flat = cpu.word().flat;
+            return if flat { self.works.line(entry, cpu, vmm) } else { self.works.general(entry, cpu, vmm) };
+        }
+        *slot = None;
         match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
             Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(&bytes, insn)), cpu, vmm),
             Err(halt) => self.not_decoded(halt, cpu),

@@ -77,6 +77,8 @@ pub struct Profile {
     /// Has it AVX and AVX2, AVX512F and AVX512VL?
     avx2: bool,
     avx512: bool,
+    /// Is nothing missing?
+    native: bool,
     /// What CPUID gives beside the feature bits; without it, what the host's CPUID does.
     leaves: Option<Leaves>,
 }
@@ -106,9 +108,7 @@ impl Profile {
     #[cfg(feature = "std")]
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        let (baseline, avx2, avx512) = (false, false, false);
-        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline, avx2, avx512, leaves: None }
-            .looked_over()
+        Profile::assemble(vendor, signature, features, FeatureSet::default(), None)
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.
@@ -144,8 +144,18 @@ impl Profile {
 
     fn build(vendor: Vendor, signature: Signature, features: FeatureSet, leaves: Leaves) -> Profile {
         let missing = features.minus(&Host::get().features);
-        let (baseline, avx2, avx512) = (false, false, false);
-        Profile { vendor, signature, features, missing, baseline, avx2, avx512, leaves: Some(leaves) }.looked_over()
+        Profile::assemble(vendor, signature, features, missing, Some(leaves))
+    }
+
+    fn assemble(
+        vendor: Vendor,
+        signature: Signature,
+        features: FeatureSet,
+        missing: FeatureSet,
+        leaves: Option<Leaves>,
+    ) -> Profile {
+        let (baseline, avx2, avx512, native) = (false, false, false, false);
+        Profile { vendor, signature, features, missing, baseline, avx2, avx512, native, leaves }.looked_over()
     }
 
     /// What is remembered about the features.
@@ -153,6 +163,7 @@ impl Profile {
         self.baseline = Feature::BASELINE.iter().all(|&feature| self.features.has(feature));
         self.avx2 = self.features.has(Feature::Avx) && self.features.has(Feature::Avx2);
         self.avx512 = self.features.has(Feature::Avx512f) && self.features.has(Feature::Avx512vl);
+        self.native = self.missing == FeatureSet::default();
         self
     }
 
@@ -243,6 +254,12 @@ impl Profile {
     #[inline]
     pub fn host_lacks(&self, feature: Feature) -> bool {
         self.missing.has(self.provider(feature))
+    }
+
+    /// Does the host have all that the profile has?
+    #[inline]
+    pub(crate) fn host_has_all(&self) -> bool {
+        self.native
     }
 
     /// The feature that gives the instructions of `feature`: itself, or in its absence one that includes it.

@@ -1,5 +1,7 @@
 //! Where the assembler's bytes go: straight into the writable alias.
 
+use super::encode::Encoded;
+use crate::Body;
 use core::marker::PhantomData;
 use dynasmrt::{AssemblyOffset, DynasmApi};
 
@@ -36,6 +38,36 @@ impl<'a> Sink<'a> {
             unsafe { self.start.add(self.len).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
         self.len = end;
+    }
+
+    /// Pushes the low `len` bytes of `bytes`, at most all, or drops them. Where there is room they are one store.
+    #[inline(always)]
+    pub(crate) fn word(&mut self, bytes: u64, len: usize) {
+        let len = len.min(8);
+        if self.len + 8 > self.capacity {
+            return self.bytes(&bytes.to_le_bytes()[..len]);
+        }
+        // SAFETY: eight bytes from `self.len` on lie within the place that `new` was promised. What is too much is overwritten by
+        // what is pushed next.
+        unsafe { self.start.add(self.len).cast::<u64>().write_unaligned(bytes.to_le()) };
+        self.len += len;
+    }
+
+    /// Pushes a move.
+    #[inline(always)]
+    pub(crate) fn encoded(&mut self, code: Encoded) {
+        self.word(code.head, code.head_len);
+        self.word(code.displacement, code.displacement_len);
+    }
+
+    /// Pushes an instruction.
+    #[inline(always)]
+    pub(crate) fn body(&mut self, body: &Body) {
+        let (bytes, len) = (body.as_slice(), body.as_slice().len());
+        match body.as_word() {
+            Some(word) => self.word(word, len),
+            None => self.bytes(bytes),
+        }
     }
 
     /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
