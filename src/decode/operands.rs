@@ -26,17 +26,17 @@ static WIDTHS: [[u16; 32]; 64] = {
     widths
 };
 
-/// The widths of operands, by operand size, vector length, W and 64-bit mode.
+/// The widths of operands, by operand size, vector length (as L'L has it), W and 64-bit mode.
 #[inline(always)]
-pub(super) fn sizes(osize: u8, vl: u8, wide: bool, long: bool) -> &'static [u16; 32] {
-    let (osize, vl) = (osize as usize >> 2, vl as usize >> 5);
-    &WIDTHS[osize & 3 | (vl & 3) << 2 | usize::from(wide) << 4 | usize::from(long) << 5]
+pub(super) fn sizes(osize: u8, length: u8, wide: bool, long: bool) -> &'static [u16; 32] {
+    let (osize, length) = (osize as usize >> 2, length as usize);
+    &WIDTHS[osize & 3 | (length & 3) << 2 | usize::from(wide) << 4 | usize::from(long) << 5]
 }
 
 /// The widths of an instruction's operands.
 #[inline(always)]
 fn sizes_of(insn: &Insn) -> &'static [u16; 32] {
-    sizes(insn.osize(), insn.vl(), insn.has(prefix::W), insn.mode == Mode::Long64)
+    sizes(insn.osize(), insn.vl() >> 5, insn.has(prefix::W), insn.mode == Mode::Long64)
 }
 
 /// Fills `insn.slots`, `insn.imm` and `insn.mem()`.

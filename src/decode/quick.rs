@@ -414,6 +414,9 @@ pub(super) mod part {
     pub(in crate::decode) const SPARE: u64 = 0xff << CHOICE | 0xff << DS;
 
     pub(in crate::decode) const LEN: u32 = 8 * place::LEN as u32;
+    pub(in crate::decode) const OSIZE: u32 = 8 * place::OSIZE as u32;
+    pub(in crate::decode) const ASIZE: u32 = 8 * place::ASIZE as u32;
+    pub(in crate::decode) const MEM: u32 = 8 * place::MEM as u32;
     /// Two bytes: bits of `prefix`.
     pub(in crate::decode) const BITS: u32 = 8 * place::BITS as u32;
 }

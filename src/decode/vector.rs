@@ -6,177 +6,171 @@
 //! what is wrong with it; a test compares the two.
 
 use super::insn::{Insn, NO_REG, Slot, SlotKind, prefix};
-use super::operands::sizes;
-use super::quick::{self, part};
-use super::{GATES, LIMIT, MODRM, SIZES};
+use super::{GATES, LIMIT, MODRM, SIZES, operands, quick};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};
 use crate::isa::plan::{care, mark, size_rule};
-use crate::isa::row::{Map, Row, Space, attr, sel};
-use crate::isa::tables;
-use crate::profile::{Profile, Vendor};
+use crate::isa::row::{Row, sel};
+use crate::isa::tables::{self, Table};
+use crate::profile::Profile;
 
-/// What the inverted bits R, X, B and R' say, the upper half of EVEX's first byte.
-#[derive(Clone, Copy)]
-struct Extension {
-    registers: u64,
-    care: u16,
+/// What the bytes of VEX and EVEX say, as words that are or-ed together.
+mod part {
+    pub(super) use crate::decode::quick::part::*;
+    /// In the words of the second and the third byte: the selector word lies lowest, above it vvvv, ...
+    pub(super) const NAMED: u32 = 24;
+    /// ... the vector length as L'L has it, ...
+    pub(super) const LENGTH: u32 = 29;
+    /// ... bits of `prefix`, ...
+    pub(super) const PREFIXES: u32 = 32;
+    /// ... and bits of `care`, in the word of registers too.
+    pub(super) const CARE: u32 = 48;
 }
 
-/// By ModRM naming a register, and those four bits.
-static EXTENSIONS: [[Extension; 16]; 2] = {
-    let mut all = [[Extension { registers: 0, care: 0 }; 16]; 2];
+const _: () = assert!(sel::NF < 1 << part::NAMED, "the selector word has its place");
+const _: () =
+    assert!((care::REG_HIGH as u64) << part::CARE >= 1 << part::VL, "what registers say takes the place of the length");
+
+/// What the inverted bits R, X, B and R' say, the upper half of EVEX's first byte: an instruction's registers, and [`care`].
+static FIRST: [[u64; 16]; 2] = {
+    let mut words = [[0; 16]; 2];
     let mut i = 0;
     while i < 32 {
         let (register, bits) = (i >> 4, !i as u64);
         let (r, x, b, r4) = (bits >> 3 & 1, bits >> 2 & 1, bits >> 1 & 1, bits & 1);
-        let mut registers = (r << 3 | r4 << 4) << part::REG | (b << 3) << part::RM;
-        let mut care = 0;
+        let mut word = (r << 3 | r4 << 4) << part::REG | (b << 3) << part::RM;
         if register == 0 {
-            registers |= (x << 3) << part::INDEX | (b << 3) << part::BASE | b << part::DS;
+            word |= (x << 3) << part::INDEX | (b << 3) << part::BASE | b << part::DS;
         } else {
             // A vector register in ModRM.rm takes its fifth bit from X.
-            registers |= (x << 4) << part::RM;
-            care |= x as u16 * care::X_REGISTER;
+            word |= (x << 4) << part::RM;
+            word |= (b * care::RM_HIGH as u64 | x * care::RM_HIGHEST as u64) << part::CARE;
         }
-        care |= if r | r4 != 0 { care::REG_HIGH } else { 0 } | r4 as u16 * care::REG_HIGHEST;
-        all[register][i & 15] = Extension { registers, care };
-        i += 1;
-    }
-    all
-};
-
-/// What EVEX's third byte says, by ModRM naming a register.
-static LAST: [[u16; 256]; 2] = {
-    let mut all = [[0; 256]; 2];
-    let mut i = 0;
-    while i < 512 {
-        let (register, byte) = (i >> 8 != 0, i as u8);
-        let (z, ll, b, aaa) = (byte & 0x80 != 0, byte >> 5 & 3, byte & 0x10 != 0, byte & 7);
-        let mut bits = match ll {
-            _ if b && register => care::L2,
-            0 => care::L0,
-            1 => care::L1,
-            2 => care::L2,
-            _ => care::NEVER,
-        };
-        if b {
-            bits |= if register { care::B_REGISTER } else { care::B_MEMORY };
-        }
-        if z {
-            bits |= if register { care::Z_REGISTER } else { care::Z_MEMORY };
-            bits |= if aaa == 0 { care::NEVER } else { 0 };
-        }
-        if aaa != 0 {
-            bits |= care::MASKED;
-        }
-        all[register as usize][byte as usize] = bits | care::ALWAYS;
-        i += 1;
-    }
-    all
-};
-
-/// The part of the selector word that W and pp decide: by pp, and 4 for W.
-static SELECT: [u32; 8] = {
-    let mut words = [0; 8];
-    let mut i = 0;
-    while i < 8 {
-        let (pp, w) = (i & 3, i >> 2);
-        let rep = if pp > 1 { pp as u32 - 1 } else { 0 };
-        words[i] = SIZES[Mode::Long64 as usize].select[(pp == 1) as usize | w << 1] | rep << sel::REP_SHIFT;
+        word |= (r * care::REG_HIGH as u64 | r4 * care::REG_HIGHEST as u64) << part::CARE;
+        words[register][i & 15] = word;
         i += 1;
     }
     words
 };
 
-/// Bits of the prefixes in an instruction, likewise.
-static BITS: [u16; 8] = [0, prefix::P66, 0, 0, prefix::W, prefix::W | prefix::P66, prefix::W, prefix::W];
+/// What W, vvvv and pp say, EVEX's second byte.
+static SECOND: [u64; 256] = {
+    let mut words = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let (wide, vvvv, pp) = (i >> 7, !i as u64 >> 3 & 15, i & 3);
+        let rep = if pp > 1 { pp as u32 - 1 } else { 0 };
+        let word = SIZES[Mode::Long64 as usize].select[(pp == 1) as usize | wide << 1] | rep << sel::REP_SHIFT;
+        let prefixes = wide as u16 * prefix::W | (pp == 1) as u16 * prefix::P66;
+        let care = if vvvv != 0 { care::VVVV } else { 0 } | if vvvv > 7 { care::VVVV_HIGH } else { 0 };
+        words[i] =
+            word as u64 | vvvv << part::NAMED | (prefixes as u64) << part::PREFIXES | (care as u64) << part::CARE;
+        i += 1;
+    }
+    words
+};
+
+/// What z, L'L, b, V' and aaa say, EVEX's third byte, by ModRM naming a register.
+static THIRD: [u64; 512] = {
+    let mut words = [0; 512];
+    let mut i = 0;
+    while i < 512 {
+        let (register, byte) = (i >> 8 != 0, i as u8);
+        let (z, ll, b, aaa) = (byte & 0x80 != 0, byte >> 5 & 3, byte & 0x10 != 0, byte & 7);
+        let v4 = byte & 8 == 0;
+        let mut bits = care::ALWAYS;
+        // Rounding is of whole vectors.
+        let length = if b && register { 2 } else { ll };
+        bits |= [care::L0, care::L1, care::L2, care::NEVER][length as usize];
+        let mut prefixes = 0;
+        if b {
+            bits |= if register { care::B_REGISTER } else { care::B_MEMORY };
+            prefixes |= prefix::B;
+        }
+        if z {
+            bits |= if register { care::Z_REGISTER } else { care::Z_MEMORY };
+            bits |= if aaa == 0 { care::NEVER } else { 0 };
+            prefixes |= prefix::Z;
+        }
+        if aaa != 0 {
+            bits |= care::MASKED;
+        }
+        if v4 {
+            bits |= care::VVVV | care::VVVV_HIGH;
+        }
+        words[i] = (ll as u64) << sel::L_SHIFT
+            | (v4 as u64) << (part::NAMED + 4)
+            | (length as u64 & 3) << part::LENGTH
+            | (prefixes as u64) << part::PREFIXES
+            | (bits as u64) << part::CARE;
+        i += 1;
+    }
+    words
+};
 
 /// VEX or EVEX in the form of EVEX's bytes.
 struct Payload {
-    space: Space,
-    map: Map,
+    table: &'static Table,
     /// R, X, B and R', inverted.
-    extension: u8,
+    first: u8,
     /// W, vvvv (inverted) and pp.
     second: u8,
     /// z, L'L, b, V' (inverted) and aaa.
     third: u8,
     /// Bytes up to the opcode.
     len: usize,
+    /// What is not to be taken from `first` where ModRM names a register: VEX.X extends an index and nothing else.
+    index_alone: u8,
 }
 
-/// The first row that matches the word; `None` too if the profile lacks a feature of it, or a row has to be looked at by itself.
+/// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
+#[inline(never)]
+pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
+    let [byte, one, two, three, ..] = *window;
+    let map = usize::from(one & 7);
+    let payload = match byte {
+        0x62 if one & 8 == 0 && two & 4 != 0 && profile.has_avx512() => {
+            Payload { table: tables::EVEX[map], first: one >> 4, second: two, third: three, len: 4, index_alone: 0 }
+        }
+        0xc5 if profile.has_avx2() => {
+            let third = one << 3 & 0x20 | 8;
+            Payload { table: tables::VEX[1], first: one >> 4 | 7, second: one & 0x7f, third, len: 2, index_alone: 4 }
+        }
+        0xc4 if one & 0x18 == 0 && profile.has_avx2() => {
+            let third = two << 3 & 0x20 | 8;
+            Payload { table: tables::VEX[map], first: one >> 4 | 1, second: two, third, len: 3, index_alone: 4 }
+        }
+        _ => return false,
+    };
+    body(window, &payload, profile, insn)
+}
+
+/// The first row that matches the word. `None` too if the profile lacks a feature of it: another may give the instruction.
 #[inline(always)]
 fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Option<&'static Row> {
     let row = candidates.iter().find(|row| word & row.select.mask == row.select.value)?;
     (profile.has(row.features[0]) && profile.has(row.features[1])).then_some(row)
 }
 
-/// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
-#[inline(never)]
-pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
-    let [first, one, two, three, ..] = *window;
-    const MAPS: [Map; 8] =
-        [Map::Primary, Map::M0f, Map::M0f38, Map::M0f3a, Map::Primary, Map::M5, Map::M6, Map::Primary];
-    let payload = match first {
-        0x62 if one & 8 == 0 && two & 4 != 0 && profile.has_avx512() => Payload {
-            space: Space::Evex,
-            map: MAPS[usize::from(one & 7)],
-            extension: one >> 4,
-            second: two,
-            third: three,
-            len: 4,
-        },
-        0xc5 if profile.has_avx2() => Payload {
-            space: Space::Vex,
-            map: Map::M0f,
-            extension: one >> 4 | 7,
-            second: one & 0x7b,
-            third: one << 3 & 0x20 | 8,
-            len: 2,
-        },
-        0xc4 if one & 0x1c == 0 && profile.has_avx2() => Payload {
-            space: Space::Vex,
-            map: MAPS[usize::from(one & 3)],
-            extension: one >> 4 | 1,
-            second: two,
-            third: two << 3 & 0x20 | 8,
-            len: 3,
-        },
-        _ => return false,
-    };
-    body(window, &payload, profile, insn)
-}
-
 /// From the opcode on.
 #[inline(always)]
 fn body(window: &[u8; LIMIT], payload: &Payload, profile: &Profile, insn: &mut Insn) -> bool {
-    let Payload { space, map, extension, second, third, len } = *payload;
-    let evex = space as u8 == Space::Evex as u8;
+    let Payload { table, first, second, third, len, index_alone } = *payload;
     let (opcode, modrm) = (window[len & 7], window[(len & 7) + 1]);
     let register = modrm >= 0xc0;
-    // VEX.X extends an index and nothing else.
-    let extension = extension | if register & !evex { 4 } else { 0 };
-    let last = LAST[usize::from(register)][usize::from(third)];
-    let vvvv = (!second >> 3 & 15) | (!third << 1 & 16);
-    let how = usize::from(second & 3 | second >> 5 & 4);
-
-    let amd = if profile.vendor() == Vendor::Amd { sel::AMD } else { 0 };
-    let word = SELECT[how] | MODRM[usize::from(modrm)] | u32::from(third >> 5 & 3) << sel::L_SHIFT | amd;
-    let Some(row) = select(tables::line(space, map, opcode).candidates(modrm), word, profile) else { return false };
+    let first = FIRST[usize::from(register)][usize::from((first | if register { index_alone } else { 0 }) & 15)];
+    let said = SECOND[usize::from(second)] | THIRD[usize::from(third) | usize::from(register) << 8];
+    let word = (said as u32 & (1 << part::NAMED) - 1) | MODRM[usize::from(modrm)];
+    let Some(row) = select(table.line(opcode).candidates(modrm), word, profile) else { return false };
     let plan = &row.plan;
-    let extended = &EXTENSIONS[usize::from(register)][usize::from(extension & 15)];
-    let mut said = last | extended.care;
-    said |= if vvvv != 0 { care::VVVV } else { 0 } | if vvvv > 7 { care::VVVV_HIGH } else { 0 };
-    if said & plan.care != 0 {
+    if ((said | first) >> part::CARE) as u16 & plan.care != 0 {
         return false;
     }
 
     (insn.row, insn.gate) = (row, GATES[row.gate as usize & 31] | obstacle::REAL_V86);
     (insn.ll, insn.mode) = (third >> 5 & 3, Mode::Long64);
     let form = quick::form(modrm);
-    let mut registers = form.registers | extended.registers;
+    let mut registers = form.registers | first;
     let mut at = len + 2;
     if form.bits & quick::HAS_SIB != 0 {
         let sib = window[at & 7];
@@ -191,54 +185,46 @@ fn body(window: &[u8; LIMIT], payload: &Payload, profile: &Profile, insn: &mut I
     let Some(rest) = window.get(at..at + 8).and_then(|rest| rest.first_chunk()) else { return false };
     let rest = u64::from_le_bytes(*rest);
     let bits = form.bits & 0x3f;
-    let disp = (rest & form.mask ^ form.sign).wrapping_sub(form.sign) as i64;
+    let length = (said >> part::LENGTH) as u8 & 3 & plan.lengths >> 5;
+    let broadcast = said >> part::CARE & u64::from(care::B_MEMORY) != 0;
+    let granule = (plan.lengths & 15) + (plan.lengths >> 4 & 1) * length;
+    let granule = if broadcast { row.element.trailing_zeros() as u8 } else { granule };
+    let granule = if bits == 8 { granule & 15 } else { 0 };
+    insn.disp = ((rest & form.mask ^ form.sign).wrapping_sub(form.sign) as i64) << granule;
+    let immediate = u64::from(plan.marks / mark::IMMEDIATE & 1);
+    insn.imm = rest >> bits & (immediate * 0xff);
 
-    let ll = if said & care::B_REGISTER != 0 { 2 } else { third >> 5 & 3 };
-    let length = if row.is(attr::LIG) { 0 } else { ll };
-    let broadcast = said & care::B_MEMORY != 0;
-    let granule = match broadcast {
-        true => row.element.trailing_zeros() as u8,
-        false => (plan.granule & 15) + (plan.granule >> 4) * length,
-    };
-    insn.disp = disp << if bits == 8 { granule & 15 } else { 0 };
-    let immediate = plan.is(mark::IMMEDIATE);
-    insn.imm = if immediate { rest >> bits & 0xff } else { 0 };
     let rule = plan.size_rule as usize & (size_rule::COUNT - 1);
-    let size_index = usize::from(second >> 6 & 2) | usize::from(second & 3 == 1);
-    let osize = SIZES[Mode::Long64 as usize].operand[rule][size_index & 3];
+    let osize = SIZES[Mode::Long64 as usize].operand[rule][(word & sel::P66 | word >> 2 & 2) as usize & 3];
     let memory = if register { NO_REG } else { plan.memory };
-    let encoding = u64::from_le_bytes([opcode, 0, 0, 0, 0, osize, 8, memory]);
-    let prefixes = BITS[how & 7] | u16::from(third & 0x80) << 1 | u16::from(third & 0x10) << 5;
-    let encoding = encoding + form.encoding + ((len as u64 + 2 + u64::from(immediate)) << part::LEN);
-    insn.encoding = (encoding + (u64::from(prefixes) << part::BITS)).to_le_bytes();
+    let encoding =
+        u64::from(opcode) | u64::from(osize) << part::OSIZE | 8 << part::ASIZE | u64::from(memory) << part::MEM;
+    let encoding = encoding + form.encoding + ((len as u64 + 2 + immediate) << part::LEN);
+    insn.encoding = (encoding + ((said >> part::PREFIXES & 0xffff) << part::BITS)).to_le_bytes();
     insn.seg = if registers & 1 << part::DS == 0 { Seg::Ss } else { Seg::Ds };
-    let registers = (registers & !part::SPARE & !(0xff << part::VL)) | (16 << length) << part::VL;
-    let registers = registers | u64::from(vvvv) << part::VVVV | u64::from(third & 7) << part::AAA;
-    insn.registers = registers.to_le_bytes();
+    let vvvv = said >> part::NAMED & 31;
+    let registers = registers & !(part::SPARE | 0xff << part::VL) | vvvv << part::VVVV;
+    insn.registers = (registers | u64::from(third & 7) << part::AAA | (16 << length) << part::VL).to_le_bytes();
 
-    let sizes = sizes(osize, 16 << length, second & 0x80 != 0, true);
-    let [vvvv, rm, _, _, _, reg, ..] = registers.to_le_bytes().map(u32::from);
-    let fields = rm | reg << 8 | vvvv << 16;
+    const { assert!(sel::W == 8) };
+    let sizes = operands::sizes(osize, length, word & sel::W != 0, true);
+    let [_, rm, _, _, _, reg, ..] = registers.to_le_bytes().map(u32::from);
+    let fields = rm | reg << 8 | (vvvv as u32) << 16;
     let slot = |i: usize| {
         let found = &plan.places[i];
-        let replaced = !register & found.may_be_memory();
-        let mask = if replaced { 0 } else { found.mask() };
-        let reg = (fields >> (found.field() * 8)) as u8 & mask | found.fixed;
-        let kind = if register { found.kind } else { found.in_memory() };
-        Slot { kind, reg, size: sizes[found.width as usize & 31] }
+        let reg = (fields >> (8 * found.field())) as u8 | found.fixed;
+        Slot { kind: found.kind, reg, size: sizes[found.width as usize & 31] }
     };
-    for i in 0..3 {
-        insn.set_slot(i, slot(i));
-    }
+    (0..3).for_each(|i| insn.set_slot(i, slot(i)));
     insn.operands[12..].fill(0);
-    for i in 3..usize::from(plan.count) {
-        insn.set_slot(i, slot(i));
+    if plan.count > 3 {
+        insn.set_slot(3, slot(3));
     }
-    if broadcast {
-        // It reads one element.
-        let memory = usize::from(memory);
-        insn.set_slot(memory, Slot { kind: SlotKind::Memory, reg: 0, size: u16::from(row.element) });
-    }
+    // Memory takes the place of a register, or nothing that of the fifth operand, which there is not.
+    let size = sizes[plan.places[usize::from(memory).min(4)].width as usize & 31];
+    let size = if broadcast { u16::from(row.element) } else { size };
+    let found = if memory == NO_REG { Slot::NONE } else { Slot { kind: SlotKind::Memory, reg: 0, size } };
+    insn.set_slot(usize::from(memory).min(4), found);
     true
 }
 

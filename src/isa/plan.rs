@@ -86,6 +86,8 @@ pub(crate) mod field {
     pub(crate) const RM: u8 = 0;
     pub(crate) const REG: u8 = 1;
     pub(crate) const VVVV: u8 = 2;
+    /// None of them: a byte that is zero.
+    pub(crate) const NONE: u8 = 3;
 }
 
 /// How an operand is found: the register is `field & mask | fixed`.
@@ -102,7 +104,7 @@ impl Place {
     const NONE: Place = Place::fixed(SlotKind::None, 0);
 
     const fn fixed(kind: SlotKind, fixed: u8) -> Place {
-        Place { kind, how: 0, fixed, width: Width::Zero }
+        Place { kind, how: field::NONE, fixed, width: Width::Zero }
     }
 
     const fn at(kind: SlotKind, field: u8, mask: u8) -> Place {
@@ -125,7 +127,7 @@ impl Place {
     /// Which bits of it.
     #[inline(always)]
     pub(crate) const fn mask(self) -> u8 {
-        [0, 7, 15, 31][(self.how >> 2 & 3) as usize]
+        (0x1f0f_0700_u32 >> (8 * (self.how >> 2 & 3))) as u8
     }
 
     /// May memory be in its place?
@@ -235,15 +237,16 @@ pub(crate) mod care {
     /// EVEX.z, likewise.
     pub(crate) const Z_REGISTER: u16 = 1 << 8;
     pub(crate) const Z_MEMORY: u16 = 1 << 9;
-    /// The register of ModRM.reg is above 7, and above 15.
-    pub(crate) const REG_HIGH: u16 = 1 << 10;
-    pub(crate) const REG_HIGHEST: u16 = 1 << 11;
-    /// EVEX.X, where ModRM names a register.
-    pub(crate) const X_REGISTER: u16 = 1 << 12;
     /// What no row allows: L'L is 3, or EVEX.z without an opmask.
-    pub(crate) const NEVER: u16 = 1 << 13;
+    pub(crate) const NEVER: u16 = 1 << 10;
     /// Always set: the row has rules of its own.
-    pub(crate) const ALWAYS: u16 = 1 << 14;
+    pub(crate) const ALWAYS: u16 = 1 << 11;
+    /// The register of ModRM.reg is above 7, and above 15.
+    pub(crate) const REG_HIGH: u16 = 1 << 12;
+    pub(crate) const REG_HIGHEST: u16 = 1 << 13;
+    /// The register of ModRM.rm is above 7, and above 15 by EVEX.X.
+    pub(crate) const RM_HIGH: u16 = 1 << 14;
+    pub(crate) const RM_HIGHEST: u16 = 1 << 15;
 }
 
 /// Bits of [`Plan::marks`].
@@ -276,9 +279,9 @@ pub(crate) struct Plan {
     pub(crate) size_rule: u8,
     /// The width of the immediate or branch displacement.
     pub(crate) immediate: Width,
-    /// Log2 of what EVEX multiplies an 8-bit displacement by where it broadcasts nothing: for a vector of 16 bytes and, as bit 4,
-    /// whether a longer vector makes it more.
-    pub(crate) granule: u8,
+    /// Of VEX and EVEX: log2 of what EVEX multiplies an 8-bit displacement by where it broadcasts nothing (four bits, for a vector of
+    /// 16 bytes), whether a longer vector makes it more (bit 4), and L'L as far as it counts (a mask, bits 5 and 6).
+    pub(crate) lengths: u8,
     /// Of VEX and EVEX, bits of [`care`].
     pub(crate) care: u16,
 }
@@ -291,7 +294,7 @@ impl Plan {
         memory: 0xff,
         size_rule: 0,
         immediate: Width::Zero,
-        granule: 0,
+        lengths: 0,
         care: care::ALWAYS,
     };
 
@@ -333,8 +336,10 @@ impl Plan {
             | attr::ANY_MOD
             | attr::LATE_MODRM
             | attr::F64;
+        // The place of the fifth operand is not to be had, see there.
+        let unclear = unclear || self.count > 4;
+        let asks = sel::B | sel::NF | sel::RM | sel::OPREG_NONZERO | sel::AMD;
         let apx = row.features[0] as u8 == Feature::Apx as u8 || row.features[1] as u8 == Feature::Apx as u8;
-        let asks = sel::B | sel::NF | sel::RM | sel::OPREG_NONZERO;
         let wide = self.is(mark::IMMEDIATE) && !matches!(self.immediate, Width::B) || self.is(mark::SIGNED);
         if unclear || apx || wide || row.is(unlike) || !row.is(attr::MODRM) || row.select.mask & asks != 0 {
             return care::ALWAYS;
@@ -372,13 +377,14 @@ impl Plan {
             bits |= care::REG_HIGHEST;
         }
         if self.is(mark::GPR_RM) {
-            bits |= care::X_REGISTER;
+            bits |= care::RM_HIGHEST;
         }
         let mut i = 0;
         while i < self.count as usize {
             match row.operands[i].loc {
                 Loc::MaskReg => bits |= care::REG_HIGH | care::REG_HIGHEST,
                 Loc::MaskVvvv => bits |= care::VVVV_HIGH,
+                Loc::MaskRm | Loc::MaskOrMem => bits |= care::RM_HIGH | care::RM_HIGHEST,
                 _ => {}
             }
             i += 1;
@@ -386,26 +392,28 @@ impl Plan {
         bits
     }
 
-    /// What [`Plan::granule`] says.
-    const fn granule_of(row: &Row) -> u8 {
-        const GROWS: u8 = 16;
+    /// What [`Plan::lengths`] says.
+    const fn lengths_of(row: &Row) -> u8 {
+        const GROWS: u8 = 1 << 4;
+        const ALL: u8 = 3 << 5;
         let element = if row.element == 0 { 1 } else { row.element };
         assert!(element.is_power_of_two(), "an 8-bit displacement is shifted");
         let element = element.ilog2() as u8;
-        let grows = if row.is(attr::LIG) { 0 } else { GROWS };
-        match row.tuple {
+        let granule = match row.tuple {
             Tuple::None => 0,
             // That of 16 bytes is one of its own.
-            Tuple::Full | Tuple::FullMem | Tuple::Dup => 4 | grows,
-            Tuple::Half | Tuple::HalfMem => 3 | grows,
-            Tuple::Quarter | Tuple::QuarterMem => 2 | grows,
-            Tuple::EighthMem => 1 | grows,
+            Tuple::Full | Tuple::FullMem | Tuple::Dup => 4 | GROWS,
+            Tuple::Half | Tuple::HalfMem => 3 | GROWS,
+            Tuple::Quarter | Tuple::QuarterMem => 2 | GROWS,
+            Tuple::EighthMem => 1 | GROWS,
             Tuple::Scalar => element,
             Tuple::T2 => element + 1,
             Tuple::T4 => element + 2,
             Tuple::T8 => element + 3,
             Tuple::M128 => 4,
-        }
+        };
+        let granule = if matches!(row.space, Space::Evex) { granule } else { 0 };
+        granule | if row.is(attr::LIG) { 0 } else { ALL }
     }
 
     const fn of(row: &Row) -> Plan {
@@ -465,9 +473,7 @@ impl Plan {
         }
         if matches!(row.space, Space::Vex | Space::Evex) {
             plan.care = plan.care(row, unclear);
-        }
-        if matches!(row.space, Space::Evex) {
-            plan.granule = Plan::granule_of(row);
+            plan.lengths = Plan::lengths_of(row);
         }
         plan
     }
