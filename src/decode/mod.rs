@@ -15,6 +15,7 @@ pub(crate) use insn::{NO_REG, RIP, prefix};
 #[cfg(test)]
 pub(crate) use quick::SIZE as QUICK_SIZE;
 pub use text::MemoryOperand;
+pub(crate) use vector::outline;
 
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};

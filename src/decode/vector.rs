@@ -109,6 +109,7 @@ static THIRD: [u64; 512] = {
 };
 
 /// VEX or EVEX in the form of EVEX's bytes.
+#[derive(Clone, Copy)]
 struct Payload {
     table: &'static Table,
     /// R, X, B and R', inverted.
@@ -123,26 +124,86 @@ struct Payload {
     index_alone: u8,
 }
 
-/// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
+impl Payload {
+    /// `None` if the bytes are neither, or a map or bits that are not covered.
+    #[inline(always)]
+    fn new(window: &[u8; LIMIT], profile: &Profile) -> Option<Payload> {
+        let [byte, one, two, three, ..] = *window;
+        let map = usize::from(one & 7);
+        match byte {
+            0x62 if one & 8 == 0 && two & 4 != 0 && profile.has_avx512() => {
+                let table = tables::EVEX[map];
+                Some(Payload { table, first: one >> 4, second: two, third: three, len: 4, index_alone: 0 })
+            }
+            0xc5 if profile.has_avx2() => {
+                let (table, third) = (tables::VEX[1], one << 3 & 0x20 | 8);
+                Some(Payload { table, first: one >> 4 | 7, second: one & 0x7f, third, len: 2, index_alone: 4 })
+            }
+            0xc4 if one & 0x18 == 0 && profile.has_avx2() => {
+                let (table, third) = (tables::VEX[map], two << 3 & 0x20 | 8);
+                Some(Payload { table, first: one >> 4 | 1, second: two, third, len: 3, index_alone: 4 })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is known once there is a row.
+struct Found {
+    row: &'static Row,
+    opcode: u8,
+    modrm: u8,
+    word: u32,
+    /// The words of the first byte, and of the second and the third.
+    first: u64,
+    said: u64,
+    /// L'L as far as it counts.
+    length: u8,
+    /// Bytes of immediate.
+    immediate: u8,
+}
+
+impl Found {
+    /// `None` if it is not covered.
+    #[inline(always)]
+    fn new(window: &[u8; LIMIT], payload: Payload, profile: &Profile) -> Option<Found> {
+        let Payload { table, first, second, third, len, index_alone } = payload;
+        let (opcode, modrm) = (window[len & 7], window[(len & 7) + 1]);
+        let register = modrm >= 0xc0;
+        let first = FIRST[usize::from(register)][usize::from((first | if register { index_alone } else { 0 }) & 15)];
+        let said = SECOND[usize::from(second)] | THIRD[usize::from(third) | usize::from(register) << 8];
+        let word = (said as u32 & (1 << part::NAMED) - 1) | MODRM[usize::from(modrm)];
+        let row = select(table.line(opcode).candidates(modrm), word, profile)?;
+        let plan = &row.plan;
+        let length = (said >> part::LENGTH) as u8 & 3 & plan.lengths >> 5;
+        let immediate = plan.marks / mark::IMMEDIATE & 1;
+        let covered = ((said | first) >> part::CARE) as u16 & plan.care == 0;
+        covered.then_some(Found { row, opcode, modrm, word, first, said, length, immediate })
+    }
+}
+
+/// An instruction of registers or of memory at a register, of which not more than this is known.
+pub(crate) struct Outline {
+    pub(crate) row: &'static Row,
+    pub(crate) len: usize,
+    /// The register at which memory is.
+    pub(crate) base: Option<u8>,
+    /// The length of vectors in bytes.
+    pub(crate) vl: u8,
+}
+
+/// Which instruction it is, without more. `None` if it is not covered, or has SIB or displacement.
 #[inline(never)]
-pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
-    let [byte, one, two, three, ..] = *window;
-    let map = usize::from(one & 7);
-    let payload = match byte {
-        0x62 if one & 8 == 0 && two & 4 != 0 && profile.has_avx512() => {
-            Payload { table: tables::EVEX[map], first: one >> 4, second: two, third: three, len: 4, index_alone: 0 }
-        }
-        0xc5 if profile.has_avx2() => {
-            let third = one << 3 & 0x20 | 8;
-            Payload { table: tables::VEX[1], first: one >> 4 | 7, second: one & 0x7f, third, len: 2, index_alone: 4 }
-        }
-        0xc4 if one & 0x18 == 0 && profile.has_avx2() => {
-            let third = two << 3 & 0x20 | 8;
-            Payload { table: tables::VEX[map], first: one >> 4 | 1, second: two, third, len: 3, index_alone: 4 }
-        }
-        _ => return false,
+pub(crate) fn outline(window: &[u8; LIMIT], profile: &Profile) -> Option<Outline> {
+    let payload = Payload::new(window, profile)?;
+    let Found { row, modrm, first, length, immediate, .. } = Found::new(window, payload, profile)?;
+    let base = match modrm {
+        0xc0.. => None,
+        0x40.. => return None,
+        _ if matches!(modrm & 7, 4 | 5) => return None,
+        _ => Some(modrm & 7 | (first >> part::BASE) as u8 & 8),
     };
-    body(window, &payload, profile, insn)
+    Some(Outline { row, len: payload.len + 2 + usize::from(immediate), base, vl: 16 << length })
 }
 
 /// The first row that matches the word. `None` too if the profile lacks a feature of it: another may give the instruction.
@@ -152,20 +213,14 @@ fn select(candidates: &'static [Row], word: u32, profile: &Profile) -> Option<&'
     (profile.has(row.features[0]) && profile.has(row.features[1])).then_some(row)
 }
 
-/// From the opcode on.
-#[inline(always)]
-fn body(window: &[u8; LIMIT], payload: &Payload, profile: &Profile, insn: &mut Insn) -> bool {
-    let Payload { table, first, second, third, len, index_alone } = *payload;
-    let (opcode, modrm) = (window[len & 7], window[(len & 7) + 1]);
-    let register = modrm >= 0xc0;
-    let first = FIRST[usize::from(register)][usize::from((first | if register { index_alone } else { 0 }) & 15)];
-    let said = SECOND[usize::from(second)] | THIRD[usize::from(third) | usize::from(register) << 8];
-    let word = (said as u32 & (1 << part::NAMED) - 1) | MODRM[usize::from(modrm)];
-    let Some(row) = select(table.line(opcode).candidates(modrm), word, profile) else { return false };
-    let plan = &row.plan;
-    if ((said | first) >> part::CARE) as u16 & plan.care != 0 {
-        return false;
-    }
+/// Decodes what is covered; `false` if it is not, and then `insn` is of no use.
+#[inline(never)]
+pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -> bool {
+    let Some(payload) = Payload::new(window, profile) else { return false };
+    let Some(found) = Found::new(window, payload, profile) else { return false };
+    let Payload { third, len, .. } = payload;
+    let Found { row, opcode, modrm, word, first, said, length, immediate } = found;
+    let (plan, register) = (&row.plan, modrm >= 0xc0);
 
     (insn.row, insn.gate) = (row, GATES[row.gate as usize & 31] | obstacle::REAL_V86);
     (insn.ll, insn.mode) = (third >> 5 & 3, Mode::Long64);
@@ -185,13 +240,12 @@ fn body(window: &[u8; LIMIT], payload: &Payload, profile: &Profile, insn: &mut I
     let Some(rest) = window.get(at..at + 8).and_then(|rest| rest.first_chunk()) else { return false };
     let rest = u64::from_le_bytes(*rest);
     let bits = form.bits & 0x3f;
-    let length = (said >> part::LENGTH) as u8 & 3 & plan.lengths >> 5;
     let broadcast = said >> part::CARE & u64::from(care::B_MEMORY) != 0;
     let granule = (plan.lengths & 15) + (plan.lengths >> 4 & 1) * length;
     let granule = if broadcast { row.element.trailing_zeros() as u8 } else { granule };
     let granule = if bits == 8 { granule & 15 } else { 0 };
     insn.disp = ((rest & form.mask ^ form.sign).wrapping_sub(form.sign) as i64) << granule;
-    let immediate = u64::from(plan.marks / mark::IMMEDIATE & 1);
+    let immediate = u64::from(immediate);
     insn.imm = rest >> bits & (immediate * 0xff);
 
     let rule = plan.size_rule as usize & (size_rule::COUNT - 1);

@@ -5,7 +5,7 @@
 //! registers keep their numbers.
 
 use crate::cpu::Mode;
-use crate::decode::{Insn, NO_REG, SlotKind, decode_into, prefix};
+use crate::decode::{Insn, NO_REG, SlotKind, decode_into, outline, prefix};
 use crate::event::Unsupported;
 use crate::isa::Feature;
 use crate::isa::plan::mark;
@@ -23,33 +23,35 @@ pub(super) const VVVV_STAND_IN: u8 = 2;
 pub struct Rewritten {
     /// Four bytes of prefix, opcode, ModRM and two immediates are the most there is.
     bytes: [u8; 8],
-    len: u8,
-    /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none.
-    guests: [u8; 3],
+    /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none, and the length.
+    rest: [u8; 4],
 }
 
 impl Rewritten {
     /// The instruction's bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len as usize & 15]
+        &self.bytes[..usize::from(self.len()).min(8)]
+    }
+
+    fn len(&self) -> u8 {
+        self.rest[3]
     }
 
     /// The same for a stub.
     pub(super) fn body(&self) -> Result<Body, StubError> {
-        Body::short(self.bytes, self.len)
+        Body::short(self.bytes, self.len())
     }
 
     /// The guest's general-purpose registers that RAX, RCX and RDX stand for.
     pub fn guests(&self) -> [Option<u8>; 3] {
-        self.guests.map(|guest| (guest != NO_REG).then_some(guest))
+        let [reg, rm, vvvv, _] = self.rest;
+        [reg, rm, vvvv].map(|guest| (guest != NO_REG).then_some(guest))
     }
 
     /// The stub cache's key: the bytes, the length, and the guest's general-purpose registers, which the stub moves and the
     /// bytes do not show.
     pub(super) fn key(&self) -> Key {
-        let [reg, rm, vvvv] = self.guests;
-        let high = u32::from_le_bytes([reg, rm, vvvv, self.len]);
-        Key(u128::from(u64::from_le_bytes(self.bytes)) | u128::from(high) << 96)
+        Key(u128::from(u64::from_le_bytes(self.bytes)) | u128::from(u32::from_le_bytes(self.rest)) << 64)
     }
 }
 
@@ -130,7 +132,9 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let immediates = row.plan.replayed_immediates();
     let word = prefixes.with(u32::from_le_bytes([opcode, modrm, 0, 0]), 2);
     let word = if immediates == 0 { word } else { word.with(immediate(insn, immediates), immediates) };
-    Rewritten { bytes: word.bytes.to_le_bytes(), len: word.len, guests }
+    let [reg, rm, vvvv] = guests;
+    let rest = u32::from_le_bytes([reg, rm, vvvv, word.len]);
+    Rewritten { bytes: word.bytes.to_le_bytes(), rest: rest.to_le_bytes() }
 }
 
 /// Outside 64-bit mode W means nothing on a general-purpose register; here it would be wider.
@@ -205,9 +209,17 @@ fn evex_opcode(insn: &Insn, ext: &Extensions) -> Word {
 /// A difference, which would be a fault of this module: the stub is not installed.
 pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> Result<(), Unsupported> {
     let refused = Err(Unsupported::Stubs("the rewritten instruction does not decode to the same row"));
-    // More than it has, so that the decoder's short way is open; the length is compared below.
-    let mut bytes = [0; 16];
+    // More than it has, so that the decoder's short way is open; lengths are compared.
+    let mut bytes = [0; 15];
     bytes[..8].copy_from_slice(&rewritten.bytes);
+    if insn.is_vex()
+        && let Some(again) = outline(&bytes, profile)
+        && core::ptr::eq(again.row, insn.row)
+    {
+        let rsi = if insn.mem() == NO_REG { None } else { Some(6) };
+        let same = again.base == rsi && again.vl == insn.vl() && again.len == usize::from(rewritten.len());
+        return if same { Ok(()) } else { refused };
+    }
     let mut again = Insn::default();
     if decode_into(&bytes, Mode::Long64, profile, &mut again).is_err() {
         return refused;
