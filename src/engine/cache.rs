@@ -55,8 +55,8 @@ impl Entry {
 
     /// Makes the entry that of the instruction that begins with `bytes`, which was decoded in its place.
     pub(super) fn renew(&mut self, bytes: &[u8; 16]) {
-        self.way = Way::of(&self.insn);
-        self.stub = None;
+        let Entry { way, insn, stub, .. } = self;
+        (*way, *stub) = (Way::of(insn), None);
         self.take_bytes(bytes);
     }
 

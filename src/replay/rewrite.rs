@@ -23,8 +23,9 @@ pub(super) const VVVV_STAND_IN: u8 = 2;
 pub struct Rewritten {
     /// Four bytes of prefix, opcode, ModRM and two immediates are the most there is.
     bytes: [u8; 8],
-    /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none, and the length.
-    rest: [u8; 4],
+    /// Four bytes: the guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none,
+    /// and the length.
+    rest: u32,
 }
 
 impl Rewritten {
@@ -34,7 +35,7 @@ impl Rewritten {
     }
 
     fn len(&self) -> u8 {
-        self.rest[3]
+        (self.rest >> 24) as u8
     }
 
     /// The same for a stub.
@@ -44,14 +45,14 @@ impl Rewritten {
 
     /// The guest's general-purpose registers that RAX, RCX and RDX stand for.
     pub fn guests(&self) -> [Option<u8>; 3] {
-        let [reg, rm, vvvv, _] = self.rest;
+        let [reg, rm, vvvv, _] = self.rest.to_le_bytes();
         [reg, rm, vvvv].map(|guest| (guest != NO_REG).then_some(guest))
     }
 
     /// The stub cache's key: the bytes, the length, and the guest's general-purpose registers, which the stub moves and the
     /// bytes do not show.
     pub(super) fn key(&self) -> Key {
-        Key(u128::from(u64::from_le_bytes(self.bytes)) | u128::from(u32::from_le_bytes(self.rest)) << 64)
+        Key(u128::from(u64::from_le_bytes(self.bytes)) | u128::from(self.rest) << 64)
     }
 }
 
@@ -133,8 +134,7 @@ pub(super) fn rewrite(insn: &Insn) -> Rewritten {
     let word = prefixes.with(u32::from_le_bytes([opcode, modrm, 0, 0]), 2);
     let word = if immediates == 0 { word } else { word.with(immediate(insn, immediates), immediates) };
     let [reg, rm, vvvv] = guests;
-    let rest = u32::from_le_bytes([reg, rm, vvvv, word.len]);
-    Rewritten { bytes: word.bytes.to_le_bytes(), rest: rest.to_le_bytes() }
+    Rewritten { bytes: word.bytes.to_le_bytes(), rest: u32::from_le_bytes([reg, rm, vvvv, word.len]) }
 }
 
 /// Outside 64-bit mode W means nothing on a general-purpose register; here it would be wider.

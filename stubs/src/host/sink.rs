@@ -73,10 +73,17 @@ impl<'a> Sink<'a> {
     /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
     #[inline(always)]
     pub(crate) fn fill(&mut self, len: usize, byte: u8) {
-        if self.len <= len && len <= self.capacity {
-            // SAFETY: `self.len..len` lies within the place that `new` was promised.
-            unsafe { self.start.add(self.len).write_bytes(byte, len - self.len) };
-            self.len = len;
+        if len > self.capacity {
+            return;
+        }
+        while self.len + 32 <= len {
+            // SAFETY: 32 bytes from `self.len` on end at `len` at the latest, and lie within the place that `new` was promised.
+            unsafe { self.start.add(self.len).cast::<[u8; 32]>().write_unaligned([byte; 32]) };
+            self.len += 32;
+        }
+        let word = u64::from_le_bytes([byte; 8]);
+        while self.len < len {
+            self.word(word, (len - self.len).min(8));
         }
     }
 
