@@ -182,7 +182,7 @@ impl Engine {
         let works = &mut self.works;
         let entry = match self.cache.at(cpu.rip) {
             Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
-            _ => return self.step_first(cpu, vmm, bytes, LIMIT),
+            _ => return self.step_first(cpu, vmm, &mut bytes, LIMIT),
         };
         works.line(entry, cpu, vmm)
     }
@@ -195,7 +195,7 @@ impl Engine {
             Ok(count) => count,
             Err(halt) => return self.not_decoded(halt, cpu),
         };
-        self.step_fetched(cpu, vmm, bytes, count)
+        self.step_fetched(cpu, vmm, &mut bytes, count)
     }
 
     /// [`Engine::step`] where fewer than 15 bytes, or none, could be fetched.
@@ -209,14 +209,14 @@ impl Engine {
         fetched: Result<usize, Stop>,
     ) -> Outcome {
         match fetched.map_err(Halt::from).and_then(|count| blank(bytes, count, LIMIT)) {
-            Ok(count) => self.step_fetched(cpu, vmm, *bytes, count),
+            Ok(count) => self.step_fetched(cpu, vmm, bytes, count),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
 
-    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
+    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &mut [u8; 16], count: usize) -> Outcome {
         match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches_some(&bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
+            Some(entry) if entry.matches_some(bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
             _ => self.step_first(cpu, vmm, bytes, count),
         }
     }
@@ -224,19 +224,19 @@ impl Engine {
     /// [`Engine::step`] for an instruction that the decode cache does not hold.
     #[cold]
     #[inline(never)]
-    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
+    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &mut [u8; 16], count: usize) -> Outcome {
         let slot = self.cache.at(cpu.rip);
         // Where the entry will stay: an instruction is written in small pieces, for which a copy would wait.
         if let Some(entry) = slot
             && decode_into(&bytes[..count & 15], cpu.mode(), &self.works.profile, &mut entry.insn).is_ok()
         {
-            entry.renew(&bytes);
+            entry.renew(bytes);
             let flat = cpu.word().flat;
             return if flat { self.works.line(entry, cpu, vmm) } else { self.works.general(entry, cpu, vmm) };
         }
         *slot = None;
-        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
-            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(&bytes, insn)), cpu, vmm),
+        match decode_more(cpu, vmm, &self.works.profile, bytes, count) {
+            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(bytes, insn)), cpu, vmm),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }

@@ -343,36 +343,45 @@ impl<'a> Frame<'a> {
     fn store(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         let spare = self.spare_vector;
+        // In two halves of 32 bytes, so that later loads of 16 and of 32 bytes forward.
         match kind {
-            // In two halves of 32 bytes, so that later loads of 16 and of 32 bytes forward.
-            MoveKind::XmmZero => dynasm!(sink ; .arch x64
-                ; vmovdqa Rx(spare), Rx(reg)
-                ; vmovdqu [rdi + offset], Ry(spare)
-                ; vpxor Rx(spare), Rx(spare), Rx(spare)
-                ; vmovdqu [rdi + offset + 32], Ry(spare)
-            ),
-            MoveKind::YmmZero => dynasm!(sink ; .arch x64
-                ; vmovdqu [rdi + offset], Ry(reg)
-                ; vpxor Rx(spare), Rx(spare), Rx(spare)
-                ; vmovdqu [rdi + offset + 32], Ry(spare)
-            ),
+            MoveKind::XmmZero => {
+                sink.encoded(encode::vmovdqa(spare, reg));
+                sink.encoded(encode::vmovdqu(Way::Store, 1, spare, offset));
+            }
             _ => sink.encoded(self.encoded(Way::Store, m)),
+        }
+        if matches!(kind, MoveKind::XmmZero | MoveKind::YmmZero) {
+            sink.encoded(encode::vpxor(spare));
+            sink.encoded(encode::vmovdqu(Way::Store, 1, spare, offset + 32));
         }
     }
 }
 
-fn check(m: &Move, way: Way) -> Result<(), StubError> {
+/// The registers of a kind, a bit each.
+const fn registers(kind: MoveKind) -> u32 {
     use MoveKind::{Gpr64, K16, K64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
-    let exists = match m.kind {
-        Gpr64 => STAND_INS.contains(&m.reg),
-        Xmm | Ymm | Zmm => m.reg < 32,
-        XmmZero | YmmZero => m.reg < 16,
-        K64 | K16 | Mm => m.reg < 8,
-    };
-    if !exists {
+    match kind {
+        Gpr64 => {
+            let (mut set, mut i) = (0, 0);
+            while i < STAND_INS.len() {
+                set |= 1 << STAND_INS[i];
+                i += 1;
+            }
+            set
+        }
+        Xmm | Ymm | Zmm => u32::MAX,
+        XmmZero | YmmZero => 0xffff,
+        K64 | K16 | Mm => 0xff,
+    }
+}
+
+#[inline(always)]
+fn check(m: &Move, way: Way) -> Result<(), StubError> {
+    if m.reg > 31 || registers(m.kind) >> m.reg & 1 == 0 {
         return Err(StubError::BadRecipe("no such register to move"));
     }
-    if way == Way::Load && matches!(m.kind, XmmZero | YmmZero) {
+    if way == Way::Load && matches!(m.kind, MoveKind::XmmZero | MoveKind::YmmZero) {
         return Err(StubError::BadRecipe("XmmZero and YmmZero are stores"));
     }
     if m.offset.checked_add(64).is_none() {

@@ -1,5 +1,5 @@
-//! Moves between a register and `[rdi + offset]`. The assembler has neither EVEX nor opmasks, and of what it has, code for registers
-//! and offsets that are known late is put together byte by byte: moves are most of a stub.
+//! Moves between a register and `[rdi + offset]`. The assembler has neither EVEX nor opmasks, and of what it has, it puts together
+//! byte by byte what is known late, registers and offsets: moves are most of a stub.
 
 /// Which way a move goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,31 @@ fn rex(reg: u8) -> u8 {
 #[inline(always)]
 pub(crate) fn movq(way: Way, reg: u8, offset: i32) -> Encoded {
     Encoded::new([0x0f, vector_opcode(way)], reg, offset, 0)
+}
+
+/// VMOVDQA between registers, 0 to 15, of 16 bytes.
+#[inline(always)]
+pub(crate) fn vmovdqa(to: u8, from: u8) -> Encoded {
+    between(0x6f, to, 0, from)
+}
+
+/// VPXOR of a register, 0 to 15, with itself, of 16 bytes.
+#[inline(always)]
+pub(crate) fn vpxor(reg: u8) -> Encoded {
+    between(0xef, reg, reg, reg)
+}
+
+/// An instruction of registers 0 to 15 in VEX.128.66.0F.
+///
+/// VEX: `C4`, then `R X B mmmmm`, `W vvvv L pp`; R, X, B and vvvv are inverted.
+#[inline(always)]
+fn between(opcode: u8, reg: u8, vvvv: u8, rm: u8) -> Encoded {
+    const MAP_0F: u8 = 0b00001;
+    let p0 = inverted(reg, 3) << 7 | 1 << 6 | inverted(rm, 3) << 5 | MAP_0F;
+    let p1 = (!vvvv & 15) << 3 | 0b01;
+    let modrm = 0b11 << 6 | (reg & 7) << 3 | rm & 7;
+    let head = u64::from_le_bytes([0xc4, p0, p1, opcode, modrm, 0, 0, 0]);
+    Encoded { head, head_len: 5, displacement: 0, displacement_len: 0 }
 }
 
 /// KMOVQ, K0 to K7: VEX.L0.0F.W1, which only the long VEX can say.

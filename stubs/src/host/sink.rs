@@ -44,12 +44,14 @@ impl<'a> Sink<'a> {
     #[inline(always)]
     pub(crate) fn word(&mut self, bytes: u64, len: usize) {
         let len = len.min(8);
-        if self.len + 8 > self.capacity {
-            return self.bytes(&bytes.to_le_bytes()[..len]);
+        if self.len + 8 <= self.capacity {
+            // SAFETY: eight bytes from `self.len` on lie within the place that `new` was promised. What is too much is overwritten
+            // by what is pushed next.
+            unsafe { self.start.add(self.len).cast::<u64>().write_unaligned(bytes.to_le()) };
+        } else if self.len + len <= self.capacity {
+            // SAFETY: `len` bytes from `self.len` on lie within that place.
+            unsafe { at_the_end(self.start.add(self.len), bytes, len) };
         }
-        // SAFETY: eight bytes from `self.len` on lie within the place that `new` was promised. What is too much is overwritten by
-        // what is pushed next.
-        unsafe { self.start.add(self.len).cast::<u64>().write_unaligned(bytes.to_le()) };
         self.len += len;
     }
 
@@ -103,6 +105,16 @@ impl<'a> Sink<'a> {
             unsafe { self.start.add(jump.0 - 4).copy_from_nonoverlapping(distance.as_ptr(), 4) };
         }
     }
+}
+
+/// Writes the low `len` bytes of `bytes`.
+///
+/// # Safety
+/// `len` is at most 8, and so many bytes at `place` are writable.
+#[cold]
+unsafe fn at_the_end(place: *mut u8, bytes: u64, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { place.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), len) };
 }
 
 /// A jump forward that has not landed yet: where it ends.
