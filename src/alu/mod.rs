@@ -14,6 +14,7 @@ pub(crate) use divide::{divide, multiply};
 pub(crate) use shift::{double_shift, shift};
 
 use crate::cpu::registers::rflags::{AF, CF, OF, PF, SF, ZF};
+use crate::host;
 
 /// A result and the six arithmetic flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,34 +55,26 @@ pub(crate) fn repeat(value: u64, size: u16) -> u64 {
 /// SF, ZF and PF of a result.
 #[inline]
 pub(crate) fn result_flags(value: u64, size: u16) -> u64 {
+    host::of_result(value, size).unwrap_or_else(|| flags_of_result(value, size))
+}
+
+fn flags_of_result(value: u64, size: u16) -> u64 {
     let sign = value >> (u32::from(size) * 8 - 1) & 1;
     let zero = u64::from(value == 0);
     let odd = u64::from((value as u8).count_ones() & 1);
     sign << 7 | zero << 6 | (odd ^ 1) << 2
 }
 
-/// The flags of a sum or difference of whole registers, which the compiler takes from the host's own.
-macro_rules! whole {
-    ($unsigned:ty, $signed:ty, $overflowing:ident, $a:expr, $b:expr) => {{
-        let (value, carry) = ($a as $unsigned).$overflowing($b as $unsigned);
-        let (_, overflow) = ($a as $signed).$overflowing($b as $signed);
-        let sign = u64::from((value as $signed) < 0);
-        let odd = u64::from((value as u8).count_ones() & 1);
-        let value = u64::from(value);
-        let half = ($a ^ $b ^ value) & AF;
-        let flags = u64::from(carry) | (odd ^ 1) << 2 | half | u64::from(value == 0) << 6 | sign << 7;
-        Result { value, flags: flags | u64::from(overflow) << 11 }
-    }};
-}
-
 /// `a + b + carry`.
 #[inline]
 pub(crate) fn add(a: u64, b: u64, carry: bool, size: u16) -> Result {
-    match size {
-        4 if !carry => return whole!(u32, i32, overflowing_add, a, b),
-        8 if !carry => return whole!(u64, i64, overflowing_add, a, b),
-        _ => {}
+    if let (false, Some((value, flags))) = (carry, host::sum(a, b, size)) {
+        return Result { value, flags };
     }
+    sum(a, b, carry, size)
+}
+
+fn sum(a: u64, b: u64, carry: bool, size: u16) -> Result {
     let m = mask(size);
     let value = a.wrapping_add(b).wrapping_add(u64::from(carry)) & m;
     let carries = (a & b) | ((a | b) & !value);
@@ -91,11 +84,13 @@ pub(crate) fn add(a: u64, b: u64, carry: bool, size: u16) -> Result {
 /// `a - b - borrow`.
 #[inline]
 pub(crate) fn sub(a: u64, b: u64, borrow: bool, size: u16) -> Result {
-    match size {
-        4 if !borrow => return whole!(u32, i32, overflowing_sub, a, b),
-        8 if !borrow => return whole!(u64, i64, overflowing_sub, a, b),
-        _ => {}
+    if let (false, Some((value, flags))) = (borrow, host::difference(a, b, size)) {
+        return Result { value, flags };
     }
+    difference(a, b, borrow, size)
+}
+
+fn difference(a: u64, b: u64, borrow: bool, size: u16) -> Result {
     let m = mask(size);
     let value = a.wrapping_sub(b).wrapping_sub(u64::from(borrow)) & m;
     let borrows = (!a & b) | ((!a | b) & value);

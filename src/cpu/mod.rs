@@ -119,8 +119,9 @@ pub(crate) struct ModeWord {
     pub(crate) flat: bool,
     /// Canonical linear addresses lie within this distance of 0: 2^47 or 2^56.
     pub(crate) canonical_half: u64,
-    /// The same for addresses of data that need no masking (LAM) whatever is in force.
+    /// The same for addresses of data that need no masking (LAM) whatever is in force, and twice that.
     pub(crate) data_half: u64,
+    pub(crate) data_span: u64,
     /// Linear addresses wrap within this mask: all ones, or 32 bits outside 64-bit mode.
     pub(crate) wrap: u64,
 }
@@ -150,6 +151,12 @@ pub(crate) mod obstacle {
     pub const NO_CLI: u32 = 1 << 16;
     /// IA32_XFD disables tile data.
     pub const XFD_TILE: u32 = 1 << 17;
+
+    /// No obstacles, but what else decides how an instruction runs, so that one compare says that all is as it was: 57 bits of linear
+    /// address, the operating mode from `MODE` on, and a bit that is always set, so that no word is 0.
+    pub const WIDE: u32 = 1 << 27;
+    pub const MODE: u32 = 28;
+    pub const WORD: u32 = 1 << 31;
 }
 
 impl ModeWord {
@@ -211,6 +218,7 @@ impl Cpu {
                 flat: true,
                 canonical_half: 1 << 47,
                 data_half: 1 << 47,
+                data_span: 1 << 48,
                 wrap: u64::MAX,
             },
             x87: X87::default(),
@@ -396,16 +404,19 @@ impl Cpu {
         let debug = self.rflags & (rflags::TF | rflags::RF) != 0 || s.dr[7] & 0xff != 0 || self.pending_debug != 0;
         let enforced = s.cr4 & cr4::CET != 0 && !mode.is_real_or_v86();
         set(shadow || debug || enforced, obstacle::ATTENTION);
+        set(s.cr4 & cr4::LA57 != 0, obstacle::WIDE);
         let canonical_half = 1 << if s.cr4 & cr4::LA57 != 0 { 56 } else { 47 };
+        // LAM48 under 5-level paging masks bits of addresses that are canonical.
+        let data_half = if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half };
         self.word = ModeWord {
-            bits,
+            bits: bits | (mode as u32) << obstacle::MODE | obstacle::WORD,
             mode,
             cpl,
             flat: mode == Mode::Long64,
             wrap: if mode == Mode::Long64 { u64::MAX } else { 0xffff_ffff },
             canonical_half,
-            // LAM48 under 5-level paging masks bits of addresses that are canonical.
-            data_half: if s.cr3 & (cr3::LAM_U48 | cr3::LAM_U57) == cr3::LAM_U48 { 1 << 47 } else { canonical_half },
+            data_half,
+            data_span: 2 * data_half,
         };
     }
 }

@@ -23,7 +23,7 @@ impl Engine {
             return self.step(cpu, vmm);
         }
         match cached(&mut self.cache, cpu, vmm, &self.works.profile) {
-            Ok(entry) => self.works.filtered(entry, cpu, vmm, filter),
+            Ok(entry) => self.works.filtered(cpu, vmm, entry, filter),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
@@ -40,7 +40,7 @@ impl Engine {
             return self.step_bytes(cpu, vmm, bytes);
         }
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
-            Ok(entry) => self.works.filtered(entry, cpu, vmm, filter),
+            Ok(entry) => self.works.filtered(cpu, vmm, entry, filter),
             Err(error) => self.not_decoded(decode_halt(error), cpu),
         }
     }
@@ -59,13 +59,13 @@ impl Works {
     /// Makes a trial, asks the filter, and does what it says. No instruction waits for a retry.
     fn filtered<V: Vmm, F: Filter>(
         &mut self,
-        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut V,
+        entry: &mut Entry,
         filter: &mut F,
     ) -> Outcome {
-        match self.ask(entry, cpu, vmm, filter) {
-            Ok(Verdict::Allow) => self.general(entry, cpu, vmm),
+        match self.ask(cpu, vmm, entry, filter) {
+            Ok(Verdict::Allow) => self.general(cpu, vmm, entry),
             Ok(Verdict::Skip) => {
                 cpu.rip = integer::next_rip(cpu, &entry.insn);
                 Outcome::Completed(Retired::default())
@@ -84,9 +84,9 @@ impl Works {
     #[inline(never)]
     fn ask(
         &mut self,
-        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut dyn Vmm,
+        entry: &mut Entry,
         filter: &mut dyn Filter,
     ) -> Result<Verdict, Halt> {
         let insn = entry.insn;
@@ -98,7 +98,7 @@ impl Works {
             need_apx(cpu, &mut Mem::new(vmm, &mut self.journal, cpu))?;
         }
         let mut copy = cpu.clone();
-        let trial = |survey: &mut dyn Vmm| self.general_with_care(entry, &mut copy, survey);
+        let trial = |survey: &mut dyn Vmm| self.general_with_care(&mut copy, survey, entry);
         let findings = Findings::of(vmm, filter.implicit(), trial);
         Ok(filter.decide(cpu, &findings.preview(&insn, cpu)))
     }

@@ -19,7 +19,7 @@ use crate::cpu::registers::gpr::RSP;
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
-use crate::decode::{DecodeError, Insn, SlotKind, decode, decode_into};
+use crate::decode::{DecodeError, Insn, SlotKind};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
@@ -71,6 +71,8 @@ mod noted {
 pub struct Engine {
     cache: Cache,
     works: Works,
+    /// The bytes at CS:RIP, as the last step has fetched them.
+    fetched: [u8; 16],
 }
 
 /// What an engine has besides its decode cache.
@@ -123,7 +125,7 @@ impl Engine {
         let locks = Locks::new();
         let works =
             Works { profile, locks, journal, replayer, block, noted: 0, completed: 0, hits: 0, repeating: None };
-        Engine { cache: Cache::new(), works }
+        Engine { cache: Cache::new(), works, fetched: [0; 16] }
     }
 
     /// What the guest's CPUID promises.
@@ -169,74 +171,66 @@ impl Engine {
     ///
     /// What is not the straight way ends in a call that does the rest, so that the straight way saves no registers.
     pub fn step<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
-        let mut bytes = [0; 16];
-        if !cpu.word().flat || !address::canonical(cpu, cpu.rip) {
-            return self.step_segmented(cpu, vmm);
-        }
+        let Some(entry) = self.cache.settled(cpu) else { return self.step_anew(cpu, vmm) };
         let access = Access::new(AccessKind::Fetch, 1, cpu.cpl());
-        let fetched = match bytes.first_chunk_mut::<LIMIT>() {
+        let fetched = match self.fetched.first_chunk_mut::<LIMIT>() {
             Some(buf) => vmm.fetch(cpu.rip, buf, &access),
             None => Ok(0),
         };
-        let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, &mut bytes, fetched) };
-        let works = &mut self.works;
-        let entry = match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches(&bytes, cpu.mode()) => entry,
-            _ => return self.step_first(cpu, vmm, &mut bytes, LIMIT),
-        };
-        works.line(entry, cpu, vmm)
+        let Ok(LIMIT..) = fetched else { return self.step_short(cpu, vmm, fetched) };
+        if !entry.matches(&self.fetched) {
+            return self.step_other(cpu, vmm);
+        }
+        self.works.line(cpu, vmm, entry)
     }
 
-    /// [`Engine::step`] outside 64-bit mode.
+    /// [`Engine::step`] where the decode cache does not say that all is as it was.
     #[inline(never)]
-    fn step_segmented<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    fn step_anew<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
         let mut bytes = [0; 16];
         let count = match fetch_at(cpu, vmm, cpu.rip, &mut bytes) {
             Ok(count) => count,
             Err(halt) => return self.not_decoded(halt, cpu),
         };
-        self.step_fetched(cpu, vmm, &mut bytes, count)
+        self.step_fetched(cpu, vmm, bytes, count)
     }
 
     /// [`Engine::step`] where fewer than 15 bytes, or none, could be fetched.
     #[cold]
     #[inline(never)]
-    fn step_short<V: Vmm>(
-        &mut self,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        bytes: &mut [u8; 16],
-        fetched: Result<usize, Stop>,
-    ) -> Outcome {
-        match fetched.map_err(Halt::from).and_then(|count| blank(bytes, count, LIMIT)) {
-            Ok(count) => self.step_fetched(cpu, vmm, bytes, count),
+    fn step_short<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, fetched: Result<usize, Stop>) -> Outcome {
+        match fetched.map_err(Halt::from).and_then(|count| blank(&mut self.fetched, count, LIMIT)) {
+            Ok(count) => self.step_fetched(cpu, vmm, self.fetched, count),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
 
-    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &mut [u8; 16], count: usize) -> Outcome {
-        match self.cache.at(cpu.rip) {
-            Some(entry) if entry.matches_some(bytes, count, cpu.mode()) => self.works.general(entry, cpu, vmm),
-            _ => self.step_first(cpu, vmm, bytes, count),
+    /// [`Engine::step`] where other bytes were fetched than the decode cache has.
+    #[cold]
+    #[inline(never)]
+    fn step_other<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+        let entry = self.cache.at(cpu.rip);
+        match entry.decode(&self.fetched, LIMIT, cpu.mode(), &self.works.profile) {
+            Ok(()) => self.works.anew(cpu, vmm, entry, true),
+            Err(error) => self.not_decoded(decode_halt(error), cpu),
         }
+    }
+
+    fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
+        let entry = self.cache.at(cpu.rip);
+        if !entry.matches_some(&bytes, count, cpu.mode()) {
+            return self.step_first(cpu, vmm, bytes, count);
+        }
+        self.works.anew(cpu, vmm, entry, count == LIMIT)
     }
 
     /// [`Engine::step`] for an instruction that the decode cache does not hold.
     #[cold]
     #[inline(never)]
-    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &mut [u8; 16], count: usize) -> Outcome {
-        let slot = self.cache.at(cpu.rip);
-        // Where the entry will stay: an instruction is written in small pieces, for which a copy would wait.
-        if let Some(entry) = slot
-            && decode_into(&bytes[..count & 15], cpu.mode(), &self.works.profile, &mut entry.insn).is_ok()
-        {
-            entry.renew(bytes);
-            let flat = cpu.word().flat;
-            return if flat { self.works.line(entry, cpu, vmm) } else { self.works.general(entry, cpu, vmm) };
-        }
-        *slot = None;
-        match decode_more(cpu, vmm, &self.works.profile, bytes, count) {
-            Ok(insn) => self.works.general(self.cache.at(cpu.rip).insert(Entry::new(bytes, insn)), cpu, vmm),
+    fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
+        let entry = self.cache.at(cpu.rip);
+        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count, entry) {
+            Ok(count) => self.works.anew(cpu, vmm, entry, count == LIMIT),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
@@ -244,7 +238,7 @@ impl Engine {
     /// Runs the instruction in `bytes` as if it stood at CS:RIP; no instruction memory is fetched.
     pub fn step_bytes<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &[u8]) -> Outcome {
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
-            Ok(entry) => self.works.general(entry, cpu, vmm),
+            Ok(entry) => self.works.general(cpu, vmm, entry),
             Err(error) => self.not_decoded(decode_halt(error), cpu),
         }
     }
@@ -317,54 +311,58 @@ impl Engine {
 }
 
 impl Works {
-    /// The line that an instruction of the decode cache takes.
+    /// The line of an instruction that is not settled yet. `whole`: as many bytes could be fetched as an instruction may have.
+    #[inline(never)]
+    fn anew<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry, whole: bool) -> Outcome {
+        if entry.settle(cpu) && whole {
+            return self.line(cpu, vmm, entry);
+        }
+        self.general(cpu, vmm, entry)
+    }
+
+    /// The line that an instruction of the decode cache takes which is settled.
     #[inline(always)]
-    fn line<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
-        if cpu.word().bits & entry.way.obstacles != 0 || !self.journal.is_idle() {
-            return self.general(entry, cpu, vmm);
+    fn line<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        if !self.journal.is_idle() {
+            return self.general(cpu, vmm, entry);
         }
         match entry.way.lane {
-            Lane::Operate => return self.operate(entry, cpu),
-            Lane::Register => return self.register(entry, cpu, vmm),
-            Lane::Branch => return self.branch(entry, cpu, vmm),
-            Lane::Push | Lane::Call => return self.push(entry, cpu, vmm),
-            Lane::Pop | Lane::Return => return self.pop(entry, cpu, vmm),
-            _ => {}
+            Lane::General => self.general(cpu, vmm, entry),
+            Lane::Operate => self.operate(entry, cpu),
+            Lane::Register => self.register(cpu, vmm, entry),
+            Lane::Branch => self.branch(cpu, vmm, entry),
+            Lane::Push | Lane::Call => self.push(cpu, vmm, entry),
+            Lane::Pop | Lane::Return => self.pop(cpu, vmm, entry),
+            Lane::Store => self.store::<V, false>(cpu, vmm, entry),
+            Lane::StoreImm => self.store::<V, true>(cpu, vmm, entry),
+            Lane::Load => self.load(cpu, vmm, entry),
+            Lane::LoadNarrow => self.load_narrow(cpu, vmm, entry),
+            Lane::LoadOperate => self.load_operate(cpu, vmm, entry),
+            Lane::Modify => self.modify(cpu, vmm, entry),
+            Lane::Locked => self.locked(cpu, vmm, entry),
+            Lane::LockedXadd => self.locked_xadd(cpu, vmm, entry),
+            Lane::LockedCmpxchg => self.locked_cmpxchg(cpu, vmm, entry),
+            Lane::LockedSwap => self.locked_swap(cpu, vmm, entry),
+            Lane::LockedBit => self.locked_bit(cpu, vmm, entry),
+            Lane::LockedPair => self.locked_pair(cpu, vmm, entry),
+            Lane::CopyLoad => self.copy_load(cpu, vmm, entry),
+            Lane::CopyStore => self.copy_store(cpu, vmm, entry),
+            Lane::VectorLoad => self.vector_load::<V, false>(cpu, vmm, entry),
+            Lane::FloatLoad => self.vector_load::<V, true>(cpu, vmm, entry),
+            Lane::VectorStore => self.vector_store(cpu, vmm, entry),
+            Lane::RealLoad => self.real_load(cpu, vmm, entry),
+            Lane::RealStore => self.real_store(cpu, vmm, entry),
+            Lane::RealCompute => self.real_compute(cpu, vmm, entry),
+            Lane::String => self.string(cpu, vmm, entry),
         }
-        if let Some(linear) = lane::address(entry, cpu) {
-            return match entry.way.lane {
-                Lane::Store => self.store(entry, cpu, vmm, linear),
-                Lane::Load => self.load(entry, cpu, vmm, linear),
-                Lane::LoadNarrow => self.load_narrow(entry, cpu, vmm, linear),
-                Lane::LoadOperate => self.load_operate(entry, cpu, vmm, linear),
-                Lane::Modify => self.modify(entry, cpu, vmm, linear),
-                Lane::Locked => self.locked(entry, cpu, vmm, linear),
-                Lane::LockedXadd => self.locked_xadd(entry, cpu, vmm, linear),
-                Lane::LockedCmpxchg => self.locked_cmpxchg(entry, cpu, vmm, linear),
-                Lane::LockedSwap => self.locked_swap(entry, cpu, vmm, linear),
-                Lane::LockedBit => self.locked_bit(entry, cpu, vmm, linear),
-                Lane::LockedPair => self.locked_pair(entry, cpu, vmm, linear),
-                Lane::CopyLoad => self.copy_load(entry, cpu, vmm, linear),
-                Lane::CopyStore => self.copy_store(entry, cpu, vmm, linear),
-                Lane::VectorLoad => self.vector_load::<V, false>(entry, cpu, vmm, linear),
-                Lane::FloatLoad => self.vector_load::<V, true>(entry, cpu, vmm, linear),
-                Lane::VectorStore => self.vector_store(entry, cpu, vmm, linear),
-                Lane::RealLoad => self.real_load(entry, cpu, vmm, linear),
-                Lane::RealStore(_) => self.real_store(entry, cpu, vmm, linear),
-                Lane::RealCompute(_) => self.real_compute(entry, cpu, vmm, linear),
-                Lane::String(op) => self.string(entry, cpu, vmm, op),
-                _ => self.general(entry, cpu, vmm),
-            };
-        }
-        self.general(entry, cpu, vmm)
     }
 
     /// The general line: an instruction of the decode cache to its outcome.
     #[inline(never)]
-    fn general<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    fn general<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let insn = &entry.insn;
         if cpu.word().bits & (insn.gate | obstacle::ATTENTION) != 0 || self.journal.is_open() {
-            return self.general_with_care(entry, cpu, vmm);
+            return self.general_with_care(cpu, vmm, entry);
         }
         let mem = &mut Mem::new(vmm, &mut self.journal, cpu);
         if insn.gate & obstacle::NO_APX != 0
@@ -376,7 +374,7 @@ impl Works {
             Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks),
             Exec::Extended(op) => extended::run(op, cpu, insn, mem, &self.locks),
             Exec::Replay(shape) => self.replayer.replay(shape, cpu, insn, mem, &self.profile, &mut entry.stub),
-            _ => return self.rare(entry, cpu, vmm),
+            _ => return self.rare(cpu, vmm, entry),
         };
         match result {
             Ok(()) => {
@@ -392,7 +390,7 @@ impl Works {
 
     /// What is rare enough to go through `dyn`.
     #[inline(never)]
-    fn rare(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+    fn rare(&mut self, cpu: &mut Cpu, vmm: &mut dyn Vmm, entry: &mut Entry) -> Outcome {
         let Entry { insn, stub, .. } = entry;
         if noted::is_system(insn) {
             vmm.progress(self.completed);
@@ -417,7 +415,7 @@ impl Works {
     /// The same where something is in the way: a gate's obstacle, an open journal, TF, RF, breakpoints, a shadow.
     #[cold]
     #[inline(never)]
-    fn general_with_care(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut dyn Vmm) -> Outcome {
+    fn general_with_care(&mut self, cpu: &mut Cpu, vmm: &mut dyn Vmm, entry: &mut Entry) -> Outcome {
         let bytes = entry.bytes();
         let Entry { insn, stub, .. } = entry;
         let owner = Owner { rip: cpu.rip, cs_base: cpu.seg(Seg::Cs).base, bytes };
@@ -616,15 +614,11 @@ fn uses_state(gate: Gate) -> bool {
 fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Profile) -> Result<&'a mut Entry, Halt> {
     let mut bytes = [0; 16];
     let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
-    let slot = cache.at(cpu.rip);
-    let known = slot.take().filter(|entry| entry.matches_some(&bytes, count, cpu.mode()));
-    Ok(match known {
-        Some(entry) => slot.insert(entry),
-        None => {
-            let insn = decode_more(cpu, vmm, profile, &mut bytes, count)?;
-            slot.insert(Entry::new(&bytes, insn))
-        }
-    })
+    let entry = cache.at(cpu.rip);
+    if !entry.matches_some(&bytes, count, cpu.mode()) {
+        decode_more(cpu, vmm, profile, &mut bytes, count, entry)?;
+    }
+    Ok(entry)
 }
 
 /// Copies up to 15 bytes at `offset` in CS and says how many there are; none beyond the segment's limit.
@@ -658,19 +652,18 @@ fn blank(bytes: &mut [u8; 16], count: usize, room: usize) -> Result<usize, Halt>
     Ok(count)
 }
 
-/// Decodes, fetching more as long as decoding needs it.
-#[cold]
-#[inline(never)]
+/// Decodes into the entry, fetching more as long as decoding needs it; says how many bytes there are then.
 fn decode_more<V: Vmm>(
     cpu: &Cpu,
     vmm: &mut V,
     profile: &Profile,
     bytes: &mut [u8; 16],
     mut count: usize,
-) -> Result<Insn, Halt> {
+    entry: &mut Entry,
+) -> Result<usize, Halt> {
     loop {
-        match decode(&bytes[..count], cpu.mode(), profile) {
-            Ok(insn) => return Ok(insn),
+        match entry.decode(bytes, count, cpu.mode(), profile) {
+            Ok(()) => return Ok(count),
             Err(DecodeError::Truncated) => {
                 let mut more = [0; 16];
                 let offset = cpu.rip.wrapping_add(count as u64);

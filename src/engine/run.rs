@@ -137,8 +137,8 @@ impl Engine {
         {
             // SAFETY: the bus has said by its generation that the page is still what it has granted.
             let words = unsafe { (page.word(at as usize), page.word(at as usize + 8)) };
-            if let Some(entry) = self.cache.find(cpu.rip, words, cpu.mode()) {
-                return self.works.line(entry, cpu, vmm);
+            if let Some(entry) = self.cache.find(cpu.rip, words, cpu.word().bits) {
+                return self.works.line(cpu, vmm, entry);
             }
         } else if at >= CodePage::SIZE as u64 || window.generation != vmm.generation() {
             *window = Window::at(cpu, vmm);

@@ -4,13 +4,33 @@ use super::{Fence, HostRam, Locked, LockedOp, RemoteOp, copy_in, copy_out, porta
 use core::sync::atomic::Ordering::SeqCst;
 use core::sync::atomic::fence as atomic_fence;
 
-/// One locked instruction of one width: there is none.
-pub(crate) type Issue = unsafe fn(usize, u64, u64, u64) -> Locked;
+/// Names a locked instruction of one width: there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Issue;
+
+impl Issue {
+    pub(crate) const NONE: Issue = Issue;
+
+    /// Finds none, so that the general way is taken.
+    pub(crate) fn of(_: LockedOp, _: usize) -> Issue {
+        Issue
+    }
+}
 
 const NOTHING: Locked = Locked { old: 0, flags: 0 };
 
-/// Finds none, so that the general way is taken.
-pub(crate) fn issue(_: LockedOp, _: usize) -> Option<Issue> {
+/// Flags are left to the formula.
+pub(crate) fn sum(_: u64, _: u64, _: u16) -> Option<(u64, u64)> {
+    None
+}
+
+/// The same.
+pub(crate) fn difference(_: u64, _: u64, _: u16) -> Option<(u64, u64)> {
+    None
+}
+
+/// The same.
+pub(crate) fn of_result(_: u64, _: u16) -> Option<u64> {
     None
 }
 
@@ -94,8 +114,8 @@ impl HostRam<'_> {
     ///
     /// # Safety
     /// None.
-    pub(crate) unsafe fn issue(&self, _: Issue, _: u64, _: u64, _: u64) -> Locked {
-        NOTHING
+    pub(crate) unsafe fn issue(&self, _: Issue, _: u64, _: u64, _: u64) -> Option<Locked> {
+        None
     }
 
     pub(crate) fn exchange_add(&self, addend: u64) -> Locked {

@@ -1,13 +1,9 @@
 //! One real locked instruction on guest RAM: result, flags and memory come from the processor.
 
 use super::features::{self, has};
+use super::flags::unpack;
 use super::{HostRam, Locked, LockedOp, RemoteOp};
 use core::arch::asm;
-
-/// `lahf` and `seto al` as flags in RFLAGS layout.
-fn unpack(rax: u64) -> u64 {
-    (rax >> 8 & 0xd5) | (rax & 1) << 11
-}
 
 // Each macro makes one `asm!` block: flags in through `bt` (CF is the only input flag of a lockable form),
 // the instruction, flags out through `lahf` and `seto`.
@@ -96,13 +92,13 @@ macro_rules! compare {
 ///
 /// # Safety
 /// The bytes of its width at the address are mapped and writable, and shared by assembly, volatile or atomic accesses alone.
-pub(crate) type Issue = unsafe fn(usize, u64, u64, u64) -> Locked;
+type Instruction = unsafe fn(usize, u64, u64, u64) -> Locked;
 
-// What makes each block sound is the promise of `Issue`'s caller: an instruction touches the bytes of its width at its address and
+// What makes each block sound is the promise of `Instruction`'s caller: an instruction touches the bytes of its width at its address and
 // nothing else; the clobbered registers are declared; flags are not preserved.
 macro_rules! issue_two {
     ($op:literal, $size:literal, $m:literal, $class:ident, $t:ty) => {
-        // SAFETY: the caller of `Issue` promises what it touches.
+        // SAFETY: the caller of `Instruction` promises what it touches.
         |p, source, _, carry| unsafe { two_operands!($op, $size, $m, $class, $t, p, source, carry) }
     };
 }
@@ -157,7 +153,7 @@ macro_rules! issue_bits {
 }
 
 /// The instruction for an operation of 1, 2, 4 or 8 bytes. `None` where there is none (another width, bits of a byte).
-pub(crate) fn issue(op: LockedOp, len: usize) -> Option<Issue> {
+const fn instruction(op: LockedOp, len: usize) -> Option<Instruction> {
     Some(match len {
         1 => issue_by_width!(op, "byte", "", reg_byte, u8, None),
         2 => issue_by_width!(op, "word", ":x", reg, u16, issue_bits!(op, "word", ":x", u16)),
@@ -167,12 +163,40 @@ pub(crate) fn issue(op: LockedOp, len: usize) -> Option<Issue> {
     })
 }
 
+/// All of them, by [`Issue`].
+static INSTRUCTIONS: [Option<Instruction>; 128] = {
+    let mut all = [None; 128];
+    let mut i = 0;
+    while i < LockedOp::ALL.len() * 4 {
+        all[i] = instruction(LockedOp::ALL[i / 4], 1 << (i % 4));
+        i += 1;
+    }
+    all
+};
+
+/// Names a locked instruction of one width, in a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Issue(u8);
+
+impl Issue {
+    /// None.
+    pub(crate) const NONE: Issue = Issue(u8::MAX);
+
+    /// The instruction for an operation of 1, 2, 4 or 8 bytes.
+    pub(crate) fn of(op: LockedOp, len: usize) -> Issue {
+        match len {
+            1 | 2 | 4 | 8 => Issue(op as u8 * 4 + len.trailing_zeros() as u8),
+            _ => Issue::NONE,
+        }
+    }
+}
+
 impl HostRam<'_> {
     /// Runs `lock op` on the range, which is 1, 2, 4 or 8 bytes long. `source` is the register operand, `accumulator`
     /// CMPXCHG's rAX, `carry` the input CF. `None` when no such instruction exists (another length, a bit operation on
     /// a byte).
     pub fn locked(&self, op: LockedOp, source: u64, accumulator: u64, carry: bool) -> Option<Locked> {
-        let issue = issue(op, self.len())?;
+        let issue = instruction(op, self.len())?;
         // SAFETY: the range is mapped and writable for its length (promise of `HostRam::new` and of the bus, which granted
         // it for an Rmw), which is the instruction's width.
         Some(unsafe { issue(self.address(), source, accumulator, carry.into()) })
@@ -183,9 +207,10 @@ impl HostRam<'_> {
     /// # Safety
     /// The range has the instruction's width.
     #[inline(always)]
-    pub(crate) unsafe fn issue(&self, issue: Issue, source: u64, accumulator: u64, carry: u64) -> Locked {
+    pub(crate) unsafe fn issue(&self, issue: Issue, source: u64, accumulator: u64, carry: u64) -> Option<Locked> {
+        let instruction = INSTRUCTIONS[usize::from(issue.0 & 127)]?;
         // SAFETY: as in `locked`; the width is the caller's promise.
-        unsafe { issue(self.address(), source, accumulator, carry) }
+        Some(unsafe { instruction(self.address(), source, accumulator, carry) })
     }
 
     /// LOCK XADD of 4 or 8 bytes, without a call.

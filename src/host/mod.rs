@@ -16,6 +16,8 @@ mod elsewhere;
 #[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
 mod features;
 #[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+mod flags;
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
 mod locked;
 #[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
 mod x86;
@@ -26,9 +28,11 @@ use elsewhere as machine;
 use x86 as machine;
 
 #[cfg(any(encore86_portable, not(target_arch = "x86_64")))]
-pub(crate) use elsewhere::{Issue, issue};
+pub(crate) use elsewhere::{Issue, difference, of_result, sum};
 #[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
-pub(crate) use locked::{Issue, issue};
+pub(crate) use flags::{difference, of_result, sum};
+#[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+pub(crate) use locked::Issue;
 pub use operation::{Locked, LockedOp, RemoteOp};
 
 /// Are locked operations single instructions, so that an engine may have short lines for them?

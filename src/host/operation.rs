@@ -39,6 +39,15 @@ pub enum LockedOp {
     Cmpxchg,
 }
 
+impl LockedOp {
+    /// All of them, in their order.
+    #[cfg(all(target_arch = "x86_64", not(encore86_portable)))]
+    pub(super) const ALL: [LockedOp; 17] = {
+        use LockedOp::*;
+        [Add, Or, Adc, Sbb, And, Sub, Xor, Inc, Dec, Not, Neg, Bts, Btr, Btc, Xchg, Xadd, Cmpxchg]
+    };
+}
+
 /// A remote atomic operation (RAO-INT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteOp {

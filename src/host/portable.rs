@@ -12,14 +12,14 @@ const fn mask(len: usize) -> u64 {
 }
 
 /// The carries into and out of each bit of a sum.
-struct Sum {
+pub(super) struct Sum {
     value: u64,
     carries: u64,
     into: u64,
 }
 
 /// Flags of a result, and those of a sum that it came from.
-fn flags(value: u64, len: usize, sum: Option<&Sum>) -> u64 {
+pub(super) fn flags(value: u64, len: usize, sum: Option<&Sum>) -> u64 {
     let top = 8 * len as u32 - 1;
     let bit = |word: u64, n: u32, flag: u64| if word >> n & 1 != 0 { flag } else { 0 };
     let even = (value as u8).count_ones().is_multiple_of(2);
@@ -31,7 +31,7 @@ fn flags(value: u64, len: usize, sum: Option<&Sum>) -> u64 {
     result | of_sum
 }
 
-fn add(a: u64, b: u64, carry: u64, len: usize) -> (u64, u64) {
+pub(super) fn add(a: u64, b: u64, carry: u64, len: usize) -> (u64, u64) {
     let value = a.wrapping_add(b).wrapping_add(carry) & mask(len);
     // By bits: into each comes what differs from the sum without carries, out of each what two of three have.
     let into = a ^ b ^ value;
@@ -39,7 +39,7 @@ fn add(a: u64, b: u64, carry: u64, len: usize) -> (u64, u64) {
     (sum.value, flags(value, len, Some(&sum)))
 }
 
-fn sub(a: u64, b: u64, borrow: u64, len: usize) -> (u64, u64) {
+pub(super) fn sub(a: u64, b: u64, borrow: u64, len: usize) -> (u64, u64) {
     let value = a.wrapping_sub(b).wrapping_sub(borrow) & mask(len);
     let into = a ^ b ^ value;
     let sum = Sum { value, carries: !a & b | into & (!a | b), into };

@@ -10,16 +10,11 @@ use crate::replay;
 
 impl Works {
     #[inline(never)]
-    pub(in crate::engine) fn copy_load<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(in crate::engine) fn copy_load<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = super::address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         match entry.way.reads {
-            ..=16 => self.copy_load_of::<V, 16>(entry, cpu, vmm, linear),
-            _ => self.copy_load_of::<V, 64>(entry, cpu, vmm, linear),
+            ..=16 => self.copy_load_of::<V, 16>(cpu, vmm, entry, linear),
+            _ => self.copy_load_of::<V, 64>(cpu, vmm, entry, linear),
         }
     }
 
@@ -27,14 +22,14 @@ impl Works {
     #[inline(always)]
     fn copy_load_of<V: Vmm, const MOST: usize>(
         &mut self,
-        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut V,
+        entry: &mut Entry,
         linear: u64,
     ) -> Outcome {
         let Entry { insn, way, .. } = entry;
         if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
         // The register keeps what it has until the bus has given all of it.
@@ -46,7 +41,7 @@ impl Works {
             reads => vmm.read(linear, &mut value[..reads.min(MOST)], &access),
         };
         if let Err(stop) = read {
-            return self.stopped(stop, entry, cpu, vmm);
+            return self.stopped(stop, cpu, vmm, entry);
         }
         let register = &mut cpu.vector.zmm[insn.slot(0).reg as usize & 31].0;
         register[..MOST].copy_from_slice(&value);
@@ -58,16 +53,11 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(in crate::engine) fn copy_store<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(in crate::engine) fn copy_store<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = super::address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let Entry { insn, way, .. } = entry;
         if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());

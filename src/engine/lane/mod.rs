@@ -24,10 +24,10 @@ use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Mode, obstacle};
 use crate::decode::{Insn, NO_REG, RIP, SlotKind};
 use crate::event::{Outcome, Retired, Stop};
-use crate::host::{self, Issue, issue};
+use crate::host::{self, Issue};
 use crate::integer;
 use crate::isa::Exec;
-use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, StrOp, Use, X87Op, attr};
+use crate::isa::row::{Class, IntOp, Loc, Masking, Shape, Use, X87Op, attr};
 use crate::replay;
 pub(super) use string::Block;
 
@@ -54,6 +54,8 @@ pub(super) enum Lane {
     Return,
     /// MOV from a register to memory.
     Store,
+    /// MOV of an immediate to memory.
+    StoreImm,
     /// MOV from memory to a register.
     Load,
     /// An arithmetic instruction that reads memory and writes a register or flags only.
@@ -85,19 +87,20 @@ pub(super) enum Lane {
     /// FLD of 4 or 8 bytes.
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
-    RealStore(X87Op),
+    RealStore,
     /// FADD, FCOM and their kin with 4 or 8 bytes.
-    RealCompute(X87Op),
+    RealCompute,
     /// REP MOVS and REP STOS of a block.
-    String(StrOp),
+    String,
 }
 
-/// What a locked instruction's register operand is for.
+/// What is written besides flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    /// A value that is read.
+enum Writes {
     Nothing,
-    /// XCHG, XADD: it receives the old value.
+    /// Operand 0.
+    Result,
+    /// XCHG, XADD: operand 1 receives the old value of memory.
     Source,
     /// CMPXCHG: the accumulator receives it when the compare fails.
     Accumulator,
@@ -107,35 +110,46 @@ enum Holds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) lane: Lane,
-    /// Length and mode of the instruction, beside what is looked at first.
+    /// Length of the instruction, beside what is looked at first.
     pub(super) len: u8,
-    pub(super) mode: Mode,
     /// The operation of an integer lane.
     op: IntOp,
     /// The locked instruction.
-    issue: Option<Issue>,
-    holds: Holds,
+    issue: Issue,
+    writes: Writes,
     /// Low bits of the address that must be clear.
     aligned: u8,
     /// So many elements of which the opmask must leave one for the operand to be read; 0 if it is read whatever the opmask.
     masked: u8,
-    /// Bits of the mode word that keep the instruction from its lane.
-    pub(super) obstacles: u32,
-    /// State components that it changes.
-    dirty: u32,
+    /// State components that it changes, of those of vectors.
+    dirty: u8,
     /// Flags that it writes.
     flags: u16,
-    /// Operand 0 is written.
-    writes: bool,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
     /// Bytes of the memory operand, up to 255.
     size: u8,
-    /// How many bits are above the instruction's first seven bytes in a word.
-    pub(super) above: u8,
+    /// The mode word under which nothing keeps the instruction from its lane, as far as is known; 0 for none.
+    pub(super) word: u32,
 }
 
 impl Way {
+    /// Of no instruction.
+    pub(super) const NONE: Way = Way {
+        lane: Lane::General,
+        len: 16,
+        op: IntOp::Nop,
+        issue: Issue::NONE,
+        writes: Writes::Nothing,
+        aligned: 0,
+        masked: 0,
+        dirty: 0,
+        flags: 0,
+        reads: 0,
+        size: 0,
+        word: 0,
+    };
+
     pub(super) fn of(insn: &Insn) -> Way {
         let row = insn.row;
         let slot = insn.all_slots().get(insn.mem() as usize).copied();
@@ -148,27 +162,25 @@ impl Way {
         Way {
             lane: Lane::of(insn),
             len: insn.len(),
-            mode: insn.mode,
             op,
-            issue: atomic::locked_op(op).and_then(|op| issue(op, usize::from(size))),
-            holds: match op {
-                IntOp::Xchg | IntOp::Xadd => Holds::Source,
-                IntOp::Cmpxchg => Holds::Accumulator,
-                _ => Holds::Nothing,
+            issue: atomic::locked_op(op).map_or(Issue::NONE, |op| Issue::of(op, usize::from(size))),
+            writes: match op {
+                IntOp::Xchg | IntOp::Xadd => Writes::Source,
+                IntOp::Cmpxchg => Writes::Accumulator,
+                _ if row.operands[0].uses.writes() => Writes::Result,
+                _ => Writes::Nothing,
             },
             aligned: if aligned || op == IntOp::CmpxchgPair && size == 16 { size.wrapping_sub(1) as u8 } else { 0 },
             masked: if suppressed { elements.clamp(1, 64) } else { 0 },
-            obstacles: insn.gate | obstacle::ATTENTION | obstacle::ALIGNMENT,
-            dirty: replay::components(insn),
+            dirty: (replay::components(insn) & 0xff) as u8,
             flags: row.flags.written,
-            writes: row.operands[0].uses.writes(),
             reads: match row.exec {
                 Exec::Str(_) => string::element(insn),
                 _ if row.is(attr::LOW_HALF) && size == 16 => 8,
                 _ => size.min(64) as u8,
             },
             size: size.min(255) as u8,
-            above: 64 - 8 * insn.len().min(7),
+            word: 0,
         }
     }
 }
@@ -188,13 +200,13 @@ impl Lane {
         if let Some(lane) = stack::of(insn) {
             return lane;
         }
-        if let Some(op) = string::of(insn) {
-            return Lane::String(op);
+        if string::of(insn).is_some() {
+            return Lane::String;
         }
         match insn.row.exec {
             Exec::X87(X87Op::LoadReal) if addressed => return Lane::RealLoad,
-            Exec::X87(op @ (X87Op::StoreReal | X87Op::StoreRealPop)) if addressed => return Lane::RealStore(op),
-            Exec::X87(op) if addressed && insn.slot(0).size >= 4 && op.computes() => return Lane::RealCompute(op),
+            Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) if addressed => return Lane::RealStore,
+            Exec::X87(op) if addressed && insn.slot(0).size >= 4 && op.computes() => return Lane::RealCompute,
             _ => {}
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
@@ -240,7 +252,8 @@ impl Lane {
             return Lane::General;
         }
         match (insn.mem(), insn.row.operands[0].uses) {
-            (0, Use::Write) => Lane::Store,
+            (0, Use::Write) if src.kind == SlotKind::Gpr => Lane::Store,
+            (0, Use::Write) => Lane::StoreImm,
             (0, Use::ReadWrite) => Lane::Modify,
             (1, Use::Write) if op == IntOp::Mov => Lane::Load,
             (1, Use::ReadWrite | Use::Read) | (0, Use::Read) => Lane::LoadOperate,
@@ -276,11 +289,10 @@ fn based(insn: &Insn) -> bool {
 /// The linear address of the memory operand of an instruction that has a lane. `None`: it is not canonical or leaves its
 /// page, take the general line.
 #[inline(always)]
-pub(super) fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
+fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
-    let half = cpu.word().data_half;
-    let canonical = linear.wrapping_add(half) < 2 * half;
+    let canonical = linear.wrapping_add(cpu.word().data_half) < cpu.word().data_span;
     (canonical && !crosses(linear, usize::from(way.size))).then_some(linear)
 }
 
@@ -339,19 +351,22 @@ fn put_vector<V: Vmm>(vmm: &mut V, linear: u64, size: u16, bytes: &[u8; 64], acc
 
 /// Each lane is called when nothing is in the way and the journal is idle.
 impl Works {
-    #[inline(always)]
-    pub(super) fn store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+    #[inline(never)]
+    pub(super) fn store<V: Vmm, const IMM: bool>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let insn = &entry.insn;
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
-        match put(vmm, linear, size, source(cpu, insn), &access) {
+        let value = if IMM { insn.imm } else { cpu.gpr[insn.slot(1).reg as usize & 31] };
+        match put(vmm, linear, size, value, &access) {
             Ok(()) => done(cpu, insn),
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
-    #[inline(always)]
-    pub(super) fn load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+    #[inline(never)]
+    pub(super) fn load<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let insn = &entry.insn;
         let dst = insn.slot(0);
         let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
@@ -360,7 +375,7 @@ impl Works {
                 cpu.gpr[dst.reg as usize & 31] = value;
                 done(cpu, insn)
             }
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
@@ -380,7 +395,7 @@ impl Works {
             return done(cpu, insn);
         }
         let r = integer::plain(op, whole(cpu.gpr[dst], SIZE), b, SIZE, cpu.rflags());
-        if entry.way.writes {
+        if entry.way.writes != Writes::Nothing {
             cpu.gpr[dst] = r.value;
         }
         cpu.merge_flags(u64::from(entry.way.flags), r.flags);
@@ -388,27 +403,22 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn branch<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    pub(super) fn branch<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let insn = &entry.insn;
         let next = cpu.rip.wrapping_add(u64::from(insn.len()));
         let taken = entry.way.op == IntOp::Jmp || alu::condition(insn.opcode(), cpu.rflags());
         let to = next.wrapping_add(if taken { insn.imm } else { 0 });
         // A target that is refused takes the general line.
         if taken && !address::canonical(cpu, to) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         cpu.rip = to;
         Outcome::Completed(Retired::default())
     }
 
     #[inline(never)]
-    pub(super) fn load_operate<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn load_operate<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let (insn, op) = (&entry.insn, entry.way.op);
         let dst = insn.slot(0);
         let access = Access::new(AccessKind::Read, dst.size, cpu.cpl());
@@ -420,41 +430,43 @@ impl Works {
                     (whole(cpu.gpr[dst.reg as usize & 31], dst.size), read)
                 };
                 let r = integer::plain(op, a, b, dst.size, cpu.rflags());
-                if entry.way.writes {
+                if entry.way.writes != Writes::Nothing {
                     cpu.gpr[dst.reg as usize & 31] = r.value;
                 }
                 cpu.merge_flags(u64::from(entry.way.flags), r.flags);
                 done(cpu, insn)
             }
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
     #[inline(always)]
-    pub(super) fn modify<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
-        if entry.insn.slot(0).size == 8 {
-            self.modify_bytes::<V, 8>(entry, cpu, vmm, linear)
-        } else {
-            self.modify_bytes::<V, 4>(entry, cpu, vmm, linear)
+    pub(super) fn modify<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        match (entry.insn.slot(0).size, entry.insn.slot(1).kind) {
+            (8, SlotKind::Gpr) => self.modify_bytes::<V, 8, false>(cpu, vmm, entry),
+            (8, _) => self.modify_bytes::<V, 8, true>(cpu, vmm, entry),
+            (_, SlotKind::Gpr) => self.modify_bytes::<V, 4, false>(cpu, vmm, entry),
+            (..) => self.modify_bytes::<V, 4, true>(cpu, vmm, entry),
         }
     }
 
     /// One for each width, so that arithmetic and copies are of a width that the compiler knows.
     #[inline(never)]
-    fn modify_bytes<V: Vmm, const SIZE: u16>(
+    fn modify_bytes<V: Vmm, const SIZE: u16, const IMM: bool>(
         &mut self,
-        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut V,
-        linear: u64,
+        entry: &mut Entry,
     ) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let (insn, op) = (&entry.insn, entry.way.op);
         let access = Access::new(AccessKind::ReadForWrite, SIZE, cpu.cpl());
         let old = match get(vmm, linear, SIZE, &access) {
             Ok(old) => old,
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, cpu, vmm, entry),
         };
-        let r = integer::plain(op, old, whole(source(cpu, insn), SIZE), SIZE, cpu.rflags());
+        let value = if IMM { insn.imm } else { cpu.gpr[insn.slot(1).reg as usize & 31] };
+        let r = integer::plain(op, old, whole(value, SIZE), SIZE, cpu.rflags());
         let access = Access::new(AccessKind::Write, SIZE, cpu.cpl());
         match put(vmm, linear, SIZE, r.value, &access) {
             Ok(()) => {}
@@ -476,14 +488,14 @@ impl Works {
     #[inline(never)]
     pub(super) fn vector_load<V: Vmm, const FLOAT: bool>(
         &mut self,
-        entry: &mut Entry,
         cpu: &mut Cpu,
         vmm: &mut V,
-        linear: u64,
+        entry: &mut Entry,
     ) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let Entry { insn, stub, way, .. } = entry;
         if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let stub = match self.replayer.stub(insn, stub, &self.profile) {
             Ok(stub) => stub,
@@ -502,13 +514,13 @@ impl Works {
                 reads => vmm.read(linear, &mut operand[..usize::from(reads).min(64)], &access),
             };
             if let Err(stop) = read {
-                return self.stopped(stop, entry, cpu, vmm);
+                return self.stopped(stop, cpu, vmm, entry);
             }
         }
         let executed = if FLOAT {
-            self.replayer.execute(cpu, insn, vmm, stub, way.dirty)
+            self.replayer.execute(cpu, insn, vmm, stub, way.dirty.into())
         } else {
-            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty)
+            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty.into())
         };
         match executed {
             Ok(()) => done(cpu, insn),
@@ -517,22 +529,17 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn vector_store<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(super) fn vector_store<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let Entry { insn, stub, way, .. } = entry;
         if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let stub = match self.replayer.stub(insn, stub, &self.profile) {
             Ok(stub) => stub,
             Err(why) => return Outcome::Unsupported(why),
         };
-        if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty) {
+        if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty.into()) {
             return ended(&mut self.journal, halt, cpu, entry.bytes());
         }
         let size = insn.slot(insn.mem() as usize & 3).size;
@@ -550,10 +557,11 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_load<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
+    pub(super) fn real_load<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
@@ -563,22 +571,17 @@ impl Works {
                 Ok(()) => Outcome::Completed(Retired::default()),
                 Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
             },
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
     #[inline(never)]
-    pub(super) fn real_compute<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
-        let Lane::RealCompute(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
+    pub(super) fn real_compute<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
+        let Exec::X87(op) = entry.insn.row.exec else { return self.general(cpu, vmm, entry) };
         let Entry { insn, stub, .. } = entry;
         if cpu.x87.pending() || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
@@ -593,18 +596,19 @@ impl Works {
                     Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
                 }
             }
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
     #[inline(never)]
-    pub(super) fn real_store<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V, linear: u64) -> Outcome {
-        let Lane::RealStore(op) = entry.way.lane else { return self.general(entry, cpu, vmm) };
+    pub(super) fn real_store<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
+        let Exec::X87(op) = entry.insn.row.exec else { return self.general(cpu, vmm, entry) };
         let insn = &entry.insn;
         if cpu.x87.pending() || !replay::has_state(cpu) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
-        let Some(bits) = replay::exact_real(cpu, insn) else { return self.general(entry, cpu, vmm) };
+        let Some(bits) = replay::exact_real(cpu, insn) else { return self.general(cpu, vmm, entry) };
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
         match put(vmm, linear, size, bits, &access) {
@@ -612,16 +616,16 @@ impl Works {
                 replay::real_stored(op, cpu, insn, linear);
                 Outcome::Completed(Retired::default())
             }
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
     /// The first access was refused, nothing has been done: in pieces by the general line if that is what the device wants.
     #[cold]
     #[inline(never)]
-    fn stopped<V: Vmm>(&mut self, stop: Stop, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    fn stopped<V: Vmm>(&mut self, stop: Stop, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         match stop {
-            Stop::TooWide(_) => self.general(entry, cpu, vmm),
+            Stop::TooWide(_) => self.general(cpu, vmm, entry),
             stop => ended(&mut self.journal, stop.into(), cpu, entry.bytes()),
         }
     }

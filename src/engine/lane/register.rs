@@ -1,6 +1,6 @@
 //! What is done with registers alone, and loads that are extended: the rest of what most of a program consists of.
 
-use super::{Lane, done};
+use super::{Lane, Writes, done};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, NO_REG, SlotKind};
@@ -23,7 +23,8 @@ pub(super) fn of(insn: &Insn, op: IntOp, addressed: bool) -> Option<Lane> {
         && matches!(op, IntOp::Mov | IntOp::Movsx)
         && insn.row.operands[0].uses == Use::Write
     {
-        return (matches!(dst.size, 4 | 8) && src.size <= 4).then_some(Lane::LoadNarrow);
+        return (matches!(dst.size, 4 | 8) && src.size <= 4 && (op, src.size) != (IntOp::Mov, dst.size))
+            .then_some(Lane::LoadNarrow);
     }
     // LEA's operand is in no memory.
     if insn.mem() != NO_REG && op != IntOp::Lea {
@@ -51,13 +52,13 @@ pub(super) fn of(insn: &Insn, op: IntOp, addressed: bool) -> Option<Lane> {
 
 impl Works {
     #[inline(never)]
-    pub(in crate::engine) fn register<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    pub(in crate::engine) fn register<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let (insn, op) = (&entry.insn, entry.way.op);
         let v = values(cpu, insn, usize::MAX, 0);
         let dst = insn.slot(0);
         if op.is_plain() {
             let r = integer::plain(op, v[0], v[1], dst.size, cpu.rflags());
-            if entry.way.writes {
+            if entry.way.writes != Writes::Nothing {
                 write_slot(cpu, dst, r.value);
             }
             if op != IntOp::Mov {
@@ -66,7 +67,7 @@ impl Works {
             return done(cpu, insn);
         }
         let Some(Single { value, flag_mask, flags }) = integer::single(op, cpu, insn, v) else {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         };
         write_slot(cpu, dst, value);
         cpu.merge_flags(flag_mask, flags);
@@ -74,19 +75,14 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(in crate::engine) fn load_narrow<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        linear: u64,
-    ) -> Outcome {
+    pub(in crate::engine) fn load_narrow<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Some(linear) = super::address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let insn = &entry.insn;
         let (dst, size) = (insn.slot(0), insn.slot(1).size);
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
         let value = match read(vmm, linear, size, &access) {
             Ok(value) => value,
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, cpu, vmm, entry),
         };
         let above = 64 - u32::from(size) * 8;
         let value = if entry.way.op == IntOp::Movsx { ((value << above) as i64 >> above) as u64 } else { value };

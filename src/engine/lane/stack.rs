@@ -43,14 +43,14 @@ fn is_plain(cpu: &Cpu, at: u64) -> bool {
 /// Each is called when nothing is in the way and the journal is idle; what is not plain takes the general line.
 impl Works {
     #[inline(never)]
-    pub(in crate::engine) fn push<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    pub(in crate::engine) fn push<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let insn = &entry.insn;
         let call = entry.way.lane == Lane::Call;
         let next = cpu.rip.wrapping_add(u64::from(insn.len()));
         let target = next.wrapping_add(insn.imm);
         let at = cpu.gpr[RSP].wrapping_sub(ENTRY.into());
         if !is_plain(cpu, at) || call && !address::canonical(cpu, target) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let value = if !call {
             let slot = insn.slot(0);
@@ -65,20 +65,20 @@ impl Works {
                 cpu.rip = if call { target } else { next };
                 Outcome::Completed(Retired::default())
             }
-            Err(stop) => self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => self.stopped(stop, cpu, vmm, entry),
         }
     }
 
     #[inline(never)]
-    pub(in crate::engine) fn pop<V: Vmm>(&mut self, entry: &mut Entry, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
+    pub(in crate::engine) fn pop<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let at = cpu.gpr[RSP];
         if !is_plain(cpu, at) {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let access = Access::new(AccessKind::Read, ENTRY, cpu.cpl());
         let value = match get(vmm, at, ENTRY, &access) {
             Ok(value) => value,
-            Err(stop) => return self.stopped(stop, entry, cpu, vmm),
+            Err(stop) => return self.stopped(stop, cpu, vmm, entry),
         };
         if entry.way.lane == Lane::Return {
             if let Err(event) = integer::check_target(cpu, value) {

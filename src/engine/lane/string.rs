@@ -45,17 +45,12 @@ impl Works {
     /// Whatever is not whole elements of plain RAM, ascending, and apart from each other takes the general line, from where
     /// this one has come.
     #[inline(never)]
-    pub(in crate::engine) fn string<V: Vmm>(
-        &mut self,
-        entry: &mut Entry,
-        cpu: &mut Cpu,
-        vmm: &mut V,
-        op: StrOp,
-    ) -> Outcome {
+    pub(in crate::engine) fn string<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+        let Exec::Str(op) = entry.insn.row.exec else { return self.general(cpu, vmm, entry) };
         let size = u16::from(entry.way.reads);
         let shift = size.trailing_zeros();
         if cpu.rflags() & DF != 0 || cpu.gpr[RCX] < 2 {
-            return self.general(entry, cpu, vmm);
+            return self.general(cpu, vmm, entry);
         }
         let write = Access::new(AccessKind::Write, size, cpu.cpl());
         let read = Access::new(AccessKind::Read, size, cpu.cpl());
@@ -66,15 +61,15 @@ impl Works {
             let elements = count.min(budget).min(room >> shift);
             let len = (elements << shift) as usize;
             if elements == 0 || !takes_block(cpu, vmm, to, len, &write) {
-                return self.general(entry, cpu, vmm);
+                return self.general(cpu, vmm, entry);
             }
             if op == StrOp::Movs {
                 // Where the destination runs into the source ahead, later elements read what earlier ones wrote.
                 if to.wrapping_sub(from) < len as u64 || !takes_block(cpu, vmm, from, len, &read) {
-                    return self.general(entry, cpu, vmm);
+                    return self.general(cpu, vmm, entry);
                 }
                 if let Err(stop) = vmm.read(from, &mut self.block.0[..len], &read) {
-                    return self.stopped(stop, entry, cpu, vmm);
+                    return self.stopped(stop, cpu, vmm, entry);
                 }
             } else {
                 let pattern = alu::repeat(cpu.gpr[RAX] & mask(size), size).to_le_bytes();
@@ -85,7 +80,7 @@ impl Works {
                 // The general line goes on in blocks of its own length; RAM that was read for a longer one is read again.
                 let kept = len <= integer::BLOCK;
                 if !kept && matches!(stop, Stop::TooWide(_)) {
-                    return self.general(entry, cpu, vmm);
+                    return self.general(cpu, vmm, entry);
                 }
                 let bytes = &self.block.0[..len];
                 let old = (kept && op == StrOp::Movs).then_some((from, bytes));
