@@ -12,8 +12,6 @@ mod vector;
 
 pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
-#[cfg(test)]
-pub(crate) use quick::SIZE as QUICK_SIZE;
 pub use text::MemoryOperand;
 pub(crate) use vector::outline;
 
@@ -48,6 +46,10 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// Bytes of the tables of the short way.
+#[cfg(test)]
+pub(crate) const QUICK_SIZE: usize = quick::SIZE + vector::SIZE;
 
 /// #UD where no row covers the bytes.
 const NO_ROW: DecodeError = DecodeError::Invalid("no instruction of this mode has these bytes");

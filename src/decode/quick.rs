@@ -258,7 +258,7 @@ columns! { Layouts, Layout[LAYOUTS]: slots: u64, straight: u64, crossed: u64, im
 columns! { Forms, Form[256]: registers: u64, encoding: u64, mask: u64, sign: u64, bits: u8 }
 columns! { Rexes, Rex[256]: registers: u64, encoding: u64 }
 
-const ENTRIES: usize = 3_520;
+const ENTRIES: usize = 3_470;
 const LAYOUTS: usize = 256;
 
 /// Which row the general way selects by the word, for every vendor; features are another matter.
@@ -389,7 +389,7 @@ static QUICK: Quick = Quick::build();
 
 /// Bytes of the table.
 #[cfg(test)]
-pub(crate) const SIZE: usize = size_of::<Quick>();
+pub(super) const SIZE: usize = size_of::<Quick>();
 
 /// Bits of the prefixes in an instruction.
 const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];

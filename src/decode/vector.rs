@@ -12,7 +12,7 @@ use crate::cpu::{Mode, obstacle};
 use crate::isa::plan::{care, mark, size_rule};
 use crate::isa::row::{Row, sel};
 use crate::isa::tables::{self, Table};
-use crate::profile::Profile;
+use crate::profile::{Profile, Vendor};
 
 /// What the bytes of VEX and EVEX say, as words that are or-ed together.
 mod part {
@@ -31,6 +31,9 @@ const _: () = assert!(sel::NF < 1 << part::NAMED, "the selector word has its pla
 const _: () =
     assert!((care::REG_HIGH as u64) << part::CARE >= 1 << part::VL, "what registers say takes the place of the length");
 
+/// The selector word's bits.
+const SELECTOR: u32 = (1 << part::NAMED) - 1;
+
 /// What the inverted bits R, X, B and R' say, the upper half of EVEX's first byte: an instruction's registers, and [`care`].
 static FIRST: [[u64; 16]; 2] = {
     let mut words = [[0; 16]; 2];
@@ -44,9 +47,9 @@ static FIRST: [[u64; 16]; 2] = {
         } else {
             // A vector register in ModRM.rm takes its fifth bit from X.
             word |= (x << 4) << part::RM;
-            word |= (b * care::RM_HIGH as u64 | x * care::RM_HIGHEST as u64) << part::CARE;
+            word |= ((b * care::RM_HIGH as u64) | (x * care::RM_HIGHEST as u64)) << part::CARE;
         }
-        word |= (r * care::REG_HIGH as u64 | r4 * care::REG_HIGHEST as u64) << part::CARE;
+        word |= ((r * care::REG_HIGH as u64) | (r4 * care::REG_HIGHEST as u64)) << part::CARE;
         words[register][i & 15] = word;
         i += 1;
     }
@@ -61,7 +64,7 @@ static SECOND: [u64; 256] = {
         let (wide, vvvv, pp) = (i >> 7, !i as u64 >> 3 & 15, i & 3);
         let rep = if pp > 1 { pp as u32 - 1 } else { 0 };
         let word = SIZES[Mode::Long64 as usize].select[(pp == 1) as usize | wide << 1] | rep << sel::REP_SHIFT;
-        let prefixes = wide as u16 * prefix::W | (pp == 1) as u16 * prefix::P66;
+        let prefixes = if wide != 0 { prefix::W } else { 0 } | if pp == 1 { prefix::P66 } else { 0 };
         let care = if vvvv != 0 { care::VVVV } else { 0 } | if vvvv > 7 { care::VVVV_HIGH } else { 0 };
         words[i] =
             word as u64 | vvvv << part::NAMED | (prefixes as u64) << part::PREFIXES | (care as u64) << part::CARE;
@@ -78,6 +81,7 @@ static THIRD: [u64; 512] = {
         let (register, byte) = (i >> 8 != 0, i as u8);
         let (z, ll, b, aaa) = (byte & 0x80 != 0, byte >> 5 & 3, byte & 0x10 != 0, byte & 7);
         let v4 = byte & 8 == 0;
+        let mut word = (ll as u32) << sel::L_SHIFT;
         let mut bits = care::ALWAYS;
         // Rounding is of whole vectors.
         let length = if b && register { 2 } else { ll };
@@ -86,6 +90,7 @@ static THIRD: [u64; 512] = {
         if b {
             bits |= if register { care::B_REGISTER } else { care::B_MEMORY };
             prefixes |= prefix::B;
+            word |= sel::B;
         }
         if z {
             bits |= if register { care::Z_REGISTER } else { care::Z_MEMORY };
@@ -95,10 +100,13 @@ static THIRD: [u64; 512] = {
         if aaa != 0 {
             bits |= care::MASKED;
         }
+        if aaa & 4 != 0 {
+            word |= sel::NF;
+        }
         if v4 {
             bits |= care::VVVV | care::VVVV_HIGH;
         }
-        words[i] = (ll as u64) << sel::L_SHIFT
+        words[i] = word as u64
             | (v4 as u64) << (part::NAMED + 4)
             | (length as u64 & 3) << part::LENGTH
             | (prefixes as u64) << part::PREFIXES
@@ -172,11 +180,12 @@ impl Found {
         let register = modrm >= 0xc0;
         let first = FIRST[usize::from(register)][usize::from((first | if register { index_alone } else { 0 }) & 15)];
         let said = SECOND[usize::from(second)] | THIRD[usize::from(third) | usize::from(register) << 8];
-        let word = (said as u32 & (1 << part::NAMED) - 1) | MODRM[usize::from(modrm)];
+        let amd = u32::from(profile.vendor() == Vendor::Amd) * sel::AMD;
+        let word = (said as u32 & SELECTOR) | MODRM[usize::from(modrm)] | amd;
         let row = select(table.line(opcode).candidates(modrm), word, profile)?;
         let plan = &row.plan;
         let length = (said >> part::LENGTH) as u8 & 3 & plan.lengths >> 5;
-        let immediate = plan.marks / mark::IMMEDIATE & 1;
+        let immediate = u8::from(plan.is(mark::IMMEDIATE));
         let covered = ((said | first) >> part::CARE) as u16 & plan.care == 0;
         covered.then_some(Found { row, opcode, modrm, word, first, said, length, immediate })
     }
@@ -282,11 +291,23 @@ pub(super) fn decode(window: &[u8; LIMIT], profile: &Profile, insn: &mut Insn) -
     true
 }
 
+/// Bytes of the tables.
+#[cfg(test)]
+pub(super) const SIZE: usize = size_of_val(&FIRST) + size_of_val(&SECOND) + size_of_val(&THIRD);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decode::general;
     use crate::decode::quick::tests::{compare, next, profiles};
+
+    /// The word has nothing of registers that opcodes name.
+    #[test]
+    fn rows_are_chosen_by_what_is_in_the_word() {
+        for row in tables::VEX.iter().chain(&tables::EVEX).flat_map(|table| table.rows()) {
+            assert_eq!(row.select.mask & (sel::OPREG_NONZERO | sel::REX2), 0, "{}", row.mnemonic);
+        }
+    }
 
     #[test]
     fn both_ways_agree() {
@@ -298,7 +319,7 @@ mod tests {
             [(0xc5, 1), (0xc4, 1), (0xc4, 2), (0xc4, 3), (0xc4, 7)].into_iter().chain((0..8).map(|map| (0x62, map)))
         {
             for opcode in 0..=255 {
-                for turn in 0..512_u32 {
+                for turn in 0..1024_u32 {
                     let mut window = [0; LIMIT].map(|_: u8| next(&mut random) as u8);
                     let (pp, wide) = (turn as u8 & 3, (turn as u8 & 4) << 5);
                     // Bits of most fields are one, mostly: registers are not extended, vvvv names none.

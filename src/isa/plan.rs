@@ -338,7 +338,7 @@ impl Plan {
             | attr::F64;
         // The place of the fifth operand is not to be had, see there.
         let unclear = unclear || self.count > 4;
-        let asks = sel::B | sel::NF | sel::RM | sel::OPREG_NONZERO | sel::AMD;
+        let asks = sel::B | sel::NF | sel::RM | sel::OPREG_NONZERO;
         let apx = row.features[0] as u8 == Feature::Apx as u8 || row.features[1] as u8 == Feature::Apx as u8;
         let wide = self.is(mark::IMMEDIATE) && !matches!(self.immediate, Width::B) || self.is(mark::SIGNED);
         if unclear || apx || wide || row.is(unlike) || !row.is(attr::MODRM) || row.select.mask & asks != 0 {
