@@ -13,7 +13,7 @@
 //! return
 //! ```
 //!
-//! RDI is the state pointer, R8 the scratch, from the first instruction to the last. The result is put together in RSI.
+//! RDI is the state pointer, R8 the scratch, from the first instruction to the last, and R9 the offset of ST(0) in the state. The result is put together in RSI.
 
 use super::encode::{self, Way};
 use super::sink::Sink;
@@ -51,6 +51,7 @@ const RFLAGS_IN: i8 = offset_of!(Scratch, rflags_in) as i8;
 const FCW: i8 = offset_of!(Scratch, fcw) as i8;
 const FSW: i8 = offset_of!(Scratch, fsw) as i8;
 const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
+const TOP: i8 = offset_of!(Scratch, top) as i8;
 const IMAGE: i32 = offset_of!(Scratch, image) as i32;
 
 /// Assembles the stub of `recipe` into `place`, which starts at a line, and fills the last line. Returns the number of lines.
@@ -114,6 +115,10 @@ impl<'a> Frame<'a> {
         }
         if recipe.x87.is_some() && recipe.x87_image {
             return Err(StubError::BadRecipe("registers of the x87 stack, and all of its state"));
+        }
+        let moves_gpr = loads.iter().chain(stores).any(|m| m.kind == Gpr64);
+        if recipe.x87.is_some_and(|x87| x87.in_place && (x87.pushes != 1 || x87.pops > 1 || moves_gpr)) {
+            return Err(StubError::BadRecipe("ST(0) in place, and other registers"));
         }
         let all = || loads.iter().chain(stores);
         let stored = |gpr: u8| stores.iter().any(|m| m.kind == Gpr64 && m.reg == gpr);
@@ -179,8 +184,12 @@ impl<'a> Frame<'a> {
                 sink.bytes(&JE_OVER_FLDCW);
             }
             dynasm!(sink ; .arch x64 ; fldcw [BYTE r8 + FCW]);
-            for i in (0..x87.pushes).rev() {
-                dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
+            if x87.in_place {
+                dynasm!(sink ; .arch x64 ; mov r9, [BYTE r8 + TOP] ; fld TWORD [rdi + r9]);
+            } else {
+                for i in (0..x87.pushes).rev() {
+                    dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
+                }
             }
         }
         if recipe.x87_image {
@@ -200,7 +209,11 @@ impl<'a> Frame<'a> {
             // frame, so it runs only if there are flags, or if C2 says that a store may have underflowed the stack.
             dynasm!(sink ; .arch x64 ; fnstsw [BYTE r8 + FSW]);
             for i in 0..x87.pops {
-                dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
+                if x87.in_place {
+                    dynasm!(sink ; .arch x64 ; fstp TWORD [rdi + r9]);
+                } else {
+                    dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
+                }
             }
             for _ in 0..x87.drops {
                 dynasm!(sink ; .arch x64 ; fstp st0);
