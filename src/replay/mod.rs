@@ -30,8 +30,8 @@ use crate::event::Unsupported;
 use crate::isa::row::{attr, sel};
 use crate::isa::{Feature, Row};
 use crate::profile::Profile;
-use run::{ALL_MASKED, CONTROL};
 use encore86_stubs::{CodeMemory, Exit, MapError, Scratch, StubCache, StubError};
+use run::{ALL_MASKED, CONTROL};
 
 /// Local operand of a replayed instruction, behind it nothing that matters.
 #[repr(C, align(64))]
