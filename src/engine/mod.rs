@@ -250,8 +250,8 @@ impl Engine {
     /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
     /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
     ///
-    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`])
-    /// nothing is changed; `Shutdown` is a triple fault.
+    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`]) nothing is changed; `Shutdown` is a triple
+    /// fault.
     pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
         let repeating = self.works.repeating.take() == Some(cpu.rip);
         let journal = &mut self.works.journal;
