@@ -239,7 +239,7 @@ impl Engine {
     pub fn step_bytes<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &[u8]) -> Outcome {
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
             Ok(entry) => self.works.general(cpu, vmm, entry),
-            Err(error) => self.not_decoded(decode_halt(error), cpu),
+            Err(error) => self.not_decoded(undecoded(cpu, vmm, &self.works.profile, error), cpu),
         }
     }
 
@@ -247,8 +247,8 @@ impl Engine {
     /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
     /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
     ///
-    /// On `Retry`, `Stopped` and `Unsupported` (task gates, transfers under CET, an open journal: see [`Engine::abandon`])
-    /// nothing is changed; `Shutdown` is a triple fault.
+    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`]) nothing is changed; `Shutdown` is a triple
+    /// fault.
     pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
         let repeating = self.works.repeating.take() == Some(cpu.rip);
         let journal = &mut self.works.journal;
@@ -261,7 +261,8 @@ impl Engine {
         }
         let mut watch = Watch::new(vmm, cpu, 0);
         let vmm: &mut dyn Vmm = &mut watch;
-        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event, repeating) {
+        let profile = &self.works.profile;
+        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event, repeating, profile) {
             Ok(Delivered::Handler) => {
                 // What the shadow of MOV SS has held back comes at the handler's first instruction, and what the frame has met.
                 completed(journal, debug::due(cpu, Retired::default(), watch.hits, false))
@@ -436,6 +437,11 @@ impl Works {
                 return Outcome::Exception(event);
             }
         }
+        let care = system::shadow::before(cpu, insn, &mut Mem::new(vmm, &mut self.journal, cpu), &self.profile);
+        let mut care = match care {
+            Ok(care) => care,
+            Err(halt) => return ended(&mut self.journal, halt, cpu, bytes),
+        };
         if cpu.word().bits & insn.gate != 0 {
             let event = gate::refuse(cpu, insn);
             return ended(&mut self.journal, event.into(), cpu, bytes);
@@ -452,10 +458,6 @@ impl Works {
         {
             return ended(&mut self.journal, halt, cpu, bytes);
         }
-        let care = match system::shadow::before(cpu, insn, mem) {
-            Ok(care) => care,
-            Err(halt) => return ended(&mut self.journal, halt, cpu, bytes),
-        };
         let (rsp, rip, flags) = (cpu.gpr[RSP], cpu.rip, cpu.rflags());
         let result = match insn.row.exec {
             Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
@@ -467,7 +469,7 @@ impl Works {
             _ => cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub),
         };
         // A near branch is taken back if the shadow stack does not agree.
-        let result = match (result, &care) {
+        let result = match (result, &mut care) {
             (Ok(retired), Some(care)) => match system::shadow::after(care, cpu, mem) {
                 Ok(()) => Ok(retired),
                 Err(halt) => {
@@ -676,9 +678,19 @@ fn decode_more<V: Vmm>(
                 bytes[count..count + n].copy_from_slice(&more[..n]);
                 count += n;
             }
-            Err(error) => return Err(decode_halt(error)),
+            Err(error) => return Err(undecoded(cpu, vmm, profile, error)),
         }
     }
+}
+
+/// What bytes raise that are no instruction. At the target of an indirect branch they are no ENDBRANCH either, which comes first.
+fn undecoded(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile, error: DecodeError) -> Halt {
+    if error != DecodeError::Truncated
+        && let Err(halt) = system::shadow::not_an_instruction(cpu, vmm, profile)
+    {
+        return halt;
+    }
+    decode_halt(error)
 }
 
 fn decode_halt(error: DecodeError) -> Halt {

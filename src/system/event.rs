@@ -1,5 +1,6 @@
 //! Delivery of exceptions and interrupts through the interrupt vector table or the IDT (SDM volume 3, chapter 6).
 
+use super::cet::{Enforcement, Origin, Stack};
 use super::descriptor::{kind, long, read_own};
 use super::frame::{self, Frame};
 use super::task::{self, Asks};
@@ -10,6 +11,7 @@ use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Blocking, Cpu, Mode};
 use crate::event::{Event, EventKind, Stop};
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -30,12 +32,13 @@ pub(crate) fn deliver(
     mem: &mut Memory<'_, '_>,
     event: Event,
     repeating: bool,
+    profile: &Profile,
 ) -> Result<Delivered, Halt> {
     /// Exceptions in place of one another at most. By table 6-5 the third is the end; a bus can answer with others for ever.
     const MOST: usize = 4;
     let (mut event, rip) = (event, cpu.rip);
     for _ in 0..MOST {
-        let second = match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating)) {
+        let second = match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating, profile)) {
             Ok(None) => return Ok(Delivered::Handler),
             // Another task has begun with it.
             Ok(Some(second)) => second,
@@ -92,7 +95,13 @@ fn class(event: Event) -> Class {
     }
 }
 
-fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<Option<Event>, Halt> {
+fn once(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    event: Event,
+    repeating: bool,
+    profile: &Profile,
+) -> Result<Option<Event>, Halt> {
     if event.vector == 1 && event.kind != EventKind::Software {
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
@@ -103,12 +112,13 @@ fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) 
     if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
+        let cet = &Enforcement::of(cpu, mem, profile)?.restarting();
         match gate(cpu, mem, event)? {
-            Route::Code(gate) => protected(cpu, mem, event, &gate, repeating)?,
+            Route::Code(gate) => protected(cpu, mem, cet, event, &gate, repeating)?,
             Route::Task(selector) => {
                 let tss = task::find(cpu, mem, selector, Asks::Nests, Event::gp0)?;
                 let back = (cpu.rip, pushed_flags(cpu, event, repeating));
-                let switched = task::switch(cpu, mem, tss, Asks::Nests, back, event.error_code);
+                let switched = task::switch(cpu, mem, cet, tss, Asks::Nests, back, event.error_code);
                 if matches!(switched, Err(ref halt) if !matches!(halt, Halt::Stop(Stop::Fault(_)))) {
                     // The delivery starts anew, and must not find the task busy with itself.
                     tss.release(mem)?;
@@ -251,7 +261,14 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Route, Halt
     }))
 }
 
-fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate, repeating: bool) -> Result<(), Halt> {
+fn protected(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    event: Event,
+    gate: &Gate,
+    repeating: bool,
+) -> Result<(), Halt> {
     let mut code = frame::code(cpu, mem, gate.selector)?;
     let (cpl, v86, is_long) = (cpu.cpl(), cpu.mode() == Mode::V86, long(cpu));
     if code.dpl() > cpl {
@@ -267,6 +284,7 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
         return Err(code.refuse("the handler of virtual-8086 mode has not CPL 0").into());
     }
     let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event, repeating));
+    let origin = Origin::new(cpu, rip);
     let selectors = cpu.system().seg.map(|segment| u64::from(segment.selector));
     let [es, cs, ss, ds, fs, gs] = selectors;
     let mut back = Frame::new(gate.size);
@@ -294,6 +312,12 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
     }
     back.probe(cpu, mem, selector)?;
     frame::set_rip(cpu, gate.offset)?;
+    let stack = match (inner, gate.ist) {
+        (false, 0) => Stack::Same,
+        (true, 0) => Stack::OfPrivilege,
+        (_, entry) => Stack::OfTable(entry),
+    };
+    let shadow = cet.call(cpu, mem, origin, (target, is_long), stack)?;
     back.push(cpu, mem, selector)?;
     if v86 {
         let null = super::descriptor::null(0, 0);
@@ -301,5 +325,5 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
     }
     let cleared = rflags::TF | rflags::VM | rflags::RF | rflags::NT | if gate.clears_if { rflags::IF } else { 0 };
     cpu.set_rflags(cpu.rflags() & !cleared);
-    Ok(())
+    shadow.commit(cpu, mem)
 }

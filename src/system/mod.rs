@@ -1,5 +1,6 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
+mod cet;
 mod descriptor;
 pub(crate) mod event;
 mod frame;
@@ -148,7 +149,7 @@ pub(crate) fn run(
         SysOp::UserWriteMsr => msr::user_write(cpu, insn, mem, profile)?,
         SysOp::Clui | SysOp::Stui => user::set_flag(cpu, op == SysOp::Stui)?,
         SysOp::Testui => user::test_flag(cpu)?,
-        SysOp::Uiret => return user::user_return(cpu, mem),
+        SysOp::Uiret => return user::user_return(cpu, mem, profile),
         SysOp::Senduipi => user::send(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
@@ -188,11 +189,11 @@ pub(crate) fn far(
         FarOp::LoadTable => segment::load_table(cpu, insn, mem)?,
         FarOp::LoadTask => segment::load_task(cpu, insn, mem)?,
         FarOp::Lar | FarOp::Lsl | FarOp::VerifyRead | FarOp::VerifyWrite => segment::question(op, cpu, insn, mem)?,
-        FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem),
-        FarOp::Return => return transfer::far_return(cpu, insn, mem),
-        FarOp::Iret => return iret::iret(cpu, insn, mem, retired),
+        FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem, profile),
+        FarOp::Return => return transfer::far_return(cpu, insn, mem, profile),
+        FarOp::Iret => return iret::iret(cpu, insn, mem, profile, retired),
         FarOp::Syscall | FarOp::Sysret => return transfer::system_call(op, cpu, insn, mem, profile),
-        FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem),
+        FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem, profile),
     }
     cpu.rip = next;
     Ok(())

@@ -465,7 +465,10 @@ pub(super) fn write_msr(
         msr::XFD_ERR => cpu.update(|s| s.xfd_err = value),
         msr::PKRS if value >> 32 != 0 => refuse("a reserved bit of IA32_PKRS")?,
         msr::PKRS => cpu.update(|s| s.pkrs = value as u32),
-        _ => mem.vmm.write_msr(index, value)?,
+        _ => {
+            super::cet::check_msr(cpu, profile, index, value)?;
+            mem.vmm.write_msr(index, value)?;
+        }
     }
     Ok(())
 }

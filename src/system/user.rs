@@ -1,6 +1,7 @@
 //! User interrupts (SDM volume 3, "User Interrupts"): the flag, the return, and sending one. Their registers are the platform's
 //! model-specific ones; UIF is in [`System`](crate::cpu::System). Recognising and delivering them is the monitor's.
 
+use super::cet::Enforcement;
 use super::descriptor::{own, read_own};
 use super::frame;
 use crate::access::{Halt, Mem};
@@ -13,6 +14,7 @@ use crate::cpu::registers::rflags::{self, ARITH};
 use crate::decode::Insn;
 use crate::event::{Event, Stop};
 use crate::integer::read_slot;
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -43,9 +45,10 @@ pub(super) fn test_flag(cpu: &mut Cpu) -> Result<(), Halt> {
 }
 
 /// UIRET: RIP, RFLAGS and RSP from the stack, and UIF is set.
-pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     const CHANGED: u64 = 0x25_4dd5;
     enabled(cpu)?;
+    let cet = Enforcement::of(cpu, mem, profile)?;
     frame::whole(cpu, mem, |cpu, mem| {
         let mut values = [0; 3];
         for (i, value) in values.iter_mut().enumerate() {
@@ -55,6 +58,7 @@ pub(super) fn user_return(cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(),
         if !address::canonical(cpu, rip) {
             return Err(Event::gp0("UIRET to an address that is not canonical").into());
         }
+        cet.user_return(cpu, mem, rip)?;
         (cpu.rip, cpu.gpr[RSP]) = (rip, rsp);
         cpu.set_rflags(cpu.rflags() & !CHANGED | flags & CHANGED);
         cpu.update(|s| s.uif = true);

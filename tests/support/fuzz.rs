@@ -165,6 +165,15 @@ impl Platform for Hostile<'_> {
         self.stop()
     }
 
+    fn read_msr(&mut self, _: u32) -> Result<u64, Stop> {
+        self.stop()?;
+        Ok(self.choices.number())
+    }
+
+    fn write_msr(&mut self, _: u32, _: u64) -> Result<(), Stop> {
+        self.stop()
+    }
+
     fn time(&mut self) -> Result<u64, Stop> {
         self.stop()?;
         Ok(self.choices.u64())
@@ -219,6 +228,7 @@ fn any_cpu(c: &mut Choices<'_>) -> Cpu {
                 s.cr0 ^= c.u64() & 0x8005_003f;
                 s.cr4 ^= c.u64() & 0xff_ffff;
                 s.xcr0 ^= c.u64() & 0xff;
+                s.ssp = c.number();
             }
         });
     }
