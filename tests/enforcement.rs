@@ -1,7 +1,8 @@
 //! Control-flow enforcement at far transfers, IRET, events, system calls and task switches: each fault that the manual's pages name for
 //! CET has a line here (SDM volume 1, chapter 17; volume 2, CALL, JMP, RET, IRET, INT n, SYSCALL, SYSENTER, UIRET; volume 3, chapter 8).
 //!
-//! No processor at hand has CET, so that all expected values are written by hand from the pseudocode of these pages.
+//! No processor at hand has CET, so that all expected values are written by hand from the pseudocode of these pages. The guest `transfers`
+//! (`guest.rs`) shows the same ways to bochs.
 
 #[path = "enforcement/guarded.rs"]
 mod guarded;

@@ -160,14 +160,7 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
 
     /// The bytes of an image from `at` on, where the first of them were refused.
     #[cold]
-    fn write_rest(
-        &mut self,
-        linear: u64,
-        image: &[u8],
-        at: usize,
-        access: &Access,
-        stop: Stop,
-    ) -> Result<(), Halt> {
+    fn write_rest(&mut self, linear: u64, image: &[u8], at: usize, access: &Access, stop: Stop) -> Result<(), Halt> {
         for (i, part) in image[..at].chunks(IMAGE_PART).enumerate() {
             self.journal.record(Kind::Write, linear + (i * IMAGE_PART) as u64, part);
         }

@@ -8,16 +8,16 @@ mod operands;
 mod prefixes;
 mod quick;
 mod text;
+mod vector;
 
 pub use insn::{Insn, Repeat, Slot, SlotKind, Slots, StaticRounding};
 pub(crate) use insn::{NO_REG, RIP, prefix};
-#[cfg(test)]
-pub(crate) use quick::SIZE as QUICK_SIZE;
 pub use text::MemoryOperand;
+pub(crate) use vector::outline;
 
 use crate::cpu::segment::Seg;
 use crate::cpu::{Mode, obstacle};
-use crate::isa::plan::size_rule;
+use crate::isa::plan::{mark, size_rule};
 use crate::isa::row::{Gate, Loc, Masking, Rounding, Row, Space, Spec, Tuple, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::{Profile, Vendor};
@@ -46,6 +46,10 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// Bytes of the tables of the short way.
+#[cfg(test)]
+pub(crate) const QUICK_SIZE: usize = quick::SIZE + vector::SIZE;
 
 /// #UD where no row covers the bytes.
 const NO_ROW: DecodeError = DecodeError::Invalid("no instruction of this mode has these bytes");
@@ -211,7 +215,7 @@ fn decode_padded(cur: &mut Cursor<'_>, mode: Mode, profile: &Profile, insn: &mut
         if p.x & 16 != 0 {
             return Err(DecodeError::Invalid("EVEX.U is set where there is no memory operand"));
         }
-        if !row.plan.gpr_rm {
+        if !row.plan.is(mark::GPR_RM) {
             // A vector register in ModRM.rm takes its fifth bit from EVEX.X.
             insn.set_rm(insn.rm() & 15 | p.x << 1 & 16);
         }

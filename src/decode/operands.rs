@@ -6,9 +6,10 @@
 use super::{Cursor, DecodeError, Insn, Slot, SlotKind, prefix};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
+use crate::isa::plan::mark;
 use crate::isa::row::{Loc, Row, Spec, Use, Width};
 
-/// Widths that an instruction's sizes decide: by [`sizes`], then by [`Width`].
+/// Widths that an instruction's sizes decide: by [`sizes`]' arguments, then by [`Width`].
 static WIDTHS: [[u16; 32]; 64] = {
     let mut widths = [[0; 32]; 64];
     let mut code = 0;
@@ -25,23 +26,27 @@ static WIDTHS: [[u16; 32]; 64] = {
     widths
 };
 
+/// The widths of operands, by operand size, vector length (as L'L has it), W and 64-bit mode.
+#[inline(always)]
+pub(super) fn sizes(osize: u8, length: u8, wide: bool, long: bool) -> &'static [u16; 32] {
+    let (osize, length) = (osize as usize >> 2, length as usize);
+    &WIDTHS[osize & 3 | (length & 3) << 2 | usize::from(wide) << 4 | usize::from(long) << 5]
+}
+
 /// The widths of an instruction's operands.
 #[inline(always)]
-fn sizes(insn: &Insn) -> &'static [u16; 32] {
-    const { assert!(prefix::W == 1 << 6) };
-    let (osize, vl) = (insn.osize() as usize >> 2, insn.vl() as usize >> 5);
-    let (wide, long) = ((insn.prefixes() >> 2 & 16) as usize, usize::from(insn.mode == Mode::Long64) << 5);
-    &WIDTHS[(osize & 3 | (vl & 3) << 2 | wide | long) & 63]
+fn sizes_of(insn: &Insn) -> &'static [u16; 32] {
+    sizes(insn.osize(), insn.vl() >> 5, insn.has(prefix::W), insn.mode == Mode::Long64)
 }
 
 /// Fills `insn.slots`, `insn.imm` and `insn.mem()`.
 #[inline(always)]
 pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memory: bool) -> Result<(), DecodeError> {
     let plan = &row.plan;
-    if plan.special {
+    if plan.is(mark::SPECIAL) {
         return resolve_special(cur, insn);
     }
-    let sizes = sizes(insn);
+    let sizes = sizes_of(insn);
     // One by one: a load of neighbours that were just stored by themselves would wait for them.
     let (rm, reg, vvvv) = (u32::from(insn.rm()), u32::from(insn.reg()), u32::from(insn.vvvv()));
     let fields = rm | reg << 8 | vvvv << 16;
@@ -64,11 +69,11 @@ pub(super) fn resolve(cur: &mut Cursor<'_>, insn: &mut Insn, row: &Row, in_memor
     if in_memory {
         insn.set_mem(plan.memory);
     }
-    if plan.immediate.present {
-        let size = usize::from(sizes[plan.immediate.width as usize & 31]);
-        insn.imm = cur.immediate(size, plan.immediate.signed);
+    if plan.is(mark::IMMEDIATE) {
+        let size = usize::from(sizes[plan.immediate as usize & 31]);
+        insn.imm = cur.immediate(size, plan.is(mark::SIGNED));
     }
-    if plan.bytes & !insn.has(prefix::REX) & !insn.is_vex() {
+    if plan.is(mark::BYTES) & !insn.has(prefix::REX) & !insn.is_vex() {
         high_bytes(insn);
     }
     if insn.has(prefix::B) && insn.broadcast().is_some() {
@@ -92,7 +97,7 @@ pub(super) fn high_bytes(insn: &mut Insn) {
 /// [`resolve`] where an operand has to be looked at by itself.
 #[inline(never)]
 fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeError> {
-    let (row, sizes) = (insn.row, sizes(insn));
+    let (row, sizes) = (insn.row, sizes_of(insn));
     let in_memory = !insn.has(prefix::REGISTER);
     let fields = u32::from_le_bytes([insn.rm(), insn.reg(), insn.vvvv(), 0]);
     for (i, spec) in row.specs().iter().enumerate() {
@@ -100,6 +105,7 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
         let place = &row.plan.places[i];
         let slot = match place.kind {
             SlotKind::None | SlotKind::Imm => other(cur, insn, spec, size)?,
+            SlotKind::Mask if matches!(spec.loc, Loc::MaskReg | Loc::MaskVvvv) => other(cur, insn, spec, size)?,
             SlotKind::Memory => memory(insn, size),
             _ if in_memory && place.may_be_memory() => memory(insn, size),
             kind => Slot { kind, reg: (fields >> (place.field() * 8)) as u8 & place.mask() | place.fixed, size },
@@ -109,7 +115,7 @@ fn resolve_special(cur: &mut Cursor<'_>, insn: &mut Insn) -> Result<(), DecodeEr
             insn.set_mem(i as u8);
         }
     }
-    if row.plan.bytes && !insn.has(prefix::REX) && !insn.is_vex() {
+    if row.plan.is(mark::BYTES) && !insn.has(prefix::REX) && !insn.is_vex() {
         high_bytes(insn);
     }
     Ok(())

@@ -7,10 +7,10 @@
 //! which gives the same result; a test compares them.
 
 use super::insn::{Insn, NO_REG, RIP, Slot, SlotKind, at as place, prefix};
-use super::{GATES, LIMIT, SIZES};
+use super::{GATES, LIMIT, SIZES, vector};
 use crate::cpu::Mode;
 use crate::cpu::segment::Seg;
-use crate::isa::plan::{field, size_rule};
+use crate::isa::plan::{field, mark, size_rule};
 use crate::isa::row::{Map, Row, Space, attr, sel};
 use crate::isa::{Feature, tables};
 use crate::profile::Profile;
@@ -151,7 +151,7 @@ impl Entry {
         let in_memory = select & choice::REGISTER == 0 && row.is(attr::MODRM);
         let p66 = prefixed == 1;
         // AMD lets 66 shorten branches.
-        let unclear = plan.special || plan.count > 3 || row.is(attr::ANY_MOD) || row.is(attr::F64) && p66;
+        let unclear = plan.is(mark::SPECIAL) || plan.count > 3 || row.is(attr::ANY_MOD) || row.is(attr::F64) && p66;
         if unclear {
             return None;
         }
@@ -199,10 +199,10 @@ impl Entry {
             i += 1;
         }
         let mut immediate = 0;
-        if plan.immediate.present {
-            immediate = plan.immediate.width.bytes(osize as u16, 16, wide, true) as u8;
+        if plan.is(mark::IMMEDIATE) {
+            immediate = plan.immediate.bytes(osize as u16, 16, wide, true) as u8;
             layout.immediate = u64::MAX >> (64 - 8 * immediate as u32);
-            if plan.immediate.signed {
+            if plan.is(mark::SIGNED) {
                 layout.sign = layout.immediate ^ layout.immediate >> 1;
             }
         }
@@ -258,7 +258,7 @@ columns! { Layouts, Layout[LAYOUTS]: slots: u64, straight: u64, crossed: u64, im
 columns! { Forms, Form[256]: registers: u64, encoding: u64, mask: u64, sign: u64, bits: u8 }
 columns! { Rexes, Rex[256]: registers: u64, encoding: u64 }
 
-const ENTRIES: usize = 3_520;
+const ENTRIES: usize = 3_470;
 const LAYOUTS: usize = 256;
 
 /// Which row the general way selects by the word, for every vendor; features are another matter.
@@ -389,48 +389,53 @@ static QUICK: Quick = Quick::build();
 
 /// Bytes of the table.
 #[cfg(test)]
-pub(crate) const SIZE: usize = size_of::<Quick>();
+pub(super) const SIZE: usize = size_of::<Quick>();
 
 /// Bits of the prefixes in an instruction.
 const BITS: [u16; 4] = [0, prefix::P66, prefix::REP, prefix::REPNE];
 
 /// Places in the words that go to an instruction's `registers` and `encoding`.
-mod part {
+pub(super) mod part {
     use super::place;
     /// Numbers of registers, as an instruction has them.
-    pub(super) const RM: u32 = 8 * place::RM as u32;
-    pub(super) const REG: u32 = 8 * place::REG as u32;
-    pub(super) const BASE: u32 = 8 * place::BASE as u32;
-    pub(super) const INDEX: u32 = 8 * place::INDEX as u32;
-    pub(super) const SCALE: u32 = 8 * place::SCALE as u32;
-    pub(super) const VL: u32 = 8 * place::VL as u32;
-    /// In two bytes for which there is nothing: bits of a choice, ...
-    pub(super) const CHOICE: u32 = 8 * place::VVVV as u32;
+    pub(in crate::decode) const RM: u32 = 8 * place::RM as u32;
+    pub(in crate::decode) const REG: u32 = 8 * place::REG as u32;
+    pub(in crate::decode) const BASE: u32 = 8 * place::BASE as u32;
+    pub(in crate::decode) const INDEX: u32 = 8 * place::INDEX as u32;
+    pub(in crate::decode) const SCALE: u32 = 8 * place::SCALE as u32;
+    pub(in crate::decode) const VL: u32 = 8 * place::VL as u32;
+    pub(in crate::decode) const VVVV: u32 = 8 * place::VVVV as u32;
+    pub(in crate::decode) const AAA: u32 = 8 * place::AAA as u32;
+    /// In two bytes for which legacy instructions have nothing: bits of a choice, ...
+    pub(in crate::decode) const CHOICE: u32 = VVVV;
     /// ... and one bit, that the base does not imply SS.
-    pub(super) const DS: u32 = 8 * place::AAA as u32;
+    pub(in crate::decode) const DS: u32 = AAA;
     /// Those two bytes.
-    pub(super) const SPARE: u64 = 0xff << CHOICE | 0xff << DS;
+    pub(in crate::decode) const SPARE: u64 = 0xff << CHOICE | 0xff << DS;
 
-    pub(super) const LEN: u32 = 8 * place::LEN as u32;
+    pub(in crate::decode) const LEN: u32 = 8 * place::LEN as u32;
+    pub(in crate::decode) const OSIZE: u32 = 8 * place::OSIZE as u32;
+    pub(in crate::decode) const ASIZE: u32 = 8 * place::ASIZE as u32;
+    pub(in crate::decode) const MEM: u32 = 8 * place::MEM as u32;
     /// Two bytes: bits of `prefix`.
-    pub(super) const BITS: u32 = 8 * place::BITS as u32;
+    pub(in crate::decode) const BITS: u32 = 8 * place::BITS as u32;
 }
 
 /// What a ModRM says.
 #[derive(Clone, Copy)]
-struct Form {
-    registers: u64,
-    encoding: u64,
+pub(super) struct Form {
+    pub(super) registers: u64,
+    pub(super) encoding: u64,
     /// The bits of the displacement.
-    mask: u64,
+    pub(super) mask: u64,
     /// Its sign.
-    sign: u64,
+    pub(super) sign: u64,
     /// How many bits it has, and [`HAS_SIB`].
-    bits: u8,
+    pub(super) bits: u8,
 }
 
 /// A SIB byte follows, and tells of base and index.
-const HAS_SIB: u8 = 1 << 7;
+pub(super) const HAS_SIB: u8 = 1 << 7;
 
 /// Without a register, a base of all ones stays so under REX.B.
 const FORMS: [Form; 256] = {
@@ -485,7 +490,7 @@ struct Rex {
     encoding: u64,
 }
 
-/// Marks 66, F3 and F2, whose numbers take the place of the choice.
+/// Marks 66, F3 and F2, whose numbers take the place of the choice, and VEX and EVEX with 0 in it.
 const PREFIX: u64 = 1 << 63;
 
 const REX: [Rex; 256] = {
@@ -493,6 +498,9 @@ const REX: [Rex; 256] = {
     words[0x66].registers |= PREFIX | 1;
     words[0xf3].registers |= PREFIX | 2;
     words[0xf2].registers |= PREFIX | 3;
+    words[0xc4].registers |= PREFIX;
+    words[0xc5].registers |= PREFIX;
+    words[0x62].registers |= PREFIX;
     let mut rex = 0;
     while rex < 16 {
         let (w, r, x, b) = (rex as u64 >> 3 & 1, rex as u64 >> 2 & 1, rex as u64 >> 1 & 1, rex as u64 & 1);
@@ -533,6 +541,21 @@ fn rex(low: u64) -> Rex {
     Rex { registers: QUICK.rex.registers[byte], encoding: QUICK.rex.encoding[byte] }
 }
 
+/// What ModRM says.
+#[inline(always)]
+pub(super) fn form(modrm: u8) -> Form {
+    let (forms, modrm) = (&QUICK.forms, usize::from(modrm));
+    let (registers, encoding) = (forms.registers[modrm], forms.encoding[modrm]);
+    Form { registers, encoding, mask: forms.mask[modrm], sign: forms.sign[modrm], bits: forms.bits[modrm] }
+}
+
+/// What SIB adds to the registers, which have its index's fourth bit.
+#[inline(always)]
+pub(super) fn sib(sib: u8, registers: u64) -> u64 {
+    let x = registers >> part::INDEX & 8;
+    QUICK.sib[usize::from(sib) | (x as usize) << 5]
+}
+
 /// How far the bytes have been read.
 #[derive(Clone, Copy)]
 struct Reached {
@@ -554,7 +577,7 @@ fn start<const CAREFUL: bool>(window: &[u8; LIMIT], profile: &Profile, insn: &mu
     opcode::<CAREFUL>(window, Reached { prefix: 0, said, low }, profile, insn)
 }
 
-/// The same behind 66, F3 or F2.
+/// The same behind 66, F3 or F2; VEX and EVEX come this way too.
 #[inline(never)]
 fn prefixed<const CAREFUL: bool>(
     window: &[u8; LIMIT],
@@ -563,6 +586,9 @@ fn prefixed<const CAREFUL: bool>(
     profile: &Profile,
     insn: &mut Insn,
 ) -> bool {
+    if prefix == 0 {
+        return vector::decode(window, profile, insn);
+    }
     let Rex { registers, encoding } = rex(low);
     let encoding = encoding + (1 << part::LEN) + (u64::from(BITS[prefix & 3]) << part::BITS);
     opcode::<CAREFUL>(window, Reached { prefix, said: Rex { registers, encoding }, low }, profile, insn)
@@ -621,8 +647,7 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
             // No base, and a displacement of which ModRM does not tell.
             return false;
         }
-        let x = registers >> part::INDEX & 8;
-        registers |= QUICK.sib[usize::from(sib) | (x as usize) << 5];
+        registers |= self::sib(sib, registers);
         at += 1;
     }
     // Displacement and immediate are eight bytes at most, and begin in the seventh byte at the latest.
@@ -642,7 +667,7 @@ fn finish<const ESCAPE: bool, const CAREFUL: bool>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::decode::general;
     use crate::profile::Vendor;
@@ -654,7 +679,7 @@ mod tests {
     }
 
     /// Compares the two ways; `false` if the short one does not cover the bytes.
-    fn compare(window: &[u8; LIMIT], profile: &Profile) -> bool {
+    pub(in crate::decode) fn compare(window: &[u8; LIMIT], profile: &Profile) -> bool {
         let (mut short, mut long) = (Insn::EMPTY, Insn::EMPTY);
         if !decode(window, profile, &mut short) {
             return false;
@@ -665,15 +690,25 @@ mod tests {
         true
     }
 
+    /// Processors that differ in what they have and in whose they are.
+    pub(in crate::decode) fn profiles() -> Vec<Profile> {
+        let named = ["zen4", "nehalem", "sapphirerapids"].map(|name| Profile::named(name).unwrap());
+        let all = Profile::all();
+        let cut = [Feature::Cmov, Feature::Avx512vl, Feature::Avx2].map(|feature| all.clone().without(feature));
+        named.into_iter().chain(cut).chain([all.clone().with_vendor(Vendor::Amd), all]).collect()
+    }
+
+    /// The next of a row of numbers that look random.
+    pub(in crate::decode) fn next(random: &mut u64) -> u64 {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        *random
+    }
+
     #[test]
     fn both_ways_agree() {
-        let mut profiles: Vec<Profile> =
-            ["zen4", "nehalem", "sapphirerapids"].map(|name| Profile::named(name).unwrap()).into();
-        profiles.extend([
-            Profile::all(),
-            Profile::all().with_vendor(Vendor::Amd),
-            Profile::all().without(Feature::Cmov),
-        ]);
+        let profiles = profiles();
         let mut random = 0x1234_5678_9abc_def1_u64;
         let (mut covered, mut all) = (0_u32, 0_u32);
         // Each opcode of both maps behind each prefix and REX, with each ModRM and a few SIBs.
@@ -685,13 +720,7 @@ mod tests {
                         bytes.extend((rex != 0).then_some(rex));
                         bytes.extend((code > 255).then_some(0x0f));
                         bytes.extend([code as u8, modrm]);
-                        let mut window = [0; LIMIT];
-                        for byte in &mut window {
-                            random ^= random << 13;
-                            random ^= random >> 7;
-                            random ^= random << 17;
-                            *byte = random as u8;
-                        }
+                        let mut window = [0; LIMIT].map(|_: u8| next(&mut random) as u8);
                         window[..bytes.len()].copy_from_slice(&bytes);
                         let profile = &profiles[random as usize % profiles.len()];
                         covered += u32::from(compare(&window, profile));

@@ -6,7 +6,7 @@
 use super::lane::Way;
 use crate::address;
 use crate::cpu::{Cpu, Mode, obstacle};
-use crate::decode::{DecodeError, Insn, decode};
+use crate::decode::{DecodeError, Insn, decode_into};
 use crate::host;
 use crate::profile::Profile;
 use crate::replay::StubRef;
@@ -56,11 +56,26 @@ impl Entry {
     const EMPTY: Entry =
         Entry { at: 0, low: 0, high: 0, mask: u64::MAX, stub: None, way: Way::NONE, insn: Insn::EMPTY };
 
-    pub(super) fn new(bytes: &[u8; 16], insn: Insn) -> Entry {
+    /// Makes this the entry of the instruction that the first `count` of `bytes` begin with, if they are one; else there is none here.
+    /// It is decoded where it stays: it is written in small pieces, for which a copy would wait.
+    #[inline(always)]
+    pub(super) fn decode(
+        &mut self,
+        bytes: &[u8; 16],
+        count: usize,
+        mode: Mode,
+        profile: &Profile,
+    ) -> Result<(), DecodeError> {
+        if let Err(error) = decode_into(&bytes[..count.min(15)], mode, profile, &mut self.insn) {
+            *self = Entry::EMPTY;
+            return Err(error);
+        }
         let bytes = u128::from_le_bytes(*bytes);
-        let len = insn.length() & 15;
-        let (low, high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
-        Entry { at: 0, low, high, mask: LOW[len], way: Way::of(&insn), insn, stub: None }
+        let len = self.insn.length() & 15;
+        (self.low, self.high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
+        (self.at, self.mask, self.stub) = (0, LOW[len], None);
+        self.way = Way::of(&self.insn);
+        Ok(())
     }
 
     /// Notes where the instruction was found, if nothing keeps it from its lane now; says whether that is so.
@@ -193,7 +208,7 @@ impl Cache {
         padded[..count].copy_from_slice(&bytes[..count]);
         let entry = self.at(cpu.rip);
         if !entry.matches_some(&padded, count, cpu.mode()) {
-            *entry = Entry::new(&padded, decode(&padded[..count], cpu.mode(), profile)?);
+            entry.decode(&padded, count, cpu.mode(), profile)?;
         }
         Ok(entry)
     }

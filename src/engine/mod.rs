@@ -19,7 +19,7 @@ use crate::cpu::registers::gpr::RSP;
 use crate::cpu::registers::{component, rflags};
 use crate::cpu::segment::Seg;
 use crate::cpu::{Blocking, Cpu, obstacle};
-use crate::decode::{DecodeError, Insn, SlotKind, decode};
+use crate::decode::{DecodeError, Insn, SlotKind};
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::integer::{self, Progress};
 use crate::isa::Exec;
@@ -209,7 +209,11 @@ impl Engine {
     #[cold]
     #[inline(never)]
     fn step_other<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Outcome {
-        self.step_first(cpu, vmm, self.fetched, LIMIT)
+        let entry = self.cache.at(cpu.rip);
+        match entry.decode(&self.fetched, LIMIT, cpu.mode(), &self.works.profile) {
+            Ok(()) => self.works.anew(cpu, vmm, entry, true),
+            Err(error) => self.not_decoded(decode_halt(error), cpu),
+        }
     }
 
     fn step_fetched<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: [u8; 16], count: usize) -> Outcome {
@@ -217,23 +221,16 @@ impl Engine {
         if !entry.matches_some(&bytes, count, cpu.mode()) {
             return self.step_first(cpu, vmm, bytes, count);
         }
-        if entry.settle(cpu) && count == LIMIT {
-            return self.works.line(cpu, vmm, entry);
-        }
-        self.works.general(cpu, vmm, entry)
+        self.works.anew(cpu, vmm, entry, count == LIMIT)
     }
 
     /// [`Engine::step`] for an instruction that the decode cache does not hold.
     #[cold]
     #[inline(never)]
     fn step_first<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, mut bytes: [u8; 16], count: usize) -> Outcome {
-        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count) {
-            Ok(insn) => {
-                let entry = self.cache.at(cpu.rip);
-                *entry = Entry::new(&bytes, insn);
-                entry.settle(cpu);
-                self.works.general(cpu, vmm, entry)
-            }
+        let entry = self.cache.at(cpu.rip);
+        match decode_more(cpu, vmm, &self.works.profile, &mut bytes, count, entry) {
+            Ok(count) => self.works.anew(cpu, vmm, entry, count == LIMIT),
             Err(halt) => self.not_decoded(halt, cpu),
         }
     }
@@ -250,8 +247,8 @@ impl Engine {
     /// reported, [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
     /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
     ///
-    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`])
-    /// nothing is changed; `Shutdown` is a triple fault.
+    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`]) nothing is changed; `Shutdown` is a triple
+    /// fault.
     pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
         let repeating = self.works.repeating.take() == Some(cpu.rip);
         let journal = &mut self.works.journal;
@@ -359,6 +356,15 @@ impl Engine {
 }
 
 impl Works {
+    /// The line of an instruction that is not settled yet. `whole`: as many bytes could be fetched as an instruction may have.
+    #[inline(never)]
+    fn anew<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry, whole: bool) -> Outcome {
+        if entry.settle(cpu) && whole {
+            return self.line(cpu, vmm, entry);
+        }
+        self.general(cpu, vmm, entry)
+    }
+
     /// The line that an instruction of the decode cache takes which is settled.
     #[inline(always)]
     fn line<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
@@ -674,8 +680,7 @@ fn cached<'a, V: Vmm>(cache: &'a mut Cache, cpu: &Cpu, vmm: &mut V, profile: &Pr
     let count = fetch_at(cpu, vmm, cpu.rip, &mut bytes)?;
     let entry = cache.at(cpu.rip);
     if !entry.matches_some(&bytes, count, cpu.mode()) {
-        let insn = decode_more(cpu, vmm, profile, &mut bytes, count)?;
-        *entry = Entry::new(&bytes, insn);
+        decode_more(cpu, vmm, profile, &mut bytes, count, entry)?;
     }
     Ok(entry)
 }
@@ -711,19 +716,18 @@ fn blank(bytes: &mut [u8; 16], count: usize, room: usize) -> Result<usize, Halt>
     Ok(count)
 }
 
-/// Decodes, fetching more as long as decoding needs it.
-#[cold]
-#[inline(never)]
+/// Decodes into the entry, fetching more as long as decoding needs it; says how many bytes there are then.
 fn decode_more<V: Vmm>(
     cpu: &Cpu,
     vmm: &mut V,
     profile: &Profile,
     bytes: &mut [u8; 16],
     mut count: usize,
-) -> Result<Insn, Halt> {
+    entry: &mut Entry,
+) -> Result<usize, Halt> {
     loop {
-        match decode(&bytes[..count], cpu.mode(), profile) {
-            Ok(insn) => return Ok(insn),
+        match entry.decode(bytes, count, cpu.mode(), profile) {
+            Ok(()) => return Ok(count),
             Err(DecodeError::Truncated) => {
                 let mut more = [0; 16];
                 let offset = cpu.rip.wrapping_add(count as u64);

@@ -1,6 +1,7 @@
 //! What the decoder asks of a row, worked out when the table is built: each operand as data that needs no branch.
 
-use super::row::{Exec, Loc, Map, Row, Space, Spec, Width, attr, sel};
+use super::Feature;
+use super::row::{Exec, Loc, Map, Masking, Rounding, Row, Space, Spec, Tuple, Width, attr, sel};
 
 /// What an operand is, once registers are known.
 ///
@@ -85,6 +86,8 @@ pub(crate) mod field {
     pub(crate) const RM: u8 = 0;
     pub(crate) const REG: u8 = 1;
     pub(crate) const VVVV: u8 = 2;
+    /// None of them: a byte that is zero.
+    pub(crate) const NONE: u8 = 3;
 }
 
 /// How an operand is found: the register is `field & mask | fixed`.
@@ -101,7 +104,7 @@ impl Place {
     const NONE: Place = Place::fixed(SlotKind::None, 0);
 
     const fn fixed(kind: SlotKind, fixed: u8) -> Place {
-        Place { kind, how: 0, fixed, width: Width::Zero }
+        Place { kind, how: field::NONE, fixed, width: Width::Zero }
     }
 
     const fn at(kind: SlotKind, field: u8, mask: u8) -> Place {
@@ -124,7 +127,7 @@ impl Place {
     /// Which bits of it.
     #[inline(always)]
     pub(crate) const fn mask(self) -> u8 {
-        [0, 7, 15, 31][(self.how >> 2 & 3) as usize]
+        (0x1f0f_0700_u32 >> (8 * (self.how >> 2 & 3))) as u8
     }
 
     /// May memory be in its place?
@@ -180,10 +183,11 @@ impl Place {
             Loc::VecSet => Place::fixed(SlotKind::VectorSet, spec.fixed),
             Loc::SibMem => Place::fixed(SlotKind::Memory, 0),
             Loc::DefaultFlags => Place::at(SlotKind::DefaultFlags, field::VVVV, 15),
+            // A register above 7 is no opmask: that is looked at where the operand is resolved.
+            Loc::MaskReg => Place::at(SlotKind::Mask, field::REG, 7),
+            Loc::MaskVvvv => Place::at(SlotKind::Mask, field::VVVV, 7),
             Loc::VecIs4
             | Loc::ImmIs4
-            | Loc::MaskReg
-            | Loc::MaskVvvv
             | Loc::Vsib
             | Loc::Seg
             | Loc::Control
@@ -214,16 +218,52 @@ pub(crate) mod size_rule {
     pub(crate) const COUNT: usize = 16;
 }
 
-/// An immediate or branch displacement.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Immediate {
-    pub(crate) present: bool,
-    pub(crate) signed: bool,
-    pub(crate) width: Width,
+/// What VEX or EVEX says, as far as a row may mind it: bits of [`Plan::care`]. One of them set means that the short way does not
+/// decode the instruction: it is invalid, or something about it is out of the ordinary.
+pub(crate) mod care {
+    /// VEX.vvvv or EVEX.V'vvvv is not all ones.
+    pub(crate) const VVVV: u16 = 1 << 0;
+    /// It names a register above 7.
+    pub(crate) const VVVV_HIGH: u16 = 1 << 1;
+    /// L'L is 0, 1 or 2. Where EVEX.b means rounding it is 2.
+    pub(crate) const L0: u16 = 1 << 2;
+    pub(crate) const L1: u16 = 1 << 3;
+    pub(crate) const L2: u16 = 1 << 4;
+    /// EVEX.b where ModRM names a register, and where it names memory.
+    pub(crate) const B_REGISTER: u16 = 1 << 5;
+    pub(crate) const B_MEMORY: u16 = 1 << 6;
+    /// EVEX.aaa is not 0.
+    pub(crate) const MASKED: u16 = 1 << 7;
+    /// EVEX.z, likewise.
+    pub(crate) const Z_REGISTER: u16 = 1 << 8;
+    pub(crate) const Z_MEMORY: u16 = 1 << 9;
+    /// What no row allows: L'L is 3, or EVEX.z without an opmask.
+    pub(crate) const NEVER: u16 = 1 << 10;
+    /// Always set: the row has rules of its own.
+    pub(crate) const ALWAYS: u16 = 1 << 11;
+    /// The register of ModRM.reg is above 7, and above 15.
+    pub(crate) const REG_HIGH: u16 = 1 << 12;
+    pub(crate) const REG_HIGHEST: u16 = 1 << 13;
+    /// The register of ModRM.rm is above 7, and above 15 by EVEX.X.
+    pub(crate) const RM_HIGH: u16 = 1 << 14;
+    pub(crate) const RM_HIGHEST: u16 = 1 << 15;
 }
 
-impl Immediate {
-    const NONE: Immediate = Immediate { present: false, signed: false, width: Width::Zero };
+/// Bits of [`Plan::marks`].
+pub(crate) mod mark {
+    /// An operand has to be looked at by itself: the plan's `places` and `immediate` are not to be used.
+    pub(crate) const SPECIAL: u8 = 1 << 0;
+    /// A byte register may be AH, CH, DH or BH.
+    pub(crate) const BYTES: u8 = 1 << 1;
+    /// ModRM.rm names a general-purpose register, whose fifth bit is not EVEX.X but APX's B4.
+    pub(crate) const GPR_RM: u8 = 1 << 2;
+    /// ModRM or vvvv names a general-purpose register.
+    pub(crate) const GPR: u8 = 1 << 3;
+    /// There is an immediate or branch displacement, and it is sign-extended.
+    pub(crate) const IMMEDIATE: u8 = 1 << 4;
+    pub(crate) const SIGNED: u8 = 1 << 5;
+    /// Two bits: how many immediates a replayed instruction has, a byte each.
+    pub(crate) const REPLAYED_SHIFT: u8 = 6;
 }
 
 /// What the decoder asks of a row.
@@ -232,29 +272,43 @@ pub(crate) struct Plan {
     pub(crate) places: [Place; 5],
     /// Operands in `places` behind which there are none.
     pub(crate) count: u8,
-    /// An operand has to be looked at by itself: `places` and `immediate` are not to be used.
-    pub(crate) special: bool,
-    /// A byte register may be AH, CH, DH or BH.
-    pub(crate) bytes: bool,
+    /// Bits of [`mark`].
+    pub(crate) marks: u8,
     /// The operand that memory would be, 0xff if none can.
     pub(crate) memory: u8,
-    /// ModRM.rm names a general-purpose register, whose fifth bit is not EVEX.X but APX's B4.
-    pub(crate) gpr_rm: bool,
     pub(crate) size_rule: u8,
-    pub(crate) immediate: Immediate,
+    /// The width of the immediate or branch displacement.
+    pub(crate) immediate: Width,
+    /// Of VEX and EVEX: log2 of what EVEX multiplies an 8-bit displacement by where it broadcasts nothing (four bits, for a vector of
+    /// 16 bytes), whether a longer vector makes it more (bit 4), and L'L as far as it counts (a mask, bits 5 and 6).
+    pub(crate) lengths: u8,
+    /// Of VEX and EVEX, bits of [`care`].
+    pub(crate) care: u16,
 }
 
 impl Plan {
     pub(super) const NONE: Plan = Plan {
         places: [Place::NONE; 5],
         count: 0,
-        special: false,
-        bytes: false,
+        marks: 0,
         memory: 0xff,
-        gpr_rm: false,
         size_rule: 0,
-        immediate: Immediate::NONE,
+        immediate: Width::Zero,
+        lengths: 0,
+        care: care::ALWAYS,
     };
+
+    /// Is a bit of [`mark`] set?
+    #[inline(always)]
+    pub(crate) const fn is(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// How many bytes of immediates a replayed instruction has.
+    #[inline(always)]
+    pub(crate) const fn replayed_immediates(&self) -> u8 {
+        self.marks >> mark::REPLAYED_SHIFT
+    }
 
     /// Does the operand size matter to the row?
     const fn sized(&self, row: &Row) -> bool {
@@ -270,30 +324,140 @@ impl Plan {
         self.size_rule & (size_rule::D64 | size_rule::F64) != 0 || !replayed && row.operands[0].width as u8 != B as u8
     }
 
+    /// What keeps an instruction of this row from the short way. `unclear`: an operand does.
+    const fn care(&self, row: &Row, unclear: bool) -> u16 {
+        let unlike = attr::SCC
+            | attr::PAIR
+            | attr::DISTINCT
+            | attr::W1_BUT_AMD
+            | attr::VSIB
+            | attr::SIBMEM
+            | attr::NO_RIP
+            | attr::ANY_MOD
+            | attr::LATE_MODRM
+            | attr::F64;
+        // The place of the fifth operand is not to be had, see there.
+        let unclear = unclear || self.count > 4;
+        let asks = sel::B | sel::NF | sel::RM | sel::OPREG_NONZERO;
+        let apx = row.features[0] as u8 == Feature::Apx as u8 || row.features[1] as u8 == Feature::Apx as u8;
+        let wide = self.is(mark::IMMEDIATE) && !matches!(self.immediate, Width::B) || self.is(mark::SIGNED);
+        if unclear || apx || wide || row.is(unlike) || !row.is(attr::MODRM) || row.select.mask & asks != 0 {
+            return care::ALWAYS;
+        }
+        let mut bits = care::NEVER;
+        if !row.is(attr::VVVV) {
+            bits |= care::VVVV;
+        }
+        if row.is(attr::L0) {
+            bits |= care::L1 | care::L2;
+        }
+        if row.is(attr::NO_128) || matches!(row.tuple, Tuple::Dup) {
+            bits |= care::L0;
+        }
+        if row.is(attr::ONLY_512) {
+            bits |= care::L0 | care::L1;
+        }
+        if matches!(row.rounding, Rounding::None) {
+            bits |= care::B_REGISTER;
+        }
+        if !row.broadcast {
+            bits |= care::B_MEMORY;
+        }
+        match row.masking {
+            Masking::None => bits |= care::MASKED | care::Z_REGISTER | care::Z_MEMORY,
+            Masking::Merge => bits |= care::Z_REGISTER | care::Z_MEMORY,
+            Masking::MergeZero | Masking::Control => {
+                if row.operands[0].uses.writes() && self.memory == 0 {
+                    bits |= care::Z_MEMORY;
+                }
+            }
+            Masking::Required => return care::ALWAYS,
+        }
+        if self.is(mark::GPR) {
+            bits |= care::REG_HIGHEST;
+        }
+        if self.is(mark::GPR_RM) {
+            bits |= care::RM_HIGHEST;
+        }
+        let mut i = 0;
+        while i < self.count as usize {
+            match row.operands[i].loc {
+                Loc::MaskReg => bits |= care::REG_HIGH | care::REG_HIGHEST,
+                Loc::MaskVvvv => bits |= care::VVVV_HIGH,
+                Loc::MaskRm | Loc::MaskOrMem => bits |= care::RM_HIGH | care::RM_HIGHEST,
+                _ => {}
+            }
+            i += 1;
+        }
+        bits
+    }
+
+    /// What [`Plan::lengths`] says.
+    const fn lengths_of(row: &Row) -> u8 {
+        const GROWS: u8 = 1 << 4;
+        const ALL: u8 = 3 << 5;
+        let element = if row.element == 0 { 1 } else { row.element };
+        assert!(element.is_power_of_two(), "an 8-bit displacement is shifted");
+        let element = element.ilog2() as u8;
+        let granule = match row.tuple {
+            Tuple::None => 0,
+            // That of 16 bytes is one of its own.
+            Tuple::Full | Tuple::FullMem | Tuple::Dup => 4 | GROWS,
+            Tuple::Half | Tuple::HalfMem => 3 | GROWS,
+            Tuple::Quarter | Tuple::QuarterMem => 2 | GROWS,
+            Tuple::EighthMem => 1 | GROWS,
+            Tuple::Scalar => element,
+            Tuple::T2 => element + 1,
+            Tuple::T4 => element + 2,
+            Tuple::T8 => element + 3,
+            Tuple::M128 => 4,
+        };
+        let granule = if matches!(row.space, Space::Evex) { granule } else { 0 };
+        granule | if row.is(attr::LIG) { 0 } else { ALL }
+    }
+
     const fn of(row: &Row) -> Plan {
         let mut plan = Plan::NONE;
+        let mut unclear = false;
         let mut i = 0;
         while i < plan.places.len() && !matches!(row.operands[i].loc, Loc::Nothing) {
             let spec = &row.operands[i];
             if matches!(spec.loc, Loc::Imm | Loc::ImmSigned | Loc::Rel) {
                 // ENTER has two.
-                plan.special |= plan.immediate.present;
+                unclear |= plan.is(mark::IMMEDIATE);
                 let signed = !matches!(spec.loc, Loc::Imm);
-                plan.immediate = Immediate { present: true, signed, width: spec.width };
+                plan.marks |= mark::IMMEDIATE | if signed { mark::SIGNED } else { 0 };
+                plan.immediate = spec.width;
             }
-            plan.gpr_rm |= matches!(spec.loc, Loc::GprRm | Loc::GprOrMem);
+            if matches!(spec.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4) {
+                plan.marks += 1 << mark::REPLAYED_SHIFT;
+            }
+            if matches!(spec.loc, Loc::GprRm | Loc::GprOrMem) {
+                plan.marks |= mark::GPR_RM;
+            }
+            if matches!(spec.loc, Loc::GprReg | Loc::GprRm | Loc::GprOrMem | Loc::GprVvvv) {
+                plan.marks |= mark::GPR;
+            }
+            if matches!(spec.loc, Loc::MaskReg | Loc::MaskVvvv) {
+                plan.marks |= mark::SPECIAL;
+            }
             match Place::of(spec, matches!(row.space, Space::Legacy)) {
                 Some(place) => {
                     if place.in_memory().0 == SlotKind::Memory.0 {
                         plan.memory = i as u8;
                     }
-                    plan.bytes |= matches!(spec.width, Width::B) && place.kind.0 == SlotKind::Gpr.0;
+                    if matches!(spec.width, Width::B) && place.kind.0 == SlotKind::Gpr.0 {
+                        plan.marks |= mark::BYTES;
+                    }
                     plan.places[i] = place;
                 }
-                None => plan.special = true,
+                None => unclear = true,
             }
             plan.count += 1;
             i += 1;
+        }
+        if unclear {
+            plan.marks |= mark::SPECIAL;
         }
         if row.is(attr::D64) {
             plan.size_rule |= size_rule::D64;
@@ -306,6 +470,10 @@ impl Plan {
         }
         if !plan.sized(row) {
             plan.size_rule = size_rule::NONE;
+        }
+        if matches!(row.space, Space::Vex | Space::Evex) {
+            plan.care = plan.care(row, unclear);
+            plan.lengths = Plan::lengths_of(row);
         }
         plan
     }

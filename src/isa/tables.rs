@@ -88,6 +88,10 @@ static XOP_M10: Table = Table::new(super::xop::M10);
 /// x87 escapes (D8 to DF), apart from the other one-byte opcodes because their ModRM byte selects the line.
 pub static X87: Table = Table::new(super::x87::ESCAPES);
 
+/// Tables of maps that the short way of VEX and EVEX covers, by the number that the prefix has for them.
+pub(crate) static VEX: [&Table; 8] = [&EMPTY, &VEX_M0F, &VEX_M0F38, &VEX_M0F3A, &EMPTY, &EMPTY, &EMPTY, &EMPTY];
+pub(crate) static EVEX: [&Table; 8] = [&EMPTY, &EVEX_M0F, &EVEX_M0F38, &EVEX_M0F3A, &EMPTY, &EVEX_M5, &EVEX_M6, &EMPTY];
+
 /// Tables by encoding space and map.
 static BY_SPACE: [[&Table; 12]; 4] = {
     let e = &EMPTY;

@@ -74,6 +74,11 @@ pub struct Profile {
     missing: FeatureSet,
     /// Has it all of [`Feature::BASELINE`]?
     baseline: bool,
+    /// Has it AVX and AVX2, AVX512F and AVX512VL?
+    avx2: bool,
+    avx512: bool,
+    /// Is nothing missing?
+    native: bool,
     /// What CPUID gives beside the feature bits; without it, what the host's CPUID does.
     leaves: Option<Leaves>,
 }
@@ -103,8 +108,7 @@ impl Profile {
     #[cfg(feature = "std")]
     pub fn host() -> Profile {
         let Host { vendor, signature, features } = *Host::get();
-        Profile { vendor, signature, features, missing: FeatureSet::default(), baseline: false, leaves: None }
-            .looked_over()
+        Profile::assemble(vendor, signature, features, FeatureSet::default(), None)
     }
 
     /// Every feature there is, with Intel's behaviour where vendors differ.
@@ -140,12 +144,26 @@ impl Profile {
 
     fn build(vendor: Vendor, signature: Signature, features: FeatureSet, leaves: Leaves) -> Profile {
         let missing = features.minus(&Host::get().features);
-        Profile { vendor, signature, features, missing, baseline: false, leaves: Some(leaves) }.looked_over()
+        Profile::assemble(vendor, signature, features, missing, Some(leaves))
+    }
+
+    fn assemble(
+        vendor: Vendor,
+        signature: Signature,
+        features: FeatureSet,
+        missing: FeatureSet,
+        leaves: Option<Leaves>,
+    ) -> Profile {
+        let (baseline, avx2, avx512, native) = (false, false, false, false);
+        Profile { vendor, signature, features, missing, baseline, avx2, avx512, native, leaves }.looked_over()
     }
 
     /// What is remembered about the features.
     fn looked_over(mut self) -> Profile {
         self.baseline = Feature::BASELINE.iter().all(|&feature| self.features.has(feature));
+        self.avx2 = self.features.has(Feature::Avx) && self.features.has(Feature::Avx2);
+        self.avx512 = self.features.has(Feature::Avx512f) && self.features.has(Feature::Avx512vl);
+        self.native = self.missing == FeatureSet::default();
         self
     }
 
@@ -153,6 +171,18 @@ impl Profile {
     #[inline]
     pub(crate) fn has_baseline(&self) -> bool {
         self.baseline
+    }
+
+    /// Has it AVX and AVX2?
+    #[inline]
+    pub(crate) fn has_avx2(&self) -> bool {
+        self.avx2
+    }
+
+    /// Has it AVX512F and AVX512VL?
+    #[inline]
+    pub(crate) fn has_avx512(&self) -> bool {
+        self.avx512
     }
 
     /// The same profile with a feature added.
@@ -224,6 +254,12 @@ impl Profile {
     #[inline]
     pub fn host_lacks(&self, feature: Feature) -> bool {
         self.missing.has(self.provider(feature))
+    }
+
+    /// Does the host have all that the profile has?
+    #[inline]
+    pub(crate) fn host_has_all(&self) -> bool {
+        self.native
     }
 
     /// The feature that gives the instructions of `feature`: itself, or in its absence one that includes it.

@@ -5,7 +5,7 @@ use crate::cpu::{Cpu, Vector, X87, Zmm};
 use crate::decode::{Insn, SlotKind};
 use crate::isa::row::{Loc, attr};
 use core::mem::offset_of;
-use encore86_stubs::{Body, Move, MoveKind, Recipe, StubError};
+use encore86_stubs::{Move, MoveKind, Recipe, StubError};
 
 /// Vector state that the host's stubs can move.
 #[derive(Clone, Copy, Debug)]
@@ -51,22 +51,27 @@ fn gpr_at(reg: u8) -> i32 {
 /// # Errors
 /// [`StubError`] when a stub cannot hold what the instruction moves.
 pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<Recipe, StubError> {
-    let mut recipe = Recipe::new(Body::new(rewritten.as_slice())?);
+    let mut recipe = Recipe::new(rewritten.body()?);
+    fill(&mut recipe, insn, host)?;
+    Ok(recipe)
+}
+
+/// What the stub of `insn` does around its body.
+///
+/// # Errors
+/// As of [`recipe`].
+pub(super) fn fill(recipe: &mut Recipe, insn: &Insn, host: Host) -> Result<(), StubError> {
     let vex = insn.is_vex();
-    // A register that is read at two widths is loaded once, at the greater one.
-    let mut widths = [0; 32];
-    for (i, slot) in insn.slots().iter().enumerate() {
-        let uses = insn.uses(i);
+    let mut reads = Reads::default();
+    for i in 0..usize::from(insn.row.plan.count) {
+        let (slot, uses) = (insn.slot(i), insn.uses(i));
         match slot.kind {
             SlotKind::Vector => {
                 // A legacy destination narrower than the register keeps the rest of it.
                 let keeps = !vex && uses.writes() && slot.size < 16;
                 let block = insn.row.is(attr::BLOCK) && insn.row.operands[i].loc == Loc::VecVvvv;
-                let registers = if block { slot.reg & !3..=slot.reg | 3 } else { slot.reg..=slot.reg };
                 if uses.reads() || keeps {
-                    for reg in registers {
-                        widths[reg as usize & 31] = widths[reg as usize & 31].max(slot.size.max(1));
-                    }
+                    reads.add(if block { 0xf << (slot.reg & 0x1c) } else { 1 << (slot.reg & 31) }, slot.size);
                 }
                 if uses.writes() {
                     let kind = match (vex, host.avx512f, slot.size) {
@@ -120,11 +125,14 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
             _ => {}
         }
     }
-    for (reg, width) in (0..).zip(widths).filter(|(_, width)| *width != 0) {
-        let kind = match width {
-            0..=16 => MoveKind::Xmm,
-            17..=32 => MoveKind::Ymm,
-            _ => MoveKind::Zmm,
+    let mut all = reads.xmm | reads.ymm | reads.zmm;
+    while all != 0 {
+        let (reg, bit) = (all.trailing_zeros() as u8, all & all.wrapping_neg());
+        all ^= bit;
+        let kind = match bit {
+            _ if reads.zmm & bit != 0 => MoveKind::Zmm,
+            _ if reads.ymm & bit != 0 => MoveKind::Ymm,
+            _ => MoveKind::Xmm,
         };
         recipe.loads.push(Move::new(kind, reg, zmm_at(reg)))?;
     }
@@ -135,5 +143,24 @@ pub(super) fn recipe(insn: &Insn, rewritten: &Rewritten, host: Host) -> Result<R
     recipe.rflags_in = insn.row.flags.read != 0;
     recipe.mxcsr = insn.row.is(attr::MXCSR);
     recipe.vex_dirty = vex && insn.vl() > 16;
-    Ok(recipe)
+    Ok(())
+}
+
+/// Vector registers that are read, a bit each, by the width of the read. One that is read at two widths is loaded once, at the
+/// greater one.
+#[derive(Default)]
+struct Reads {
+    xmm: u32,
+    ymm: u32,
+    zmm: u32,
+}
+
+impl Reads {
+    fn add(&mut self, registers: u32, size: u16) {
+        match size {
+            0..=16 => self.xmm |= registers,
+            17..=32 => self.ymm |= registers,
+            _ => self.zmm |= registers,
+        }
+    }
 }

@@ -5,12 +5,13 @@
 //! registers keep their numbers.
 
 use crate::cpu::Mode;
-use crate::decode::{Insn, NO_REG, SlotKind, decode, prefix};
+use crate::decode::{Insn, NO_REG, SlotKind, decode_into, outline, prefix};
 use crate::event::Unsupported;
 use crate::isa::Feature;
+use crate::isa::plan::mark;
 use crate::isa::row::{Exec, Loc, Map, Shape, Space, attr, sel};
 use crate::profile::Profile;
-use encore86_stubs::Key;
+use encore86_stubs::{Body, Key, StubError};
 
 /// Host registers that stand for a guest's general-purpose register, by role.
 pub(super) const REG_STAND_IN: u8 = 0;
@@ -20,41 +21,54 @@ pub(super) const VVVV_STAND_IN: u8 = 2;
 /// An instruction as it is replayed: 64-bit code whose memory operand is `[rsi]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rewritten {
-    bytes: [u8; 16],
-    len: u8,
-    /// The guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none.
-    guests: [u8; 3],
+    /// Four bytes of prefix, opcode, ModRM and two immediates are the most there is.
+    bytes: [u8; 8],
+    /// Four bytes: the guest's registers behind the stand-ins of ModRM.reg, ModRM.rm and vvvv, [`NO_REG`] where there is none,
+    /// and the length.
+    rest: u32,
 }
 
 impl Rewritten {
-    fn new() -> Rewritten {
-        Rewritten { bytes: [0; 16], len: 0, guests: [NO_REG; 3] }
-    }
-
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len as usize) {
-            *slot = byte;
-            self.len += 1;
-        }
-    }
-
     /// The instruction's bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len as usize]
+        &self.bytes[..usize::from(self.len()).min(8)]
+    }
+
+    fn len(&self) -> u8 {
+        (self.rest >> 24) as u8
+    }
+
+    /// The same for a stub.
+    pub(super) fn body(&self) -> Result<Body, StubError> {
+        Body::short(self.bytes, self.len())
     }
 
     /// The guest's general-purpose registers that RAX, RCX and RDX stand for.
     pub fn guests(&self) -> [Option<u8>; 3] {
-        self.guests.map(|guest| (guest != NO_REG).then_some(guest))
+        let [reg, rm, vvvv, _] = self.rest.to_le_bytes();
+        [reg, rm, vvvv].map(|guest| (guest != NO_REG).then_some(guest))
     }
 
-    /// The stub cache's key: the bytes, and behind them (a rewritten instruction has 8 at most) the length and the guest's
-    /// general-purpose registers, which the stub moves and the bytes do not show.
+    /// The stub cache's key: the bytes, the length, and the guest's general-purpose registers, which the stub moves and the
+    /// bytes do not show.
     pub(super) fn key(&self) -> Key {
-        let mut key = self.bytes;
-        key[12..15].copy_from_slice(&self.guests);
-        key[15] = self.len;
-        Key(u128::from_le_bytes(key))
+        Key(u128::from(u64::from_le_bytes(self.bytes)) | u128::from(self.rest) << 64)
+    }
+}
+
+/// The instruction's bytes as they are put together: a word, so that they are in a register until the last is known.
+#[derive(Clone, Copy)]
+struct Word {
+    bytes: u64,
+    len: u8,
+}
+
+impl Word {
+    const NONE: Word = Word { bytes: 0, len: 0 };
+
+    /// With `len` bytes more.
+    fn with(self, bytes: u32, len: u8) -> Word {
+        Word { bytes: self.bytes | u64::from(bytes) << ((8 * self.len) & 63), len: self.len + len }
     }
 }
 
@@ -89,36 +103,38 @@ pub fn rewritten(insn: &Insn) -> Result<Option<Rewritten>, Unsupported> {
 
 /// Encodes `insn` for 64-bit mode with local operands.
 pub(super) fn rewrite(insn: &Insn) -> Rewritten {
-    let mut out = Rewritten::new();
+    let row = insn.row;
+    let mut guests = [NO_REG; 3];
     let (mut reg, mut rm, mut vvvv) = (insn.reg(), insn.rm(), insn.vvvv());
-    for (i, slot) in insn.all_slots().iter().enumerate() {
-        let Some(host) = stand_in(insn, i) else { continue };
-        out.guests[host as usize] = slot.reg;
-        match host {
-            REG_STAND_IN => reg = host,
-            RM_STAND_IN => rm = host,
-            _ => vvvv = host,
+    if row.plan.is(mark::GPR) {
+        for (i, slot) in insn.all_slots().iter().enumerate() {
+            let Some(host) = stand_in(insn, i) else { continue };
+            guests[host as usize] = slot.reg;
+            match host {
+                REG_STAND_IN => reg = host,
+                RM_STAND_IN => rm = host,
+                _ => vvvv = host,
+            }
         }
     }
     let memory = insn.mem() != NO_REG;
     let modrm = if memory { (reg & 7) << 3 | 6 } else { 0xc0 | (reg & 7) << 3 | rm & 7 };
-    let wide = insn.has(prefix::W) && !ignores_w(insn) || insn.row.is(attr::W1_BUT_AMD);
+    let wide = insn.has(prefix::W) && !ignores_w(insn) || row.is(attr::W1_BUT_AMD);
     let ext = Extensions { r: reg, b: if memory { 0 } else { rm }, vvvv, wide };
-    match insn.row.space {
-        Space::Legacy => legacy_opcode(insn, &ext, &mut out),
-        Space::Vex | Space::Xop => vex_opcode(insn, &ext, &mut out),
+    let prefixes = match row.space {
+        Space::Legacy => legacy_opcode(insn, &ext),
+        Space::Vex | Space::Xop => vex_opcode(insn, &ext),
         // KMOV with APX: the stand-ins have VEX.
-        Space::Evex if insn.row.features.contains(&Feature::Apx) => vex_opcode(insn, &ext, &mut out),
-        Space::Evex => evex_opcode(insn, &ext, &mut out),
-    }
+        Space::Evex if row.features.contains(&Feature::Apx) => vex_opcode(insn, &ext),
+        Space::Evex => evex_opcode(insn, &ext),
+    };
     // 3DNow!'s opcode is its immediate.
-    out.push(if insn.row.map == Map::M0f0f { 0x0f } else { insn.row.replayed_as });
-    out.push(modrm);
-    let immediates = insn.row.operands.iter().filter(|s| matches!(s.loc, Loc::Imm | Loc::ImmSigned | Loc::VecIs4));
-    for i in 0..immediates.count() {
-        out.push(immediate(insn, i));
-    }
-    out
+    let opcode = if row.map == Map::M0f0f { 0x0f } else { row.replayed_as };
+    let immediates = row.plan.replayed_immediates();
+    let word = prefixes.with(u32::from_le_bytes([opcode, modrm, 0, 0]), 2);
+    let word = if immediates == 0 { word } else { word.with(immediate(insn, immediates), immediates) };
+    let [reg, rm, vvvv] = guests;
+    Rewritten { bytes: word.bytes.to_le_bytes(), rest: u32::from_le_bytes([reg, rm, vvvv, word.len]) }
 }
 
 /// Outside 64-bit mode W means nothing on a general-purpose register; here it would be wider.
@@ -137,11 +153,11 @@ struct Extensions {
     wide: bool,
 }
 
-/// The immediate byte, the `i`-th of them. The register in bits 7:4 has only three bits outside 64-bit mode.
-fn immediate(insn: &Insn, i: usize) -> u8 {
+/// The immediates, one or two bytes. The register in bits 7:4 has only three bits outside 64-bit mode.
+fn immediate(insn: &Insn, count: u8) -> u32 {
     let is4 = insn.row.operands.iter().any(|s| s.loc == Loc::VecIs4);
-    let imm = insn.imm.to_le_bytes()[i & 7];
-    if is4 && insn.mode != Mode::Long64 { imm & 0x7f } else { imm }
+    let imm = insn.imm as u32 & if count == 1 { 0xff } else { 0xffff };
+    if is4 && insn.mode != Mode::Long64 { imm & 0x7f7f } else { imm }
 }
 
 /// The mandatory prefix as VEX's pp.
@@ -155,40 +171,36 @@ fn pp(insn: &Insn) -> u8 {
     }
 }
 
-fn legacy_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
-    match pp(insn) {
-        1 => out.push(0x66),
-        2 => out.push(0xf3),
-        3 => out.push(0xf2),
-        _ => {}
-    }
+fn legacy_opcode(insn: &Insn, ext: &Extensions) -> Word {
+    let pp = pp(insn);
+    let mandatory = [0, 0x66, 0xf3, 0xf2][pp as usize & 3];
+    let word = Word::NONE.with(mandatory, u8::from(pp != 0));
     let rex = 0x40 | u8::from(ext.wide) << 3 | (ext.r & 8) >> 1 | (ext.b & 8) >> 3;
-    if rex != 0x40 {
-        out.push(rex);
-    }
+    let word = if rex == 0x40 { word } else { word.with(rex.into(), 1) };
     match insn.row.map {
-        Map::Primary => {}
-        Map::M0f38 => [0x0f, 0x38].into_iter().for_each(|b| out.push(b)),
-        Map::M0f3a => [0x0f, 0x3a].into_iter().for_each(|b| out.push(b)),
-        _ => out.push(0x0f),
+        Map::Primary => word,
+        Map::M0f38 => word.with(0x380f, 2),
+        Map::M0f3a => word.with(0x3a0f, 2),
+        _ => word.with(0x0f, 1),
     }
 }
 
-fn vex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
-    out.push(if insn.row.space == Space::Xop { 0x8f } else { 0xc4 });
+fn vex_opcode(insn: &Insn, ext: &Extensions) -> Word {
+    let first = if insn.row.space == Space::Xop { 0x8f } else { 0xc4 };
     // R, X and B are inverted; X stays clear, there is no index.
-    out.push((!ext.r & 8) << 4 | 0x40 | (!ext.b & 8) << 2 | insn.row.map.number());
-    out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | (insn.ll & 1) << 2 | pp(insn));
+    let second = (!ext.r & 8) << 4 | 0x40 | (!ext.b & 8) << 2 | insn.row.map.number();
+    let third = u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | (insn.ll & 1) << 2 | pp(insn);
+    Word::NONE.with(u32::from_le_bytes([first, second, third, 0]), 3)
 }
 
-fn evex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
-    out.push(0x62);
+fn evex_opcode(insn: &Insn, ext: &Extensions) -> Word {
     let (r, x, b) = ((!ext.r & 8) << 4, (!ext.b & 16) << 2, (!ext.b & 8) << 2);
-    out.push(r | x | b | (!ext.r & 16) | insn.row.map.number());
-    out.push(u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | 4 | pp(insn));
+    let second = r | x | b | (!ext.r & 16) | insn.row.map.number();
+    let third = u8::from(ext.wide) << 7 | (!ext.vvvv & 0xf) << 3 | 4 | pp(insn);
     let z = u8::from(insn.has(prefix::Z)) << 7;
     let broadcast = u8::from(insn.has(prefix::B)) << 4;
-    out.push(z | insn.ll << 5 | broadcast | (!ext.vvvv & 16) >> 1 | insn.aaa());
+    let fourth = z | insn.ll << 5 | broadcast | (!ext.vvvv & 16) >> 1 | insn.aaa();
+    Word::NONE.with(u32::from_le_bytes([0x62, second, third, fourth]), 4)
 }
 
 /// Decodes the rewritten bytes again: the same row (or the one that it is replayed as), and the memory operand at `[rsi]` and nowhere else.
@@ -197,7 +209,21 @@ fn evex_opcode(insn: &Insn, ext: &Extensions, out: &mut Rewritten) {
 /// A difference, which would be a fault of this module: the stub is not installed.
 pub(super) fn verify(insn: &Insn, rewritten: &Rewritten, profile: &Profile) -> Result<(), Unsupported> {
     let refused = Err(Unsupported::Stubs("the rewritten instruction does not decode to the same row"));
-    let Ok(again) = decode(rewritten.as_slice(), Mode::Long64, profile) else { return refused };
+    // More than it has, so that the decoder's short way is open; lengths are compared.
+    let mut bytes = [0; 15];
+    bytes[..8].copy_from_slice(&rewritten.bytes);
+    if insn.is_vex()
+        && let Some(again) = outline(&bytes, profile)
+        && core::ptr::eq(again.row, insn.row)
+    {
+        let rsi = if insn.mem() == NO_REG { None } else { Some(6) };
+        let same = again.base == rsi && again.vl == insn.vl() && again.len == usize::from(rewritten.len());
+        return if same { Ok(()) } else { refused };
+    }
+    let mut again = Insn::default();
+    if decode_into(&bytes, Mode::Long64, profile, &mut again).is_err() {
+        return refused;
+    }
     let stands_in = insn.row.replayed_as != insn.row.opcode
         && again.row.opcode == insn.row.replayed_as
         && again.row.space == insn.row.space

@@ -1,7 +1,7 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
-use super::traps::{FloatTraps, Unmasked};
 use super::state::is_quiet;
+use super::traps::{FloatTraps, Unmasked};
 use super::{Replayer, components, float, gather, need_state, vector};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent};

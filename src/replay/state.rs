@@ -63,12 +63,15 @@ pub(super) fn is_quiet(insn: &Insn) -> bool {
 pub(crate) fn components(insn: &Insn) -> u32 {
     let slot = insn.slot(0);
     let flags = if insn.row.is(attr::MXCSR) && !is_quiet(insn) { component::SSE } else { 0 };
-    (flags | match slot.kind {
-        // PCMPESTRM and PCMPISTRM write XMM0 alone.
-        SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => vector_components(0, !insn.is_vex()),
-        _ if !insn.uses(0).writes() => 0,
-        SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
-        SlotKind::Mask => component::OPMASK,
-        _ => 0,
-    }) as u32
+    (flags
+        | match slot.kind {
+            // PCMPESTRM and PCMPISTRM write XMM0 alone.
+            SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => {
+                vector_components(0, !insn.is_vex())
+            }
+            _ if !insn.uses(0).writes() => 0,
+            SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
+            SlotKind::Mask => component::OPMASK,
+            _ => 0,
+        }) as u32
 }

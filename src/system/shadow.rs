@@ -73,8 +73,8 @@ enum Met {
 /// IA32_U_CET or IA32_S_CET.
 struct Enables {
     register: u32,
-    /// Its value, and without what the guest was not promised.
     raw: u64,
+    /// The bits that the guest was promised.
     known: u64,
 }
 
@@ -102,14 +102,11 @@ fn enables(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile) -> Result<Option<Ena
     Ok(Some(enables).filter(|enables| enables.has(SH_STK_EN) || enables.has(ENDBR_EN)))
 }
 
-/// The tracker meets an instruction.
+/// The tracker, where it is enabled, meets an instruction.
 ///
 /// # Errors
 /// #CP(ENDBRANCH), and what a look into the bitmap of legacy code raises.
 fn arrive(cpu: &Cpu, vmm: &mut dyn Vmm, enables: &mut Enables, met: Met) -> Result<(), Halt> {
-    if !enables.has(ENDBR_EN) {
-        return Ok(());
-    }
     let value = enables.raw;
     match met {
         Met::Target => enables.set(vmm, value & !(TRACKER | SUPPRESS)),
@@ -147,8 +144,8 @@ fn is_legacy(cpu: &Cpu, vmm: &mut dyn Vmm, bitmap: u64) -> Result<bool, Halt> {
 /// As for [`before`].
 pub(crate) fn not_an_instruction(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile) -> Result<(), Halt> {
     match enables(cpu, vmm, profile)? {
-        Some(mut enables) => arrive(cpu, vmm, &mut enables, Met::Other),
-        None => Ok(()),
+        Some(mut enables) if enables.has(ENDBR_EN) => arrive(cpu, vmm, &mut enables, Met::Other),
+        _ => Ok(()),
     }
 }
 
@@ -173,13 +170,15 @@ pub(crate) fn before(
     profile: &Profile,
 ) -> Result<Option<Care>, Halt> {
     let Some(mut enables) = enables(cpu, mem.vmm, profile)? else { return Ok(None) };
-    let met = match (insn.row().mnemonic, cpu.mode()) {
-        ("endbr64", Mode::Long64) => Met::Target,
-        ("endbr32", mode) if mode != Mode::Long64 => Met::Target,
-        ("int3" | "int1", _) => Met::Breakpoint,
-        _ => Met::Other,
-    };
-    arrive(cpu, mem.vmm, &mut enables, met)?;
+    if enables.has(ENDBR_EN) {
+        let met = match (insn.row().mnemonic, cpu.mode()) {
+            ("endbr64", Mode::Long64) => Met::Target,
+            ("endbr32", mode) if mode != Mode::Long64 => Met::Target,
+            ("int3" | "int1", _) => Met::Breakpoint,
+            _ => Met::Other,
+        };
+        arrive(cpu, mem.vmm, &mut enables, met)?;
+    }
     let indirect = insn.opcode() == 0xff;
     let branch = match insn.row().exec {
         // A call of the next instruction asks where it is, and does not return.

@@ -34,6 +34,27 @@ impl Body {
         Ok(body)
     }
 
+    /// The first `len` bytes, 1 to 8.
+    ///
+    /// # Errors
+    /// [`StubError::BadRecipe`] for another length.
+    #[inline]
+    pub fn short(bytes: [u8; 8], len: u8) -> Result<Self, StubError> {
+        if len == 0 || len > 8 {
+            return Err(StubError::BadRecipe("a short instruction has 1 to 8 bytes"));
+        }
+        let mut body = Self { bytes: [0; Self::MAX], len };
+        body.bytes[..8].copy_from_slice(&bytes);
+        Ok(body)
+    }
+
+    /// The bytes of the instruction as a word, from the lowest on, if there are eight at most.
+    #[inline]
+    pub fn as_word(&self) -> Option<u64> {
+        let word = self.bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        word.filter(|_| self.len <= 8)
+    }
+
     /// The bytes of the instruction.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {

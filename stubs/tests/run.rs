@@ -411,7 +411,8 @@ fn x87_stack_is_empty_whatever_the_instruction_left() {
 fn x87_values_are_dropped() {
     let mut rig = Rig::new();
     (rig.scratch.st[0], rig.scratch.st[1]) = (f80(7), f80(5));
-    let recipe = Recipe { x87: Some(X87 { pushes: 2, pops: 1, drops: 1, in_place: false }), ..recipe(&[0xd8, 0xe1], &[], &[]) };
+    let recipe =
+        Recipe { x87: Some(X87 { pushes: 2, pops: 1, drops: 1, in_place: false }), ..recipe(&[0xd8, 0xe1], &[], &[]) };
     let _ = rig.run(&recipe); // fsub st0, st1
     assert_eq!(rig.scratch.st[..2], [f80(2), f80(5)]);
     let none = Recipe { x87: Some(X87 { pushes: 2, pops: 0, drops: 2, in_place: false }), ..recipe };

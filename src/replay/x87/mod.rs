@@ -122,12 +122,7 @@ impl Replayer {
     }
 
     /// The stub of `insn` on its operands: the one that is held, one of the cache, or a new one.
-    fn current(
-        &mut self,
-        insn: &Insn,
-        profile: &Profile,
-        held: &mut Option<StubRef>,
-    ) -> Result<StubRef, Unsupported> {
+    fn current(&mut self, insn: &Insn, profile: &Profile, held: &mut Option<StubRef>) -> Result<StubRef, Unsupported> {
         let current = held.filter(|&stub| self.stubs.as_ref().is_some_and(|s| s.is_current(stub)));
         let stub = match current {
             Some(stub) => stub,

@@ -15,7 +15,7 @@
 //!
 //! RDI is the state pointer, R8 the scratch, from the first instruction to the last, and R9 the offset of ST(0) in the state. The result is put together in RSI.
 
-use super::encode::{self, Way};
+use super::encode::{self, Encoded, Way};
 use super::sink::Sink;
 use crate::{Move, MoveKind, Recipe, Scratch, StubError};
 use core::mem::offset_of;
@@ -32,6 +32,9 @@ const RSI: u8 = 6;
 const STAND_INS: [u8; 6] = [RAX, 1, 2, 9, 10, 11];
 /// The assembler does not have it.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// What most stubs end in.
+const XOR_EAX_EAX: u64 = 0xc031;
+const VZEROUPPER_RET: u64 = 0xc377_f8c5;
 /// FNCLEX has two bytes.
 const JZ_OVER_FNCLEX: [u8; 2] = [0x74, 2];
 /// FLDCW with a displacement of a byte has four.
@@ -63,7 +66,7 @@ pub(crate) fn stub(mut place: Sink<'_>, recipe: &Recipe) -> Result<usize, StubEr
     let frame = Frame::plan(recipe)?;
     let sink = &mut place;
     frame.enter(sink);
-    sink.bytes(recipe.body.as_slice());
+    sink.body(&recipe.body);
     frame.leave(sink);
     let len = sink.len();
     if len > MAX_STUB {
@@ -108,30 +111,44 @@ impl<'a> Frame<'a> {
     fn plan(recipe: &'a Recipe) -> Result<Self, StubError> {
         use MoveKind::{Gpr64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
         let (loads, stores) = (recipe.loads.as_slice(), recipe.stores.as_slice());
-        loads.iter().try_for_each(|m| check(m, Way::Load))?;
-        stores.iter().try_for_each(|m| check(m, Way::Store))?;
         if recipe.x87.is_some_and(|x87| x87.pushes > 8 || x87.pops > 8 || x87.drops > 8) {
             return Err(StubError::BadRecipe("the x87 stack has 8 registers"));
         }
         if recipe.x87.is_some() && recipe.x87_image {
             return Err(StubError::BadRecipe("registers of the x87 stack, and all of its state"));
         }
-        let moves_gpr = loads.iter().chain(stores).any(|m| m.kind == Gpr64);
+        let (mut dirty, mut vex, mut mmx) = (recipe.vex_dirty, false, false);
+        // Registers that are stored, a bit each.
+        let (mut gprs, mut vectors) = (0_u32, 0_u32);
+        let mut moves_gpr = false;
+        for m in loads {
+            check(m, Way::Load)?;
+            moves_gpr |= m.kind == Gpr64;
+            dirty |= matches!(m.kind, Ymm | Zmm);
+            mmx |= m.kind == Mm;
+        }
+        for m in stores {
+            check(m, Way::Store)?;
+            let bit = 1 << (m.reg & 31);
+            match m.kind {
+                Gpr64 => gprs |= bit,
+                Xmm => vectors |= bit,
+                Ymm | Zmm | XmmZero | YmmZero => (vectors, vex) = (vectors | bit, true),
+                Mm => mmx = true,
+                MoveKind::K64 | MoveKind::K16 => {}
+            }
+        }
+        moves_gpr |= gprs != 0;
         if recipe.x87.is_some_and(|x87| x87.in_place && (x87.pushes != 1 || x87.pops > 1 || moves_gpr)) {
             return Err(StubError::BadRecipe("ST(0) in place, and other registers"));
         }
-        let all = || loads.iter().chain(stores);
-        let stored = |gpr: u8| stores.iter().any(|m| m.kind == Gpr64 && m.reg == gpr);
-        let spare = STAND_INS.into_iter().find(|gpr| !stored(*gpr));
-        let vector = |m: &Move| matches!(m.kind, Xmm | Ymm | Zmm | XmmZero | YmmZero);
-        let stored_vectors = stores.iter().filter(|m| vector(m)).fold(0u32, |set, m| set | 1 << m.reg);
-        let dirty = recipe.vex_dirty || loads.iter().any(|m| matches!(m.kind, Ymm | Zmm));
+        let spare = STAND_INS.into_iter().find(|gpr| gprs >> gpr & 1 == 0);
         Ok(Self {
             recipe,
-            vex: dirty || stores.iter().any(|m| matches!(m.kind, Ymm | Zmm | XmmZero | YmmZero)),
+            vex: dirty | vex,
             dirty,
-            mmx: all().any(|m| m.kind == Mm),
-            rax_live: stored(RAX),
+            mmx,
+            rax_live: gprs >> RAX & 1 != 0,
             spare: match spare {
                 Some(gpr) => gpr,
                 None if recipe.rflags_out => {
@@ -139,7 +156,7 @@ impl<'a> Frame<'a> {
                 }
                 None => RSI,
             },
-            spare_vector: stored_vectors.trailing_ones() as u8,
+            spare_vector: vectors.trailing_ones() as u8,
         })
     }
 
@@ -155,7 +172,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     fn enter(&self, sink: &mut Sink<'_>) {
         let recipe = self.recipe;
-        sink.bytes(&ENDBR64);
+        sink.word(u32::from_le_bytes(ENDBR64).into(), ENDBR64.len());
         if recipe.rflags_in || recipe.mxcsr || recipe.x87.is_some() || recipe.x87_image {
             dynasm!(sink ; .arch x64 ; mov r8, rdx);
         }
@@ -291,7 +308,7 @@ impl<'a> Frame<'a> {
     fn result(&self, sink: &mut Sink<'_>) {
         let in_rsi = self.recipe.rflags_out || self.recipe.mxcsr;
         match (self.recipe.x87.is_some(), in_rsi) {
-            (false, false) => dynasm!(sink ; .arch x64 ; xor eax, eax),
+            (false, false) => sink.word(XOR_EAX_EAX, 2),
             (false, true) => dynasm!(sink ; .arch x64 ; mov rax, rsi),
             (true, _) => {
                 dynasm!(sink ; .arch x64 ; movzx eax, WORD [BYTE r8 + FSW] ; shl eax, 16);
@@ -308,83 +325,78 @@ impl<'a> Frame<'a> {
             dynasm!(sink ; .arch x64 ; emms);
         }
         if self.dirty {
-            dynasm!(sink ; .arch x64 ; vzeroupper);
+            sink.word(VZEROUPPER_RET, 4);
+        } else {
+            dynasm!(sink ; .arch x64 ; ret);
         }
-        dynasm!(sink ; .arch x64 ; ret);
+    }
+
+    /// A move that goes either way, as code.
+    #[inline(always)]
+    fn encoded(&self, way: Way, m: &Move) -> Encoded {
+        let Move { kind, reg, offset } = *m;
+        match kind {
+            MoveKind::Gpr64 => encode::mov(way, reg, offset),
+            MoveKind::Mm => encode::movq(way, reg, offset),
+            MoveKind::K64 => encode::kmovq(way, reg, offset),
+            MoveKind::K16 => encode::kmovw(way, reg, offset),
+            MoveKind::Zmm => encode::vmovdqu64(way, 2, reg, offset),
+            MoveKind::Ymm | MoveKind::YmmZero if reg >= 16 => encode::vmovdqu64(way, 1, reg, offset),
+            MoveKind::Ymm | MoveKind::YmmZero => encode::vmovdqu(way, 1, reg, offset),
+            MoveKind::Xmm | MoveKind::XmmZero if reg >= 16 => encode::vmovdqu64(way, 0, reg, offset),
+            MoveKind::Xmm | MoveKind::XmmZero if self.vex => encode::vmovdqu(way, 0, reg, offset),
+            MoveKind::Xmm | MoveKind::XmmZero => encode::movups(way, reg, offset),
+        }
     }
 
     #[inline(always)]
     fn load(&self, sink: &mut Sink<'_>, m: &Move) {
-        let Move { kind, reg, offset } = *m;
-        match kind {
-            MoveKind::Gpr64 => dynasm!(sink ; .arch x64 ; mov Rq(reg), [rdi + offset]),
-            MoveKind::Mm => dynasm!(sink ; .arch x64 ; movq Rm(reg), [rdi + offset]),
-            MoveKind::K64 => sink.bytes(encode::kmovq(Way::Load, reg, offset).as_slice()),
-            MoveKind::K16 => sink.bytes(encode::kmovw(Way::Load, reg, offset).as_slice()),
-            MoveKind::Zmm => sink.bytes(encode::vmovdqu64(Way::Load, 2, reg, offset).as_slice()),
-            MoveKind::Ymm | MoveKind::YmmZero if reg >= 16 => {
-                sink.bytes(encode::vmovdqu64(Way::Load, 1, reg, offset).as_slice());
-            }
-            MoveKind::Ymm | MoveKind::YmmZero => {
-                dynasm!(sink ; .arch x64 ; vmovdqu Ry(reg), [rdi + offset])
-            }
-            MoveKind::Xmm | MoveKind::XmmZero if reg >= 16 => {
-                sink.bytes(encode::vmovdqu64(Way::Load, 0, reg, offset).as_slice());
-            }
-            MoveKind::Xmm | MoveKind::XmmZero if self.vex => {
-                dynasm!(sink ; .arch x64 ; vmovdqu Rx(reg), [rdi + offset]);
-            }
-            MoveKind::Xmm | MoveKind::XmmZero => {
-                dynasm!(sink ; .arch x64 ; movups Rx(reg), [rdi + offset])
-            }
-        }
+        sink.encoded(self.encoded(Way::Load, m));
     }
 
     #[inline(always)]
     fn store(&self, sink: &mut Sink<'_>, m: &Move) {
         let Move { kind, reg, offset } = *m;
         let spare = self.spare_vector;
+        // In two halves of 32 bytes, so that later loads of 16 and of 32 bytes forward.
         match kind {
-            MoveKind::Gpr64 => dynasm!(sink ; .arch x64 ; mov [rdi + offset], Rq(reg)),
-            MoveKind::Mm => dynasm!(sink ; .arch x64 ; movq [rdi + offset], Rm(reg)),
-            MoveKind::K64 => sink.bytes(encode::kmovq(Way::Store, reg, offset).as_slice()),
-            MoveKind::K16 => sink.bytes(encode::kmovw(Way::Store, reg, offset).as_slice()),
-            MoveKind::Zmm => sink.bytes(encode::vmovdqu64(Way::Store, 2, reg, offset).as_slice()),
-            MoveKind::Ymm if reg >= 16 => sink.bytes(encode::vmovdqu64(Way::Store, 1, reg, offset).as_slice()),
-            MoveKind::Ymm => dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Ry(reg)),
-            MoveKind::Xmm if reg >= 16 => sink.bytes(encode::vmovdqu64(Way::Store, 0, reg, offset).as_slice()),
-            MoveKind::Xmm if self.vex => {
-                dynasm!(sink ; .arch x64 ; vmovdqu [rdi + offset], Rx(reg))
+            MoveKind::XmmZero => {
+                sink.encoded(encode::vmovdqa(spare, reg));
+                sink.encoded(encode::vmovdqu(Way::Store, 1, spare, offset));
             }
-            MoveKind::Xmm => dynasm!(sink ; .arch x64 ; movups [rdi + offset], Rx(reg)),
-            // In two halves of 32 bytes, so that later loads of 16 and of 32 bytes forward.
-            MoveKind::XmmZero => dynasm!(sink ; .arch x64
-                ; vmovdqa Rx(spare), Rx(reg)
-                ; vmovdqu [rdi + offset], Ry(spare)
-                ; vpxor Rx(spare), Rx(spare), Rx(spare)
-                ; vmovdqu [rdi + offset + 32], Ry(spare)
-            ),
-            MoveKind::YmmZero => dynasm!(sink ; .arch x64
-                ; vmovdqu [rdi + offset], Ry(reg)
-                ; vpxor Rx(spare), Rx(spare), Rx(spare)
-                ; vmovdqu [rdi + offset + 32], Ry(spare)
-            ),
+            _ => sink.encoded(self.encoded(Way::Store, m)),
+        }
+        if matches!(kind, MoveKind::XmmZero | MoveKind::YmmZero) {
+            sink.encoded(encode::vpxor(spare));
+            sink.encoded(encode::vmovdqu(Way::Store, 1, spare, offset + 32));
         }
     }
 }
 
-fn check(m: &Move, way: Way) -> Result<(), StubError> {
+/// The registers of a kind, a bit each.
+const fn registers(kind: MoveKind) -> u32 {
     use MoveKind::{Gpr64, K16, K64, Mm, Xmm, XmmZero, Ymm, YmmZero, Zmm};
-    let exists = match m.kind {
-        Gpr64 => STAND_INS.contains(&m.reg),
-        Xmm | Ymm | Zmm => m.reg < 32,
-        XmmZero | YmmZero => m.reg < 16,
-        K64 | K16 | Mm => m.reg < 8,
-    };
-    if !exists {
+    match kind {
+        Gpr64 => {
+            let (mut set, mut i) = (0, 0);
+            while i < STAND_INS.len() {
+                set |= 1 << STAND_INS[i];
+                i += 1;
+            }
+            set
+        }
+        Xmm | Ymm | Zmm => u32::MAX,
+        XmmZero | YmmZero => 0xffff,
+        K64 | K16 | Mm => 0xff,
+    }
+}
+
+#[inline(always)]
+fn check(m: &Move, way: Way) -> Result<(), StubError> {
+    if m.reg > 31 || registers(m.kind) >> m.reg & 1 == 0 {
         return Err(StubError::BadRecipe("no such register to move"));
     }
-    if way == Way::Load && matches!(m.kind, XmmZero | YmmZero) {
+    if way == Way::Load && matches!(m.kind, MoveKind::XmmZero | MoveKind::YmmZero) {
         return Err(StubError::BadRecipe("XmmZero and YmmZero are stores"));
     }
     if m.offset.checked_add(64).is_none() {

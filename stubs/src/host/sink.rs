@@ -1,5 +1,7 @@
 //! Where the assembler's bytes go: straight into the writable alias.
 
+use super::encode::Encoded;
+use crate::Body;
 use core::marker::PhantomData;
 use dynasmrt::{AssemblyOffset, DynasmApi};
 
@@ -38,13 +40,52 @@ impl<'a> Sink<'a> {
         self.len = end;
     }
 
+    /// Pushes the low `len` bytes of `bytes`, at most all, or drops them. Where there is room they are one store.
+    #[inline(always)]
+    pub(crate) fn word(&mut self, bytes: u64, len: usize) {
+        let len = len.min(8);
+        if self.len + 8 <= self.capacity {
+            // SAFETY: eight bytes from `self.len` on lie within the place that `new` was promised. What is too much is overwritten
+            // by what is pushed next.
+            unsafe { self.start.add(self.len).cast::<u64>().write_unaligned(bytes.to_le()) };
+        } else if self.len + len <= self.capacity {
+            // SAFETY: `len` bytes from `self.len` on lie within that place.
+            unsafe { at_the_end(self.start.add(self.len), bytes, len) };
+        }
+        self.len += len;
+    }
+
+    /// Pushes a move.
+    #[inline(always)]
+    pub(crate) fn encoded(&mut self, code: Encoded) {
+        self.word(code.head, code.head_len);
+        self.word(code.displacement, code.displacement_len);
+    }
+
+    /// Pushes an instruction.
+    #[inline(always)]
+    pub(crate) fn body(&mut self, body: &Body) {
+        let (bytes, len) = (body.as_slice(), body.as_slice().len());
+        match body.as_word() {
+            Some(word) => self.word(word, len),
+            None => self.bytes(bytes),
+        }
+    }
+
     /// Pushes `byte` until `len` bytes are pushed, at most to the end of the place.
     #[inline(always)]
     pub(crate) fn fill(&mut self, len: usize, byte: u8) {
-        if self.len <= len && len <= self.capacity {
-            // SAFETY: `self.len..len` lies within the place that `new` was promised.
-            unsafe { self.start.add(self.len).write_bytes(byte, len - self.len) };
-            self.len = len;
+        if len > self.capacity {
+            return;
+        }
+        while self.len + 32 <= len {
+            // SAFETY: 32 bytes from `self.len` on end at `len` at the latest, and lie within the place that `new` was promised.
+            unsafe { self.start.add(self.len).cast::<[u8; 32]>().write_unaligned([byte; 32]) };
+            self.len += 32;
+        }
+        let word = u64::from_le_bytes([byte; 8]);
+        while self.len < len {
+            self.word(word, (len - self.len).min(8));
         }
     }
 
@@ -64,6 +105,16 @@ impl<'a> Sink<'a> {
             unsafe { self.start.add(jump.0 - 4).copy_from_nonoverlapping(distance.as_ptr(), 4) };
         }
     }
+}
+
+/// Writes the low `len` bytes of `bytes`.
+///
+/// # Safety
+/// `len` is at most 8, and so many bytes at `place` are writable.
+#[cold]
+unsafe fn at_the_end(place: *mut u8, bytes: u64, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { place.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), len) };
 }
 
 /// A jump forward that has not landed yet: where it ends.

@@ -4,7 +4,7 @@
 use super::{Case, NT, VM, bytes, far, l0, p0};
 use crate::transfers::Kind;
 use crate::transfers::stub;
-use crate::transfers::world::{CODE, DATA, IDT, STACK, TARGET, TASK, TSS, TSS2, WORK, gate, segment, sel};
+use crate::transfers::world::{DATA, IDT, STACK, TARGET, TASK, TSS, TSS2, WORK, gate, kernel, segment, sel};
 
 const WP: u32 = 1 << 16;
 const U_CET: u32 = 0x6a0;
@@ -28,6 +28,7 @@ const SSP0: u32 = KERNEL + 0x800;
 const TOKEN: u32 = KERNEL + 0x418;
 const IST_TOKEN: u32 = KERNEL + 0x618;
 const TASK_TOKEN: u32 = KERNEL + 0x218;
+const SPARE: u32 = KERNEL + 0x118;
 /// The interrupt SSP table, and the legacy code page bitmap.
 const TABLE: u32 = WORK + 0x2000;
 const BITMAP: u32 = WORK + 0x4000;
@@ -82,6 +83,11 @@ fn cet(name: &str, kind: Kind, registers: &[(u32, u32)], start: Start, code: &[u
         Start::At(ssp) => {
             let at = (ssp - 8) & !7;
             token = Some((at, (at + 8) | u32::from(kind == Kind::Long)));
+            // RSTORSSP writes down the SSP that is left: not that of the case before.
+            let last = registers.iter().rev().find(|register| register.0 == PL0_SSP);
+            all.extend(wrmsr(PL0_SSP, SPARE));
+            all.extend(SETSSBSY);
+            all.extend(wrmsr(PL0_SSP, last.map_or(TOKEN, |register| register.1)));
             // MOV EBX, at; RSTORSSP [RBX]; MOV EAX, n; INCSSPD EAX.
             all.push(0xbb);
             all.extend(at.to_le_bytes());
@@ -95,8 +101,7 @@ fn cet(name: &str, kind: Kind, registers: &[(u32, u32)], start: Start, code: &[u
     let named = format!("CET: {name}, {}", if kind == Kind::Long { "64-bit mode" } else { "protected mode" });
     let case = if kind == Kind::Long { l0(&named, &all) } else { p0(&named, &all) };
     let case = case.cr0(WP).page(KERNEL, 0x61).page(USER, 0x65);
-    let case =
-        case.put(TOKEN, TOKEN.into(), 8).put(IST_TOKEN, IST_TOKEN.into(), 8).put(TASK_TOKEN, TASK_TOKEN.into(), 8);
+    let case = [TOKEN, IST_TOKEN, TASK_TOKEN, SPARE].into_iter().fold(case, |case, at| case.put(at, at.into(), 8));
     let case = case.put(TABLE + 8, IST_TOKEN.into(), 8).bytes(TARGET, &shows(kind));
     match token {
         Some((at, token)) => case.put(at, token.into(), 8),
@@ -139,19 +144,15 @@ fn transfer(name: &str, kind: Kind, registers: &[(u32, u32)], start: Start, call
     }
 }
 
-fn code0(kind: Kind) -> u16 {
-    super::super::world::kernel(kind)
-}
-
 fn calls() -> Vec<Case> {
     let mut all = Vec::new();
     for kind in KINDS {
         let wide = kind == Kind::Long;
-        all.push(transfer("CALL", kind, &STACKS, Start::At(SSP0), true, code0(kind)));
-        all.push(transfer("CALL with an SSP of 4 bytes", kind, &STACKS, Start::At(SSP0 + 4), true, code0(kind)));
+        all.push(transfer("CALL", kind, &STACKS, Start::At(SSP0), true, kernel(kind)));
+        all.push(transfer("CALL with an SSP of 4 bytes", kind, &STACKS, Start::At(SSP0 + 4), true, kernel(kind)));
         all.push(transfer("CALL through a gate", kind, &STACKS, Start::At(SSP0), true, sel::GATE_DPL0));
-        all.push(transfer("CALL at a token", kind, &STACKS, Start::Token, true, code0(kind)));
-        all.push(transfer("JMP", kind, &STACKS, Start::At(SSP0), false, code0(kind)));
+        all.push(transfer("CALL at a token", kind, &STACKS, Start::Token, true, kernel(kind)));
+        all.push(transfer("JMP", kind, &STACKS, Start::At(SSP0), false, kernel(kind)));
         let case = cet("INT 0x40", kind, &STACKS, Start::At(SSP0), &[0xcd, 0x40]);
         all.push(case);
         all.push(cet("INT 0x40 with an SSP of 4 bytes", kind, &STACKS, Start::At(SSP0 + 4), &[0xcd, 0x40]));
@@ -162,7 +163,7 @@ fn calls() -> Vec<Case> {
                 let op = if calls { "CALL" } else { "JMP" };
                 let target = [&code[..], &rdmsr(S_CET), &[0xcd, 0x40]].concat();
                 let name = format!("{op} to {what}");
-                let case = transfer(&name, kind, &[(S_CET, ENDBR_EN)], Start::Nowhere, calls, code0(kind));
+                let case = transfer(&name, kind, &[(S_CET, ENDBR_EN)], Start::Nowhere, calls, kernel(kind));
                 all.push(case.bytes(TARGET, &target));
             }
         }
@@ -172,7 +173,7 @@ fn calls() -> Vec<Case> {
             let target = [&rdmsr(S_CET)[..], &[0xcd, 0x40]].concat();
             let enables = ENDBR_EN | LEG_IW_EN | BITMAP | bits;
             let name = format!("JMP to {what}");
-            let case = transfer(&name, kind, &[(S_CET, enables)], Start::Nowhere, false, code0(kind));
+            let case = transfer(&name, kind, &[(S_CET, enables)], Start::Nowhere, false, kernel(kind));
             all.push(case.bytes(TARGET, &target).put(BITMAP + (TARGET >> 15), byte, 1));
         }
         // ENDBRANCH ends the suppression.
@@ -198,7 +199,7 @@ const FRAMES: [(&str, u64, u64, u64); 8] = [
 fn returns() -> Vec<Case> {
     let mut all = Vec::new();
     for kind in KINDS {
-        let (wide, cs) = (kind == Kind::Long, u64::from(code0(kind)));
+        let (wide, cs) = (kind == Kind::Long, u64::from(kernel(kind)));
         let size = if wide { 8 } else { 4 };
         let next = u64::from(SSP0 + 24);
         for (op, code) in [
@@ -299,8 +300,8 @@ fn returns() -> Vec<Case> {
                 let name = format!("IRET to virtual-8086 mode with {what} for programs");
                 let code = [&[0xbc][..], &STACK.to_le_bytes(), &[0xcf]].concat();
                 let case = cet(&name, kind, &[(U_CET, enables), (S_CET, SH_STK_EN)], Start::Token, &code);
-                let entries = [0, 0x2600, u64::from(VM) | 2, 0x2800, 0x2000, 0x2000, 0x2000, 0x2000, 0x2000];
-                all.push(case.stacked(4, &entries).bytes(CODE + 0x400, &[]).bytes(WORK + 0x6900, &[]));
+                let entries = [0x900, 0x2600, u64::from(VM) | 2, 0x2800, 0x2000, 0x2000, 0x2000, 0x2000, 0x2000];
+                all.push(case.stacked(4, &entries));
             }
         }
     }
@@ -395,6 +396,100 @@ fn tasks() -> Vec<Case> {
     all
 }
 
+/// Near branches, and the instructions on shadow stacks.
+fn near() -> Vec<Case> {
+    const WR_SHSTK_EN: u32 = 2;
+    const NO_TRACK_EN: u32 = 16;
+    const SAVEPREVSSP: [u8; 4] = [0xf3, 0x0f, 0x01, 0xea];
+    /// Where another stack has its token.
+    const OTHER: u32 = KERNEL + 0x300;
+    let mov_ebx = |value: u32| [&[0xbb][..], &value.to_le_bytes()].concat();
+    let restore = [&mov_ebx(OTHER)[..], &[0xf3, 0x0f, 0x01, 0x2b]].concat();
+    let mut all = Vec::new();
+    for kind in KINDS {
+        let wide = u32::from(kind == Kind::Long);
+        let at = Start::At(SSP0);
+        let jumps = |code: &[u8]| [&mov_eax(TARGET)[..], code].concat();
+        all.push(cet("near CALL", kind, &STACKS, at, &jumps(&[0xff, 0xd0])));
+        all.push(cet("near CALL and RET", kind, &STACKS, at, &jumps(&[0xff, 0xd0])).bytes(TARGET, &[0xc3]));
+        let changed = [0x83, 0x04, 0x24, 1, 0xc3];
+        all.push(cet("near RET to another address", kind, &STACKS, at, &jumps(&[0xff, 0xd0])).bytes(TARGET, &changed));
+        let next = [&[0xe8, 0, 0, 0, 0][..], &shows(kind)].concat();
+        all.push(cet("near CALL of the next instruction", kind, &STACKS, at, &next));
+        all.push(cet("near CALL where no shadow stack is", kind, &STACKS, Start::Nowhere, &jumps(&[0xff, 0xd0])));
+        for (what, target) in [("no ENDBRANCH", &[0x90; 4]), ("ENDBR32", &ENDBR32), ("ENDBR64", &ENDBR64)] {
+            for (op, enables, code) in [
+                ("JMP EAX", 0, &[0xff, 0xe0][..]),
+                ("CALL EAX", 0, &[0xff, 0xd0]),
+                ("DS JMP EAX", 0, &[0x3e, 0xff, 0xe0]),
+                ("DS JMP EAX as it may", NO_TRACK_EN, &[0x3e, 0xff, 0xe0]),
+                ("JMP EAX while suppressed", 1 << 10, &[0xff, 0xe0]),
+            ] {
+                let registers = [(S_CET, ENDBR_EN | enables)];
+                let case = cet(&format!("{op} to {what}"), kind, &registers, Start::Nowhere, &jumps(code));
+                all.push(case.bytes(TARGET, &[&target[..], &rdmsr(S_CET), &[0xcd, 0x40]].concat()));
+            }
+        }
+        for (what, token) in [
+            ("its token", OTHER + 8 + wide),
+            ("a token of 4 bytes", OTHER + 12 + wide),
+            ("no token", 0),
+            ("a token of the other mode", OTHER + 8 + (1 - wide)),
+            ("a token of a stack that was left", OTHER + 8 + wide + 2),
+            ("another's token", OTHER + 16 + wide),
+        ] {
+            for (from, ssp) in [("", SSP0), (", from an SSP of 4 bytes", SSP0 + 4)] {
+                let code = [&restore[..], &shows(kind)].concat();
+                let case = cet(&format!("RSTORSSP of {what}{from}"), kind, &STACKS, Start::At(ssp), &code);
+                all.push(case.put(OTHER, token.into(), 8));
+                let code = [&restore[..], &SAVEPREVSSP, &shows(kind)].concat();
+                let case =
+                    cet(&format!("RSTORSSP of {what} and SAVEPREVSSP{from}"), kind, &STACKS, Start::At(ssp), &code);
+                all.push(case.put(OTHER, token.into(), 8));
+            }
+        }
+        all.push(cet("SAVEPREVSSP without a token", kind, &STACKS, at, &SAVEPREVSSP));
+        all.push(cet("SAVEPREVSSP with SSP not aligned", kind, &STACKS, Start::At(SSP0 + 4), &SAVEPREVSSP));
+        all.push(cet("SETSSBSY", kind, &STACKS, Start::Token, &shows(kind)));
+        all.push(cet("SETSSBSY of a busy token", kind, &STACKS, at, &SETSSBSY).put(TOKEN, u64::from(TOKEN) | BUSY, 8));
+        all.push(cet("SETSSBSY of another's token", kind, &STACKS, at, &SETSSBSY).put(TOKEN, IST_TOKEN.into(), 8));
+        let registers = [(PL0_SSP, TOKEN + 4), (S_CET, SH_STK_EN)];
+        all.push(cet("SETSSBSY with IA32_PL0_SSP not aligned", kind, &registers, at, &SETSSBSY));
+        // CLRSSBSY [RBX]; SETC DL; MOV EAX, CR4; AND EAX, ~CET; MOV CR4, EAX.
+        let clear = [
+            0xf3, 0x0f, 0xae, 0x33, 0x0f, 0x92, 0xc2, 0x0f, 0x20, 0xe0, 0x25, 0xff, 0xff, 0x7f, 0xff, 0x0f, 0x22, 0xe0,
+        ];
+        for (what, token) in
+            [("a busy token", IST_TOKEN + 1), ("a free token", IST_TOKEN), ("another's token", TOKEN + 1)]
+        {
+            let code = [&mov_ebx(IST_TOKEN)[..], &clear].concat();
+            all.push(cet(&format!("CLRSSBSY of {what}"), kind, &STACKS, at, &code).put(IST_TOKEN, token.into(), 8));
+        }
+        let code = [&mov_ebx(IST_TOKEN + 4)[..], &clear].concat();
+        all.push(cet("CLRSSBSY that is not aligned", kind, &STACKS, at, &code));
+        for (what, enables, place, code) in [
+            ("WRSSD", WR_SHSTK_EN, OTHER, &[0x0f, 0x38, 0xf6, 0x03][..]),
+            ("WRSSD that is not enabled", 0, OTHER, &[0x0f, 0x38, 0xf6, 0x03]),
+            ("WRSSD that is not aligned", WR_SHSTK_EN, OTHER + 2, &[0x0f, 0x38, 0xf6, 0x03]),
+            ("WRSSD to another page", WR_SHSTK_EN, STACK, &[0x0f, 0x38, 0xf6, 0x03]),
+            ("WRSSD to a program's shadow stack", WR_SHSTK_EN, SSP3, &[0x0f, 0x38, 0xf6, 0x03]),
+            ("WRUSSD", 0, SSP3, &[0x66, 0x0f, 0x38, 0xf5, 0x03]),
+            ("WRUSSD to the kernel's shadow stack", 0, OTHER, &[0x66, 0x0f, 0x38, 0xf5, 0x03]),
+            ("MOV to a shadow stack", 0, OTHER, &[0x89, 0x03]),
+        ] {
+            let code = [&mov_ebx(place)[..], code].concat();
+            all.push(cet(what, kind, &[(S_CET, SH_STK_EN | enables)], at, &code));
+        }
+        for (what, count) in [("0", 0), ("1", 1), ("0x103", 0x103)] {
+            let code = [&mov_eax(count)[..], &[0xf3, 0x0f, 0xae, 0xe8], &shows(kind)].concat();
+            all.push(cet(&format!("INCSSPD {what}"), kind, &STACKS, at, &code));
+        }
+        let code = [&mov_eax(0xff)[..], &[0xf3, 0x0f, 0xae, 0xe8]].concat();
+        all.push(cet("INCSSPD to another page", kind, &STACKS, Start::At(KERNEL + 0xf00), &code));
+    }
+    all
+}
+
 pub(super) fn all() -> Vec<Case> {
-    [calls(), returns(), tables(), tasks()].concat()
+    [near(), calls(), returns(), tables(), tasks()].concat()
 }

@@ -185,8 +185,8 @@ fn long_nop(prefixes: usize) -> Body {
 /// Ten loads of 8 bytes, six stores of 26, and 7 bytes around them: a body of 13 bytes fills four lines.
 #[test]
 fn four_lines_are_the_longest() {
-    let loads: Vec<_> = (0..10).map(|n| Move::new(MoveKind::Xmm, n, 0)).collect();
-    let stores: Vec<_> = (0..6).map(|n| Move::new(MoveKind::XmmZero, n, 0)).collect();
+    let loads: Vec<_> = (0..10).map(|n| Move::new(MoveKind::Xmm, n, 1024)).collect();
+    let stores: Vec<_> = (0..6).map(|n| Move::new(MoveKind::XmmZero, n, 1024)).collect();
     let with = |body| Recipe { body, ..recipe(&loads, &stores) };
     let code = assembled(&with(long_nop(5))).unwrap();
     assert_eq!(code.iter().map(Instruction::len).sum::<usize>(), MAX_STUB);
