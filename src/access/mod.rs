@@ -145,19 +145,29 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
         if !self.journal.at_end() || crosses(linear, image.len()) {
             return self.write_parts(linear, image, 0, access);
         }
-        for (i, part) in image.chunks(IMAGE_PART).enumerate() {
-            let at = i * IMAGE_PART;
-            let piece = Access { offset: access.offset + at as u16, ..*access };
-            let Err(stop) = self.vmm.write(linear + at as u64, part, &piece) else { continue };
-            for (i, part) in image[..at].chunks(IMAGE_PART).enumerate() {
-                self.journal.record(Kind::Write, linear + (i * IMAGE_PART) as u64, part);
+        let (mut piece, mut at) = (*access, 0);
+        while let Some(part) = image.get(at..(at + IMAGE_PART).min(image.len()))
+            && !part.is_empty()
+        {
+            if let Err(stop) = self.vmm.write(linear + at as u64, part, &piece) {
+                return self.write_rest(linear, image, at, access, stop);
             }
-            return match stop {
-                Stop::TooWide(_) => self.write_parts(linear, image, at, access),
-                stop => Err(stop.into()),
-            };
+            at += IMAGE_PART;
+            piece.offset += IMAGE_PART as u16;
         }
         Ok(())
+    }
+
+    /// The bytes of an image from `at` on, where the first of them were refused.
+    #[cold]
+    fn write_rest(&mut self, linear: u64, image: &[u8], at: usize, access: &Access, stop: Stop) -> Result<(), Halt> {
+        for (i, part) in image[..at].chunks(IMAGE_PART).enumerate() {
+            self.journal.record(Kind::Write, linear + (i * IMAGE_PART) as u64, part);
+        }
+        match stop {
+            Stop::TooWide(_) => self.write_parts(linear, image, at, access),
+            stop => Err(stop.into()),
+        }
     }
 
     /// The image's bytes from `from` on.

@@ -138,8 +138,7 @@ pub(crate) fn canonical(cpu: &Cpu, linear: u64) -> bool {
 /// Is the address of data canonical, and not to be masked? Else [`linear`] says what it is.
 #[inline]
 pub(crate) fn is_plain(cpu: &Cpu, linear: u64) -> bool {
-    let half = cpu.word().data_half;
-    linear.wrapping_add(half) < 2 * half
+    linear.wrapping_add(cpu.word().data_half) < cpu.word().data_span
 }
 
 #[cold]

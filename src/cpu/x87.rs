@@ -1,26 +1,30 @@
 //! The x87 state, kept as 80-bit values with the stack's administration in software.
 
 /// x87 registers, control and status.
+///
+/// The control and status words share no aligned four bytes, as which a compiler may load either: such a load would wait for
+/// the store of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct X87 {
     /// R0 to R7, *physical*: ST(i) is `regs[(top + i) % 8]`. Ten bytes each, in memory order.
     pub regs: [[u8; 10]; 8],
-    /// Control word.
-    pub fcw: u16,
-    /// Status word, TOP included.
-    pub fsw: u16,
-    /// One bit a physical register: set = not empty (the abridged tag word of FXSAVE).
-    pub ftw: u8,
-    /// Last opcode (11 bits).
-    pub fop: u16,
     /// Last instruction pointer.
     pub fip: u64,
     /// Last operand pointer.
     pub fdp: u64,
+    /// Last opcode (11 bits).
+    pub fop: u16,
+    /// Status word, TOP included.
+    pub fsw: u16,
     /// Selector of the last instruction.
     pub fcs: u16,
+    /// Control word.
+    pub fcw: u16,
     /// Selector of the last operand.
     pub fds: u16,
+    /// One bit a physical register: set = not empty (the abridged tag word of FXSAVE).
+    pub ftw: u8,
 }
 
 impl Default for X87 {

@@ -1020,12 +1020,6 @@ impl X87Op {
         matches!(self, X87Op::Wait | X87Op::StoreControl | X87Op::StoreStatus | X87Op::Ignore)
     }
 
-    /// Is it arithmetic or a comparison that is run on its operands?
-    pub(crate) const fn computes(self) -> bool {
-        use X87Op::*;
-        matches!(self, Arithmetic | ArithmeticPop | Compare | ComparePop | ComparePopPop)
-    }
-
     /// Registers that are popped.
     pub(crate) const fn pops(self) -> u8 {
         use X87Op::*;

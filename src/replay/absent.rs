@@ -19,22 +19,62 @@ const ABSENT: Unsupported = Unsupported::Stubs("this library was built without t
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StubRef {}
 
+/// What no stub leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit;
+
+impl Exit {
+    pub(crate) fn rflags(self) -> u64 {
+        0
+    }
+}
+
+/// No stub is ready.
+#[derive(Debug)]
+pub(crate) enum Ready {}
+
+impl Ready {
+    pub(crate) fn operand(&mut self) -> &mut [u8; 64] {
+        match *self {}
+    }
+
+    pub(crate) fn call<V: Vmm + ?Sized>(&mut self, _: &mut Cpu, _: &mut V) -> Exit {
+        match *self {}
+    }
+
+    pub(crate) fn call_masked<V: Vmm + ?Sized>(&mut self, _: &mut Cpu, _: &mut V) -> Exit {
+        match *self {}
+    }
+
+    pub(crate) fn compute_real<V: Vmm + ?Sized>(&mut self, _: &mut Cpu, _: &mut V, _: bool) -> bool {
+        match *self {}
+    }
+}
+
+pub(crate) fn all_masked(_: &Cpu) -> bool {
+    false
+}
+
+pub(crate) fn computes_alone(_: &Cpu) -> bool {
+    false
+}
+
+pub(crate) fn real_computed(_: bool, _: &mut Cpu, _: &Insn, _: u64) {}
+
 /// Replays nothing.
 #[derive(Debug)]
-pub(crate) struct Replayer([u8; 64]);
+pub(crate) struct Replayer;
 
 impl Replayer {
     pub(crate) fn denied() -> Replayer {
-        Replayer([0; 64])
+        Replayer
     }
 
-    pub(crate) fn stub(&self, _: &Insn, _: &mut Option<StubRef>, _: &Profile) -> Result<StubRef, Unsupported> {
-        Err(ABSENT)
+    pub(crate) fn ready(&mut self, held: Option<StubRef>) -> Option<Ready> {
+        match held? {}
     }
 
-    pub(crate) fn operand(&mut self) -> &mut [u8; 64] {
-        &mut self.0
-    }
+    pub(crate) fn raise(&mut self, _: &mut Cpu, _: &Insn, _: Exit) {}
 
     pub(crate) fn replay<V: Vmm + ?Sized>(
         &mut self,
@@ -46,28 +86,6 @@ impl Replayer {
         _: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
         Err(ABSENT.into())
-    }
-
-    pub(crate) fn execute<V: Vmm + ?Sized>(
-        &mut self,
-        _: &mut Cpu,
-        _: &Insn,
-        _: &mut V,
-        stub: StubRef,
-        _: u32,
-    ) -> Result<(), Halt> {
-        match stub {}
-    }
-
-    pub(crate) fn execute_integer<V: Vmm + ?Sized>(
-        &mut self,
-        _: &mut Cpu,
-        _: &Insn,
-        _: &mut V,
-        stub: StubRef,
-        _: u32,
-    ) -> Result<(), Halt> {
-        match stub {}
     }
 
     pub(crate) fn x87(
@@ -82,14 +100,12 @@ impl Replayer {
         Err(ABSENT.into())
     }
 
-    pub(crate) fn compute(
+    pub(crate) fn run_whole<V: Vmm + ?Sized>(
         &mut self,
-        _: X87Op,
         _: &mut Cpu,
         _: &Insn,
-        _: &mut dyn Vmm,
+        _: &mut V,
         _: &Profile,
-        _: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
         Err(ABSENT.into())
     }

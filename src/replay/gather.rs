@@ -11,6 +11,7 @@ use crate::address::{self, Intent, string_offset};
 use crate::bus::{Access, AccessKind, CacheOp, Vmm};
 use crate::cpu::registers::component;
 use crate::cpu::registers::gpr::RDI;
+use crate::cpu::segment::Seg;
 use crate::cpu::{Cpu, Zmm};
 use crate::decode::{Insn, SlotKind};
 use crate::event::Stop;
@@ -36,21 +37,28 @@ impl Vsib {
         Vsib { count, width, indices: *vector(cpu, insn.index()), index_width }
     }
 
+    /// The index of element `i`.
+    #[inline(always)]
+    fn index(&self, i: usize) -> u64 {
+        if self.index_width == 4 {
+            let four = self.indices.0.as_chunks::<4>().0[i & 15];
+            i32::from_le_bytes(four) as u64
+        } else {
+            u64::from_le_bytes(self.indices.0.as_chunks::<8>().0[i & 7])
+        }
+    }
+
+    /// What the indices are added to.
+    #[inline(always)]
+    fn origin(cpu: &Cpu, insn: &Insn) -> u64 {
+        let base = if insn.base() < 32 { cpu.gpr[insn.base() as usize] } else { 0 };
+        base.wrapping_add(insn.disp as u64)
+    }
+
     /// The offset of element `i` in its segment.
     #[inline]
     fn offset(&self, cpu: &Cpu, insn: &Insn, i: usize) -> u64 {
-        let at = i * self.index_width;
-        let index = if self.index_width == 4 {
-            let mut b = [0; 4];
-            b.copy_from_slice(&self.indices.0[at..at + 4]);
-            i64::from(i32::from_le_bytes(b))
-        } else {
-            let mut b = [0; 8];
-            b.copy_from_slice(&self.indices.0[at..at + 8]);
-            i64::from_le_bytes(b)
-        };
-        let base = if insn.base() < 32 { cpu.gpr[insn.base() as usize] } else { 0 };
-        let offset = base.wrapping_add(insn.disp as u64).wrapping_add((index as u64) << insn.scale());
+        let offset = Vsib::origin(cpu, insn).wrapping_add(self.index(i) << insn.scale());
         address::truncate(offset, insn.asize())
     }
 
@@ -58,6 +66,42 @@ impl Vsib {
     #[inline]
     fn address(&self, cpu: &Cpu, insn: &Insn, i: usize, intent: Intent) -> Result<u64, Halt> {
         Ok(address::linear(cpu, insn.segment(), self.offset(cpu, insn, i), self.width as u64, intent)?)
+    }
+
+    /// Reads the elements of `bits`, of `WIDTH` bytes each, as long as their addresses need no closer look and the bus takes them
+    /// whole; clears the bits of those that it has read.
+    ///
+    /// # Errors
+    /// What the bus answers for the first element that is left.
+    #[inline(always)]
+    fn read_plain<V: Vmm + ?Sized, const WIDTH: usize>(
+        &self,
+        cpu: &Cpu,
+        insn: &Insn,
+        mem: &mut Mem<'_, V>,
+        dst: &mut Zmm,
+        bits: &mut u64,
+        access: &Access,
+    ) -> Result<(), Halt> {
+        if !cpu.word().flat || insn.asize() != 8 || matches!(insn.segment(), Seg::Fs | Seg::Gs) {
+            return Ok(());
+        }
+        let (origin, scale) = (Vsib::origin(cpu, insn), insn.scale());
+        let elements = dst.0.as_chunks_mut::<WIDTH>().0;
+        while *bits != 0 {
+            let i = bits.trailing_zeros() as usize;
+            let at = origin.wrapping_add(self.index(i) << scale);
+            if !address::is_plain(cpu, at) || crosses(at, WIDTH) {
+                return Ok(());
+            }
+            let Some(element) = elements.get_mut(i) else { return Ok(()) };
+            match mem.vmm.read(at, element, access) {
+                Ok(()) => *bits &= *bits - 1,
+                Err(Stop::TooWide(_)) => return Ok(()),
+                Err(stop) => return Err(stop.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Elements that the opmask, or the signs of VEX.vvvv, choose.
@@ -82,48 +126,25 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
     let mut bits = vsib.chosen(cpu, insn);
     let wanted = bits;
     let access = mem.access(AccessKind::Read, vsib.width as u16);
-    let (mut result, mut failed) = (Ok(()), None);
     // While all goes well nothing is remembered; when an element has to wait, those before it are.
-    let mut remember = !mem.journal.is_idle();
-    for i in 0..vsib.count {
-        if bits >> i & 1 == 0 {
-            continue;
-        }
-        let at = match vsib.address(cpu, insn, i, Intent::Read) {
-            Ok(at) => at,
-            Err(halt) => {
-                (result, failed) = (Err(halt), Some(i));
-                break;
-            }
-        };
-        let element = i * vsib.width..(i + 1) * vsib.width;
-        if !remember && !crosses(at, vsib.width) {
-            match read_element(mem, at, &mut dst.0[element.clone()], &access) {
-                Ok(()) => {
-                    bits &= !(1 << i);
-                    continue;
-                }
-                Err(Stop::TooWide(_)) => {}
-                Err(stop) => {
-                    if stop == Stop::Retry {
-                        remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
-                    }
-                    (result, failed) = (Err(stop.into()), Some(i));
-                    break;
-                }
-            }
-        }
-        if !remember {
-            remember = true;
-            remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
-        }
-        result = mem.read(at, &mut dst.0[element], &access);
-        if result.is_err() {
-            failed = Some(i);
-            break;
-        }
-        bits &= !(1 << i);
+    let plain = mem.journal.is_idle();
+    let mut result = match vsib.width {
+        _ if !plain => Ok(()),
+        4 => vsib.read_plain::<V, 4>(cpu, insn, mem, &mut dst, &mut bits, &access),
+        _ => vsib.read_plain::<V, 8>(cpu, insn, mem, &mut dst, &mut bits, &access),
+    };
+    if plain && (result == Err(Halt::Stop(Stop::Retry)) || result.is_ok() && bits != 0) {
+        remember_elements(cpu, insn, mem, &vsib, wanted & !bits, &dst);
     }
+    while bits != 0 && result.is_ok() {
+        let i = bits.trailing_zeros() as usize;
+        let element = &mut dst.0[i * vsib.width..(i + 1) * vsib.width];
+        result = vsib.address(cpu, insn, i, Intent::Read).and_then(|at| mem.read(at, element, &access));
+        if result.is_ok() {
+            bits &= bits - 1;
+        }
+    }
+    let failed = result.is_err().then(|| bits.trailing_zeros() as usize);
     if matches!(result, Ok(()) | Err(Halt::Stop(Stop::Fault(_)))) {
         if failed.is_none() {
             dst.0[vsib.count * vsib.width..].fill(0);
@@ -140,20 +161,6 @@ pub(super) fn gather<V: Vmm + ?Sized>(cpu: &mut Cpu, insn: &Insn, mem: &mut Mem<
         }
     }
     result
-}
-
-/// One element, of a fixed length so that the copy is one move.
-#[inline(always)]
-fn read_element<V: Vmm + ?Sized>(
-    mem: &mut Mem<'_, V>,
-    at: u64,
-    element: &mut [u8],
-    access: &Access,
-) -> Result<(), Stop> {
-    if let Some(four) = element.as_mut_array::<4>() {
-        return mem.vmm.read(at, four, access);
-    }
-    mem.vmm.read(at, element, access)
 }
 
 /// Enters the elements of `bits`, which have been read, into the journal.

@@ -18,10 +18,10 @@ mod x87;
 pub use encore86_stubs::FloatSignals;
 pub(crate) use encore86_stubs::StubRef;
 pub use rewrite::{Rewritten, rewritten};
-pub(crate) use run::reach;
+pub(crate) use run::{all_masked, reach};
 pub(crate) use state::{components, has_state, need_components, need_state, vector_components};
 pub use traps::FloatTraps;
-pub(crate) use x87::{exact_real, image_parts, load_exact, real_done, real_stored};
+pub(crate) use x87::{computes_alone, exact_real, image_parts, load_exact, real_computed, real_done, real_stored};
 
 use crate::bus::Vmm;
 use crate::cpu::{Cpu, Zmm};
@@ -31,6 +31,7 @@ use crate::isa::row::{attr, sel};
 use crate::isa::{Feature, Row};
 use crate::profile::Profile;
 use encore86_stubs::{CodeMemory, Exit, MapError, Recipe, Scratch, StubCache, StubError};
+use run::{ALL_MASKED, CONTROL};
 
 /// Local operand of a replayed instruction, behind it nothing that matters.
 #[repr(C, align(64))]
@@ -120,10 +121,12 @@ impl Replayer {
         Ok(stubs.install(key, &recipe)?)
     }
 
-    /// The local operand of the next stub.
+    /// The stub that the decode cache holds, with what it works on; `None` if it is still to be made.
     #[inline(always)]
-    pub(crate) fn operand(&mut self) -> &mut [u8; 64] {
-        &mut self.scratch.1.0
+    pub(crate) fn ready(&mut self, held: Option<StubRef>) -> Option<Ready<'_>> {
+        let stub = self.stubs.as_ref()?.ready(held?)?;
+        let (scratch, operand) = &mut *self.scratch;
+        Some(Ready { stub, scratch, operand })
     }
 
     /// Calls a stub on the guest's state and the local operand.
@@ -132,16 +135,46 @@ impl Replayer {
         let Some(stubs) = &self.stubs else {
             return Err(Unsupported::Stubs("the host denied executable memory"));
         };
+        let Some(ready) = stubs.ready(stub) else { return Err(stub_error(stubs.why_not())) };
         let (scratch, operand) = &mut *self.scratch;
+        Ok(Ready { stub: ready, scratch, operand }.call(cpu, vmm))
+    }
+}
+
+/// A stub and what it works on, which belong to it until the call.
+#[derive(Debug)]
+pub(crate) struct Ready<'a> {
+    stub: encore86_stubs::Ready<'a>,
+    scratch: &'a mut Scratch,
+    operand: &'a mut Operand,
+}
+
+impl Ready<'_> {
+    /// The local operand.
+    #[inline(always)]
+    pub(crate) fn operand(&mut self) -> &mut [u8; 64] {
+        &mut self.operand.0
+    }
+
+    /// Calls the stub on the guest's state and the local operand.
+    #[inline(always)]
+    pub(crate) fn call<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Exit {
         let state = core::ptr::from_mut(cpu).cast::<u8>();
         vmm.host_fpu_begin();
         // SAFETY: the recipe's offsets are those of `Cpu`'s fields (`recipe`), and `cpu` is borrowed for the call; the
         // memory operand of the rewritten instruction is `[rsi]` and nothing else (`rewrite::verify`), at most 64 bytes,
-        // which `operand` has, aligned to 64; the host has the instruction (`host_lacks`); all exceptions are masked in
+        // which `operand` has, aligned to 64; `scratch.top` is the offset of an x87 register (`compute_real`); the host has the instruction (`host_lacks`); all exceptions are masked in
         // `scratch`; the body uses stand-ins for general-purpose registers; the engine itself uses no MMX or x87 state.
-        let exit = unsafe { stubs.call(stub, state, operand.0.as_mut_ptr(), scratch) };
+        let exit = unsafe { self.stub.call(state, self.operand.0.as_mut_ptr(), self.scratch) };
         vmm.host_fpu_end();
-        exit.map_err(stub_error)
+        exit
+    }
+
+    /// The same of an instruction under the guest's MXCSR with all exceptions masked; gives the flags that it raised.
+    #[inline(always)]
+    pub(crate) fn call_masked<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Exit {
+        (self.scratch.mxcsr_run, self.scratch.mxcsr_fatal) = (cpu.vector.mxcsr & CONTROL | ALL_MASKED, 0);
+        self.call(cpu, vmm)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Around a stub: the operand in, MXCSR, the call, the operand out, flags.
 
+use super::state::is_quiet;
 use super::traps::{FloatTraps, Unmasked};
 use super::{Replayer, components, float, gather, need_state, vector};
 use crate::access::{Halt, Mem};
@@ -190,8 +191,7 @@ impl Replayer {
     }
 
     /// Calls the stub and commits flags; the stub has stored the registers, which lie in the components `dirty`.
-    #[inline(always)]
-    pub(crate) fn execute<V: Vmm + ?Sized>(
+    pub(super) fn execute<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,
@@ -202,19 +202,6 @@ impl Replayer {
         if insn.row.is(attr::MXCSR) {
             return self.execute_float(cpu, insn, vmm, stub, dirty);
         }
-        self.execute_integer(cpu, insn, vmm, stub, dirty)
-    }
-
-    /// [`Replayer::execute`] of an instruction that has nothing to do with MXCSR.
-    #[inline(always)]
-    pub(crate) fn execute_integer<V: Vmm + ?Sized>(
-        &mut self,
-        cpu: &mut Cpu,
-        insn: &Insn,
-        vmm: &mut V,
-        stub: StubRef,
-        dirty: u32,
-    ) -> Result<(), Halt> {
         let exit = self.call(stub, cpu, vmm)?;
         let written = u64::from(insn.row.flags.written);
         if written != 0 {
@@ -225,7 +212,6 @@ impl Replayer {
     }
 
     /// The same under the guest's MXCSR: exceptions are masked for the run and looked at afterwards.
-    #[inline(always)]
     fn execute_float<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
@@ -235,8 +221,7 @@ impl Replayer {
         dirty: u32,
     ) -> Result<(), Halt> {
         let mxcsr = cpu.vector.mxcsr;
-        // Embedded rounding and {sae} mask all exceptions, whatever MXCSR says, and raise no flags.
-        let quiet = insn.static_rounding().is_some() || insn.row.is(attr::QUIET);
+        let quiet = is_quiet(insn);
         let unmasked = if quiet { 0 } else { !(mxcsr >> 7) & 0x3f };
         if unmasked != 0 && (self.traps != FloatTraps::Never || insn.row.is(attr::STAGED | attr::MASKED_EXTREMES)) {
             match self.traps.way(insn.row, unmasked) {
@@ -268,7 +253,7 @@ impl Replayer {
         if written != 0 {
             cpu.merge_flags(written, exit.rflags());
         }
-        cpu.dirty |= u64::from(dirty) | if quiet { 0 } else { component::SSE };
+        cpu.dirty |= u64::from(dirty);
         Ok(())
     }
 
@@ -307,6 +292,16 @@ impl Replayer {
         Ok((exit, tiny))
     }
 
+    /// Makes the flags sticky that an instruction raised whose exceptions were masked.
+    #[inline(always)]
+    pub(crate) fn raise(&mut self, cpu: &mut Cpu, insn: &Insn, exit: Exit) {
+        let raised = exit.mxcsr_flags();
+        // Flags that stand already are not stored again: the next instruction's MXCSR would wait for what this one has raised.
+        if raised & !cpu.vector.mxcsr != 0 {
+            if raised & EXTREMES != 0 { self.note(cpu, insn, raised, 0) } else { cpu.vector.mxcsr |= raised }
+        }
+    }
+
     /// Makes the flags sticky that the instruction raised.
     #[cold]
     #[inline(never)]
@@ -319,6 +314,12 @@ impl Replayer {
         cpu.vector.mxcsr |= if before { raised & PRE_COMPUTATION } else { raised };
         cpu.dirty |= component::SSE;
     }
+}
+
+/// Does MXCSR mask all exceptions?
+#[inline(always)]
+pub(crate) fn all_masked(cpu: &Cpu) -> bool {
+    cpu.vector.mxcsr & ALL_MASKED == ALL_MASKED
 }
 
 /// #XM, or #UD with CR4.OSXMMEXCPT clear.

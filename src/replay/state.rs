@@ -5,6 +5,7 @@ use crate::bus::Vmm;
 use crate::cpu::Cpu;
 use crate::cpu::registers::component;
 use crate::decode::{Insn, SlotKind};
+use crate::isa::row::attr;
 
 /// State components that come from the monitor before an instruction touches any of them: one call for all, since that is
 /// what fetching an XSAVE image costs.
@@ -53,15 +54,24 @@ pub(crate) fn vector_components(reg: u8, legacy: bool) -> u64 {
     }
 }
 
-/// The components of the destination of a vector or opmask instruction.
+/// Do embedded rounding or {sae} mask all exceptions, whatever MXCSR says, so that no flags are raised?
+pub(super) fn is_quiet(insn: &Insn) -> bool {
+    insn.static_rounding().is_some() || insn.row.is(attr::QUIET)
+}
+
+/// The components that a vector or opmask instruction changes: its destination's, and MXCSR's.
 pub(crate) fn components(insn: &Insn) -> u32 {
     let slot = insn.slot(0);
-    (match slot.kind {
-        // PCMPESTRM and PCMPISTRM write XMM0 alone.
-        SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => vector_components(0, !insn.is_vex()),
-        _ if !insn.uses(0).writes() => 0,
-        SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
-        SlotKind::Mask => component::OPMASK,
-        _ => 0,
-    }) as u32
+    let flags = if insn.row.is(attr::MXCSR) && !is_quiet(insn) { component::SSE } else { 0 };
+    (flags
+        | match slot.kind {
+            // PCMPESTRM and PCMPISTRM write XMM0 alone.
+            SlotKind::Vector if !insn.uses(0).writes() && insn.row.writes_xmm0() => {
+                vector_components(0, !insn.is_vex())
+            }
+            _ if !insn.uses(0).writes() => 0,
+            SlotKind::Vector => vector_components(slot.reg, !insn.is_vex()),
+            SlotKind::Mask => component::OPMASK,
+            _ => 0,
+        }) as u32
 }

@@ -25,7 +25,8 @@ fn recipes() -> Vec<(&'static str, Recipe)> {
     let addps = Recipe { mxcsr: true, ..recipe(&[0x0f, 0x58, 0x0e], &[at(Xmm, 1)], &[at(Xmm, 1)]) };
     let ucomiss = Recipe { mxcsr: true, rflags_out: true, ..recipe(&[0x0f, 0x2e, 0x0e], &[at(Xmm, 1)], &[]) };
     let ptest = Recipe { rflags_out: true, ..recipe(&[0x66, 0x0f, 0x38, 0x17, 0x0e], &[at(Xmm, 1)], &[]) };
-    let fadd = Recipe { x87: Some(X87 { pushes: 1, pops: 1, drops: 0 }), ..recipe(&[0xdc, 0x06], &[], &[]) };
+    let fadd =
+        Recipe { x87: Some(X87 { pushes: 1, pops: 1, drops: 0, in_place: false }), ..recipe(&[0xdc, 0x06], &[], &[]) };
     let mut all = vec![
         ("nop", recipe(&[0x90], &[], &[])),
         ("paddd xmm,[m]", paddd),

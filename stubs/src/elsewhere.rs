@@ -33,6 +33,20 @@ pub fn code(_recipe: &Recipe) -> Result<Vec<u8>, StubError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StubRef(StubCache);
 
+/// A stub that can be called. There are none on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready<'a>(&'a StubCache);
+
+impl Ready<'_> {
+    /// Never called: there is no stub.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn call(self, _state: *mut u8, _operand: *mut u8, _scratch: *mut Scratch) -> Exit {
+        match *self.0 {}
+    }
+}
+
 /// The right to run stubs whose instruction raises SIGFPE. Nobody has it on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FloatSignals {}
@@ -112,6 +126,16 @@ impl StubCache {
         _operand: *mut u8,
         _scratch: *mut Scratch,
     ) -> Result<Exit, StubError> {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    pub fn why_not(&self) -> StubError {
+        match *self {}
+    }
+
+    /// Never called: there is no cache.
+    pub fn ready(&self, _stub: StubRef) -> Option<Ready<'_>> {
         match *self {}
     }
 

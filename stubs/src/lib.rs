@@ -40,7 +40,7 @@ mod host {
     pub(crate) mod thread;
     mod traps;
     pub use assemble::code;
-    pub use cache::{StubCache, StubRef};
+    pub use cache::{Ready, StubCache, StubRef};
     pub use dual_map::DualMap;
     pub use traps::FloatSignals;
 }
@@ -50,6 +50,6 @@ mod host {
 mod host;
 
 pub use error::{MapError, StubError};
-pub use host::{DualMap, FloatSignals, StubCache, StubRef, code};
+pub use host::{DualMap, FloatSignals, Ready, StubCache, StubRef, code};
 pub use memory::CodeMemory;
 pub use recipe::{Body, Exit, Key, Move, MoveKind, Moves, Recipe, Scratch, X87};

@@ -159,6 +159,9 @@ pub struct X87 {
     pub pops: u8,
     /// How many more values it leaves behind those, which are dropped: 0 to 8.
     pub drops: u8,
+    /// ST(0) is not in `st[0]` but in the state, at [`Scratch::top`], where it is stored too if `pops` is 1. It is the only one
+    /// that is loaded, and no general-purpose register is moved.
+    pub in_place: bool,
 }
 
 /// Everything a stub is made from. The stub does, in this order: flags in, loads, control words,
@@ -225,6 +228,8 @@ pub struct Scratch {
     pub fsw: u16,
     /// The host's x87 control word while the instruction runs.
     pub fcw_host: u16,
+    /// In: the offset in the state of the ten bytes of ST(0), for a stub with [`X87::in_place`].
+    pub top: u64,
     /// In and out: x87 registers from ST(0) on, ten bytes each.
     pub st: [[u8; 16]; 8],
     /// In and out: the x87 state as FRSTOR and FNSAVE have it in 64-bit mode, no unmasked exception pending when it goes in.
@@ -243,6 +248,7 @@ impl Scratch {
             fcw: 0x037f,
             fsw: 0,
             fcw_host: 0,
+            top: 0,
             st: [[0; 16]; 8],
             image: [0; 108],
         }

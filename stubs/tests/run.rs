@@ -333,7 +333,7 @@ fn f80(value: u64) -> [u8; 16] {
 }
 
 fn x87(body: &[u8], pushes: u8, pops: u8) -> Recipe {
-    Recipe { x87: Some(X87 { pushes, pops, drops: 0 }), ..recipe(body, &[], &[]) }
+    Recipe { x87: Some(X87 { pushes, pops, drops: 0, in_place: false }), ..recipe(body, &[], &[]) }
 }
 
 #[test]
@@ -411,10 +411,11 @@ fn x87_stack_is_empty_whatever_the_instruction_left() {
 fn x87_values_are_dropped() {
     let mut rig = Rig::new();
     (rig.scratch.st[0], rig.scratch.st[1]) = (f80(7), f80(5));
-    let recipe = Recipe { x87: Some(X87 { pushes: 2, pops: 1, drops: 1 }), ..recipe(&[0xd8, 0xe1], &[], &[]) };
+    let recipe =
+        Recipe { x87: Some(X87 { pushes: 2, pops: 1, drops: 1, in_place: false }), ..recipe(&[0xd8, 0xe1], &[], &[]) };
     let _ = rig.run(&recipe); // fsub st0, st1
     assert_eq!(rig.scratch.st[..2], [f80(2), f80(5)]);
-    let none = Recipe { x87: Some(X87 { pushes: 2, pops: 0, drops: 2 }), ..recipe };
+    let none = Recipe { x87: Some(X87 { pushes: 2, pops: 0, drops: 2, in_place: false }), ..recipe };
     let _ = rig.run(&none);
     let _ = rig.run(&x87(&[0xd9, 0xe8], 0, 1)); // fld1: an empty stack has room
     assert_eq!(rig.scratch.st[0], f80(1));
@@ -439,7 +440,7 @@ fn x87_on_a_whole_state() {
     let word = |at: usize| u16::from_le_bytes([after[at], after[at + 1]]);
     assert_eq!((word(0), word(4)), (0x037b, 6 << 11 | 0x8084));
     assert_eq!(after[28..], before[28..], "the registers are as they were");
-    let both = Recipe { x87: Some(X87 { pushes: 1, pops: 1, drops: 0 }), ..divide };
+    let both = Recipe { x87: Some(X87 { pushes: 1, pops: 1, drops: 0, in_place: false }), ..divide };
     let error = rig.cache.get(Key(u128::MAX), || Ok::<_, StubError>(both)).map(|_| ());
     assert_eq!(error, Err(StubError::BadRecipe("registers of the x87 stack, and all of its state")));
 }

@@ -74,11 +74,15 @@ pub(super) enum Lane {
     LockedBit,
     /// CMPXCHG8B and CMPXCHG16B with LOCK.
     LockedPair,
-    /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR.
+    /// A replayed instruction that reads its memory operand and has nothing to do with MXCSR: of 16 bytes, of 4 or 8, any other.
     VectorLoad,
+    ElementLoad,
+    AnyLoad,
     /// One that reads it under MXCSR.
     FloatLoad,
-    /// A replayed instruction that writes it.
+    FloatElementLoad,
+    FloatAnyLoad,
+    /// A replayed instruction that writes it, in memory alone.
     VectorStore,
     /// A move to a vector register.
     CopyLoad,
@@ -88,8 +92,9 @@ pub(super) enum Lane {
     RealLoad,
     /// FST and FSTP of 4 or 8 bytes.
     RealStore,
-    /// FADD, FCOM and their kin with 4 or 8 bytes.
-    RealCompute,
+    /// FADD and its kin, FCOM and FCOMP, with 4 or 8 bytes.
+    RealArithmetic,
+    RealCompare,
     /// REP MOVS and REP STOS of a block.
     String,
 }
@@ -174,11 +179,7 @@ impl Way {
             masked: if suppressed { elements.clamp(1, 64) } else { 0 },
             dirty: (replay::components(insn) & 0xff) as u8,
             flags: row.flags.written,
-            reads: match row.exec {
-                Exec::Str(_) => string::element(insn),
-                _ if row.is(attr::LOW_HALF) && size == 16 => 8,
-                _ => size.min(64) as u8,
-            },
+            reads: if let Exec::Str(_) = row.exec { string::element(insn) } else { read_size(insn) },
             size: size.min(255) as u8,
             word: 0,
         }
@@ -206,7 +207,10 @@ impl Lane {
         match insn.row.exec {
             Exec::X87(X87Op::LoadReal) if addressed => return Lane::RealLoad,
             Exec::X87(X87Op::StoreReal | X87Op::StoreRealPop) if addressed => return Lane::RealStore,
-            Exec::X87(op) if addressed && insn.slot(0).size >= 4 && op.computes() => return Lane::RealCompute,
+            Exec::X87(X87Op::Arithmetic) if addressed && insn.slot(0).size >= 4 => return Lane::RealArithmetic,
+            Exec::X87(X87Op::Compare | X87Op::ComparePop) if addressed && insn.slot(0).size >= 4 => {
+                return Lane::RealCompare;
+            }
             _ => {}
         }
         let Exec::Value(op) = insn.row.exec else { return Lane::General };
@@ -273,12 +277,24 @@ impl Lane {
         match uses {
             Use::Read if copies => Lane::CopyLoad,
             Use::Write if copies => Lane::CopyStore,
-            Use::Read if insn.row.is(attr::MXCSR) => Lane::FloatLoad,
-            Use::Read => Lane::VectorLoad,
+            Use::Read => match (read_size(insn), insn.row.is(attr::MXCSR)) {
+                (16, false) => Lane::VectorLoad,
+                (4 | 8, false) => Lane::ElementLoad,
+                (_, false) => Lane::AnyLoad,
+                (16, true) => Lane::FloatLoad,
+                (4 | 8, true) => Lane::FloatElementLoad,
+                (_, true) => Lane::FloatAnyLoad,
+            },
             Use::Write if !insn.row.is(attr::MXCSR) => Lane::VectorStore,
             _ => Lane::General,
         }
     }
+}
+
+/// How many bytes of a vector's memory operand are read.
+fn read_size(insn: &Insn) -> u8 {
+    let size = insn.all_slots().get(insn.mem() as usize).map_or(0, |slot| slot.size);
+    if insn.row.is(attr::LOW_HALF) && size == 16 { 8 } else { size.min(64) as u8 }
 }
 
 /// Does the segment have a base in 64-bit mode?
@@ -484,9 +500,9 @@ impl Works {
         done(cpu, insn)
     }
 
-    /// `FLOAT`: under MXCSR, which takes more registers than the rest of the lane.
+    /// `FLOAT`: under MXCSR. `SIZE`: bytes of the operand, or 8 for 4 or 8 of them, 64 for any number.
     #[inline(never)]
-    pub(super) fn vector_load<V: Vmm, const FLOAT: bool>(
+    pub(super) fn vector_load<V: Vmm, const FLOAT: bool, const SIZE: usize>(
         &mut self,
         cpu: &mut Cpu,
         vmm: &mut V,
@@ -494,38 +510,35 @@ impl Works {
     ) -> Outcome {
         let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let Entry { insn, stub, way, .. } = entry;
-        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
+        if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) || FLOAT && !replay::all_masked(cpu) {
             return self.general(cpu, vmm, entry);
         }
-        let stub = match self.replayer.stub(insn, stub, &self.profile) {
-            Ok(stub) => stub,
-            Err(why) => return Outcome::Unsupported(why),
-        };
+        let Some(mut stub) = self.replayer.ready(*stub) else { return self.general(cpu, vmm, entry) };
         // A broadcast of which no element is active is not read.
-        if way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] << (64 - way.masked) != 0 {
+        if SIZE == 16 || way.masked == 0 || cpu.vector.k[insn.aaa() as usize & 7] << (64 - way.masked) != 0 {
             let access = Access::new(AccessKind::Read, u16::from(way.reads), cpu.cpl());
-            let operand = self.replayer.operand();
+            let operand = stub.operand();
             // Sixteen bytes are one move; for more, the C library's copy moves as wide as the stub will load, where this
             // crate, compiled for any processor, would move in halves, which do not forward to a wide load.
-            let read = match way.reads {
-                16 => vmm.read(linear, &mut operand[..16], &access),
-                8 => vmm.read(linear, &mut operand[..8], &access),
-                4 => vmm.read(linear, &mut operand[..4], &access),
-                reads => vmm.read(linear, &mut operand[..usize::from(reads).min(64)], &access),
+            let read = match (SIZE, usize::from(way.reads)) {
+                (16, _) => vmm.read(linear, &mut operand[..16], &access),
+                (8, 8) => vmm.read(linear, &mut operand[..8], &access),
+                (8, _) => vmm.read(linear, &mut operand[..4], &access),
+                (_, reads) => vmm.read(linear, &mut operand[..reads.min(64)], &access),
             };
             if let Err(stop) = read {
                 return self.stopped(stop, cpu, vmm, entry);
             }
         }
-        let executed = if FLOAT {
-            self.replayer.execute(cpu, insn, vmm, stub, way.dirty.into())
-        } else {
-            self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty.into())
-        };
-        match executed {
-            Ok(()) => done(cpu, insn),
-            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
+        let exit = if FLOAT { stub.call_masked(cpu, vmm) } else { stub.call(cpu, vmm) };
+        if FLOAT {
+            self.replayer.raise(cpu, insn, exit);
         }
+        if way.flags != 0 {
+            cpu.merge_flags(way.flags.into(), exit.rflags());
+        }
+        cpu.dirty |= u64::from(way.dirty);
+        done(cpu, insn)
     }
 
     #[inline(never)]
@@ -535,16 +548,11 @@ impl Works {
         if linear & u64::from(way.aligned) != 0 || !replay::has_state(cpu) {
             return self.general(cpu, vmm, entry);
         }
-        let stub = match self.replayer.stub(insn, stub, &self.profile) {
-            Ok(stub) => stub,
-            Err(why) => return Outcome::Unsupported(why),
-        };
-        if let Err(halt) = self.replayer.execute_integer(cpu, insn, vmm, stub, way.dirty.into()) {
-            return ended(&mut self.journal, halt, cpu, entry.bytes());
-        }
+        let Some(mut stub) = self.replayer.ready(*stub) else { return self.general(cpu, vmm, entry) };
+        let _ = stub.call(cpu, vmm);
         let size = insn.slot(insn.mem() as usize & 3).size;
         let access = Access::new(AccessKind::Write, size, cpu.cpl());
-        let operand = &*self.replayer.operand();
+        let operand = &*stub.operand();
         let written = put_vector(vmm, linear, size, operand, &access);
         if let Err(stop) = written {
             let bytes = &operand[..usize::from(size).min(64)];
@@ -576,27 +584,36 @@ impl Works {
     }
 
     #[inline(never)]
-    pub(super) fn real_compute<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
+    pub(super) fn real_compute<V: Vmm, const COMPARES: bool>(
+        &mut self,
+        cpu: &mut Cpu,
+        vmm: &mut V,
+        entry: &mut Entry,
+    ) -> Outcome {
         let Some(linear) = address(entry, cpu) else { return self.general(cpu, vmm, entry) };
-        let Exec::X87(op) = entry.insn.row.exec else { return self.general(cpu, vmm, entry) };
-        let Entry { insn, stub, .. } = entry;
-        if cpu.x87.pending() || !replay::has_state(cpu) {
+        if !replay::has_state(cpu) || !replay::computes_alone(cpu) {
             return self.general(cpu, vmm, entry);
         }
+        let Some(mut stub) = self.replayer.ready(entry.stub) else { return self.general(cpu, vmm, entry) };
+        let insn = &entry.insn;
         let size = insn.slot(0).size;
         let access = Access::new(AccessKind::Read, size, cpu.cpl());
-        match get(vmm, linear, size, &access) {
-            Ok(bits) => {
-                self.replayer.operand()[..8].copy_from_slice(&bits.to_le_bytes());
-                match self.replayer.compute(op, cpu, insn, vmm, &self.profile, stub) {
-                    Ok(()) => {
-                        replay::real_done(cpu, insn, linear);
-                        Outcome::Completed(Retired::default())
-                    }
-                    Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
-                }
+        let bits = match get(vmm, linear, size, &access) {
+            Ok(bits) => bits,
+            Err(stop) => return self.stopped(stop, cpu, vmm, entry),
+        };
+        stub.operand()[..8].copy_from_slice(&bits.to_le_bytes());
+        if stub.compute_real(cpu, vmm, COMPARES) {
+            let pops = COMPARES && insn.row.exec == Exec::X87(X87Op::ComparePop);
+            replay::real_computed(pops, cpu, insn, linear);
+            return Outcome::Completed(Retired::default());
+        }
+        match self.replayer.run_whole(cpu, insn, vmm, &self.profile) {
+            Ok(()) => {
+                replay::real_done(cpu, insn, linear);
+                Outcome::Completed(Retired::default())
             }
-            Err(stop) => self.stopped(stop, cpu, vmm, entry),
+            Err(halt) => ended(&mut self.journal, halt, cpu, entry.bytes()),
         }
     }
 

@@ -13,6 +13,8 @@ mod operand;
 mod operate;
 mod whole;
 
+pub(crate) use operate::computes_alone;
+
 use super::Replayer;
 use crate::access::{Halt, Mem};
 use crate::address;
@@ -113,15 +115,21 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<Exit, Halt> {
+        let stub = self.current(insn, profile, held)?;
+        // Rounding and precision are the guest's, exceptions are masked.
+        self.scratch.0.fcw = cpu.x87.fcw | 0x3f;
+        Ok(self.call(stub, cpu, vmm)?)
+    }
+
+    /// The stub of `insn` on its operands: the one that is held, one of the cache, or a new one.
+    fn current(&mut self, insn: &Insn, profile: &Profile, held: &mut Option<StubRef>) -> Result<StubRef, Unsupported> {
         let current = held.filter(|&stub| self.stubs.as_ref().is_some_and(|s| s.is_current(stub)));
         let stub = match current {
             Some(stub) => stub,
             None => self.find(insn, profile, Variant::Operands)?,
         };
         *held = Some(stub);
-        // Rounding and precision are the guest's, exceptions are masked.
-        self.scratch.0.fcw = cpu.x87.fcw | 0x3f;
-        Ok(self.call(stub, cpu, vmm)?)
+        Ok(stub)
     }
 
     /// The stub of `insn`, from the cache or a new one.
@@ -297,13 +305,16 @@ impl Variant {
             Store | StoreReal => (recipe.body, 1, 0, 1),
             StorePop | StoreRealPop => (recipe.body, 1, 0, 0),
             Arithmetic if memory => (recipe.body, 1, 1, 0),
+            Compare | ComparePop if memory => (recipe.body, 1, 0, 1 - op.pops()),
             // The opcode's digit says what is done with ST(0) and ST(i), whatever the opcode; DE leaves the result alone.
             Arithmetic | ArithmeticPop => (Body::new(&[0xde, own & 0xf8 | 1])?, 2, 1, 0),
-            Compare | ComparePop | ComparePopPop if memory => (recipe.body, 1, 0, 1 - op.pops()),
             Compare | ComparePop | ComparePopPop => (body(own & 0xf8 | 1)?, 2, 0, 2 - op.pops()),
             _ => (recipe.body, 0, 1, 0),
         };
-        Ok(Recipe { body, x87: Some(Stack { pushes, pops, drops }), ..recipe })
+        // ST(0) and a number in memory: the register is worked on where it is, which leaves two copies out of what the next
+        // such instruction waits for.
+        let in_place = memory && matches!(op, Arithmetic | Compare | ComparePop);
+        Ok(Recipe { body, x87: Some(Stack { pushes, pops, drops, in_place }), ..recipe })
     }
 }
 
@@ -331,6 +342,15 @@ pub(crate) fn exact_real(cpu: &Cpu, insn: &Insn) -> Option<u64> {
 pub(crate) fn real_stored(op: X87Op, cpu: &mut Cpu, insn: &Insn, offset: u64) {
     cpu.x87.fsw &= !C1;
     if op == X87Op::StoreRealPop {
+        pop(&mut cpu.x87);
+    }
+    real_done(cpu, insn, offset);
+}
+
+/// The rest of FADD, FCOM and their kin once they have run, in 64-bit mode, with a real from `offset`.
+#[inline(always)]
+pub(crate) fn real_computed(pops: bool, cpu: &mut Cpu, insn: &Insn, offset: u64) {
+    if pops {
         pop(&mut cpu.x87);
     }
     real_done(cpu, insn, offset);

@@ -3,15 +3,19 @@
 use super::{Replayer, pop, read};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, X87};
 use crate::decode::{Insn, NO_REG};
 use crate::isa::row::X87Op;
 use crate::profile::{Profile, Vendor};
+use crate::replay::Ready;
+use core::mem::offset_of;
 use encore86_stubs::{Exit, StubRef};
 
 const UE: u16 = 16;
 const EXCEPTIONS: u16 = 0x3f;
 const C1: u16 = 0x200;
+/// Where the registers are in the state.
+const TOP_AT: u64 = (offset_of!(Cpu, x87) + offset_of!(X87, regs)) as u64;
 /// C0, C1, C2 and C3.
 const CONDITION: u16 = 0x4700;
 
@@ -44,8 +48,7 @@ impl Replayer {
 
     /// Arithmetic and comparisons, the operand in memory already read. On the operands alone, unless one is missing or an
     /// exception is not masked: an underflow that is not shows in no masked run.
-    #[inline]
-    pub(crate) fn compute<V: Vmm + ?Sized>(
+    fn compute<V: Vmm + ?Sized>(
         &mut self,
         op: X87Op,
         cpu: &mut Cpu,
@@ -54,41 +57,74 @@ impl Replayer {
         profile: &Profile,
         held: &mut Option<StubRef>,
     ) -> Result<(), Halt> {
-        let other = if insn.mem() == NO_REG { usize::from(insn.rm()) & 7 } else { 0 };
-        let (Some(first), Some(second)) = (cpu.x87.st(0), cpu.x87.st(other)) else {
+        let memory = insn.mem() != NO_REG;
+        let other = if memory { 0 } else { usize::from(insn.rm()) & 7 };
+        let Some(second) = cpu.x87.st(other).filter(|_| computes_alone(cpu)) else {
             return self.run_whole(cpu, insn, vmm, profile);
         };
-        if cpu.x87.fcw & UE == 0 || cpu.x87.pending() {
-            return self.run_whole(cpu, insn, vmm, profile);
-        }
-        self.scratch.0.st[0][..10].copy_from_slice(&first);
-        if insn.mem() == NO_REG {
-            self.scratch.0.st[1][..10].copy_from_slice(&second);
-        }
-        let exit = self.run(cpu, insn, vmm, profile, held)?;
-        let status = exit.fsw();
-        if status & EXCEPTIONS & !cpu.x87.fcw != 0 {
-            return self.run_whole(cpu, insn, vmm, profile);
-        }
-        let x87 = &mut cpu.x87;
-        if matches!(op, X87Op::Arithmetic | X87Op::ArithmeticPop) {
-            // D8 has its result in ST(0), DC and DE in ST(i).
-            let target = if insn.opcode() & 4 == 0 { 0 } else { other };
-            let target = x87.physical(target);
-            x87.regs[target].copy_from_slice(&self.scratch.0.st[0][..10]);
-            x87.fsw = x87.fsw & !C1 | status & (C1 | EXCEPTIONS);
-        } else if insn.row.flags.written == 0 {
-            x87.fsw = x87.fsw & !CONDITION | status & (CONDITION | EXCEPTIONS);
+        let stub = self.current(insn, profile, held)?;
+        let Some(mut ready) = self.ready(Some(stub)) else { return self.run_whole(cpu, insn, vmm, profile) };
+        if memory {
+            if !ready.compute_real(cpu, vmm, op != X87Op::Arithmetic) {
+                return self.run_whole(cpu, insn, vmm, profile);
+            }
         } else {
-            // FCOMI leaves C1 alone on AMD's processors; the SDM has it cleared.
-            let kept = if profile.vendor() == Vendor::Amd { x87.fsw } else { x87.fsw & !C1 };
-            x87.fsw = kept | status & EXCEPTIONS;
+            ready.scratch.st[0][..10].copy_from_slice(&cpu.x87.regs[cpu.x87.top()]);
+            ready.scratch.st[1][..10].copy_from_slice(&second);
+            ready.scratch.fcw = cpu.x87.fcw | EXCEPTIONS;
+            let exit = ready.call(cpu, vmm);
+            let status = exit.fsw();
+            if status & EXCEPTIONS & !cpu.x87.fcw != 0 {
+                return self.run_whole(cpu, insn, vmm, profile);
+            }
+            let x87 = &mut cpu.x87;
+            if matches!(op, X87Op::Arithmetic | X87Op::ArithmeticPop) {
+                // D8 has its result in ST(0), DC and DE in ST(i).
+                let target = x87.physical(if insn.opcode() & 4 == 0 { 0 } else { other });
+                x87.regs[target].copy_from_slice(&self.scratch.0.st[0][..10]);
+                x87.fsw = x87.fsw & !C1 | status & (C1 | EXCEPTIONS);
+            } else if insn.row.flags.written == 0 {
+                x87.fsw = x87.fsw & !CONDITION | status & (CONDITION | EXCEPTIONS);
+            } else {
+                // FCOMI leaves C1 alone on AMD's processors; the SDM has it cleared.
+                let kept = if profile.vendor() == Vendor::Amd { x87.fsw } else { x87.fsw & !C1 };
+                x87.fsw = kept | status & EXCEPTIONS;
+            }
+            merge_flags(cpu, insn, exit);
         }
         for _ in 0..op.pops() {
-            pop(x87);
+            pop(&mut cpu.x87);
         }
-        merge_flags(cpu, insn, exit);
         Ok(())
+    }
+}
+
+/// Can arithmetic of ST(0) and a real in memory run on the two alone? Not if ST(0) is empty, if an exception is pending, or if
+/// underflow is not masked.
+#[inline(always)]
+pub(crate) fn computes_alone(cpu: &Cpu) -> bool {
+    let x87 = &cpu.x87;
+    x87.ftw >> x87.top() & 1 != 0 && x87.fcw & UE != 0 && !x87.pending()
+}
+
+impl Ready<'_> {
+    /// Runs arithmetic or, if it `compares`, a comparison of ST(0) with the real in the local operand, where [`computes_alone`] says
+    /// so. `false`: an exception is not masked, and nothing is done but that the stub has run.
+    #[inline(always)]
+    pub(crate) fn compute_real<V: Vmm + ?Sized>(&mut self, cpu: &mut Cpu, vmm: &mut V, compares: bool) -> bool {
+        let (top, fcw) = (cpu.x87.top(), cpu.x87.fcw);
+        let before = cpu.x87.regs[top];
+        self.scratch.top = TOP_AT + 10 * top as u64;
+        self.scratch.fcw = fcw | EXCEPTIONS;
+        let status = self.call(cpu, vmm).fsw();
+        let x87 = &mut cpu.x87;
+        if status & EXCEPTIONS & !fcw != 0 {
+            x87.regs[top] = before;
+            return false;
+        }
+        let written = EXCEPTIONS | if compares { CONDITION } else { C1 };
+        x87.fsw = x87.fsw & !(written & !EXCEPTIONS) | status & written;
+        true
     }
 }
 

@@ -34,7 +34,7 @@ impl Replayer {
 
     /// The same with the operand in its place.
     #[cold]
-    pub(super) fn run_whole<V: Vmm + ?Sized>(
+    pub(crate) fn run_whole<V: Vmm + ?Sized>(
         &mut self,
         cpu: &mut Cpu,
         insn: &Insn,

@@ -13,7 +13,7 @@
 //! return
 //! ```
 //!
-//! RDI is the state pointer, R8 the scratch, from the first instruction to the last. The result is put together in RSI.
+//! RDI is the state pointer, R8 the scratch, from the first instruction to the last, and R9 the offset of ST(0) in the state. The result is put together in RSI.
 
 use super::encode::{self, Encoded, Way};
 use super::sink::Sink;
@@ -54,6 +54,7 @@ const RFLAGS_IN: i8 = offset_of!(Scratch, rflags_in) as i8;
 const FCW: i8 = offset_of!(Scratch, fcw) as i8;
 const FSW: i8 = offset_of!(Scratch, fsw) as i8;
 const FCW_HOST: i8 = offset_of!(Scratch, fcw_host) as i8;
+const TOP: i8 = offset_of!(Scratch, top) as i8;
 const IMAGE: i32 = offset_of!(Scratch, image) as i32;
 
 /// Assembles the stub of `recipe` into `place`, which starts at a line, and fills the last line. Returns the number of lines.
@@ -117,12 +118,14 @@ impl<'a> Frame<'a> {
             return Err(StubError::BadRecipe("registers of the x87 stack, and all of its state"));
         }
         let (mut dirty, mut vex, mut mmx) = (recipe.vex_dirty, false, false);
+        let mut moves_gpr = false;
         // Registers that are stored, a bit each.
         let (mut gprs, mut vectors) = (0_u32, 0_u32);
         for m in loads {
             check(m, Way::Load)?;
             dirty |= matches!(m.kind, Ymm | Zmm);
             mmx |= m.kind == Mm;
+            moves_gpr |= m.kind == Gpr64;
         }
         for m in stores {
             check(m, Way::Store)?;
@@ -134,6 +137,10 @@ impl<'a> Frame<'a> {
                 Mm => mmx = true,
                 MoveKind::K64 | MoveKind::K16 => {}
             }
+        }
+        moves_gpr |= gprs != 0;
+        if recipe.x87.is_some_and(|x87| x87.in_place && (x87.pushes != 1 || x87.pops > 1 || moves_gpr)) {
+            return Err(StubError::BadRecipe("ST(0) in place, and other registers"));
         }
         let spare = STAND_INS.into_iter().find(|gpr| gprs >> gpr & 1 == 0);
         Ok(Self {
@@ -194,8 +201,12 @@ impl<'a> Frame<'a> {
                 sink.bytes(&JE_OVER_FLDCW);
             }
             dynasm!(sink ; .arch x64 ; fldcw [BYTE r8 + FCW]);
-            for i in (0..x87.pushes).rev() {
-                dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
+            if x87.in_place {
+                dynasm!(sink ; .arch x64 ; mov r9, [BYTE r8 + TOP] ; fld TWORD [rdi + r9]);
+            } else {
+                for i in (0..x87.pushes).rev() {
+                    dynasm!(sink ; .arch x64 ; fld TWORD [r8 + st(i)]);
+                }
             }
         }
         if recipe.x87_image {
@@ -215,7 +226,11 @@ impl<'a> Frame<'a> {
             // frame, so it runs only if there are flags, or if C2 says that a store may have underflowed the stack.
             dynasm!(sink ; .arch x64 ; fnstsw [BYTE r8 + FSW]);
             for i in 0..x87.pops {
-                dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
+                if x87.in_place {
+                    dynasm!(sink ; .arch x64 ; fstp TWORD [rdi + r9]);
+                } else {
+                    dynasm!(sink ; .arch x64 ; fstp TWORD [r8 + st(i)]);
+                }
             }
             for _ in 0..x87.drops {
                 dynasm!(sink ; .arch x64 ; fstp st0);

@@ -54,6 +54,36 @@ struct Entry {
 /// In no generation: the last one is never given out. In a forked child, generation 0, there are no lines either.
 const EMPTY: Entry = Entry { key: 0, stub: u64::MAX };
 
+/// A stub of a cache that nothing is installed in meanwhile, so that it can be called without another look. Not across a fork.
+#[derive(Clone, Copy)]
+pub struct Ready<'a> {
+    cache: &'a StubCache,
+    run: unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64,
+}
+
+impl Ready<'_> {
+    /// Runs the stub.
+    ///
+    /// # Safety
+    /// As for [`StubCache::call`].
+    #[inline(always)]
+    pub unsafe fn call(self, state: *mut u8, operand: *mut u8, scratch: *mut Scratch) -> Exit {
+        let thread = thread::identity();
+        if thread != self.cache.ran_on.get() {
+            thread::serialise(self.cache.has_serialize);
+            self.cache.ran_on.set(thread);
+        }
+        // SAFETY: the caller answers for the pointers and the instruction.
+        Exit(unsafe { (self.run)(state, operand, scratch) })
+    }
+}
+
+impl fmt::Debug for Ready<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").finish_non_exhaustive()
+    }
+}
+
 // SAFETY: the pointers lead into `memory`, which is `Send` and moves along. The cache is not `Sync` (`Cell`).
 unsafe impl Send for StubCache {}
 
@@ -176,21 +206,22 @@ impl StubCache {
         operand: *mut u8,
         scratch: *mut Scratch,
     ) -> Result<Exit, StubError> {
+        let Some(ready) = self.ready(stub) else { return Err(self.why_not()) };
+        // SAFETY: the caller's promise.
+        Ok(unsafe { ready.call(state, operand, scratch) })
+    }
+
+    /// The stub, to be called while the cache is borrowed; `None` for a stale one, and in a forked child.
+    #[inline(always)]
+    pub fn ready(&self, stub: StubRef) -> Option<Ready<'_>> {
         let line = stub.0.get().wrapping_sub(self.base());
         if line >= GENERATION {
-            return Err(self.why_not());
-        }
-        let thread = thread::identity();
-        if thread != self.ran_on.get() {
-            thread::serialise(self.has_serialize);
-            self.ran_on.set(thread);
+            return None;
         }
         // SAFETY: generations are unique, so this cache made `stub`; in its generation a complete sysv64 function stands
         // at that line, and `rx` is mapped for execution.
-        let run: unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64 =
-            unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
-        // SAFETY: the caller answers for the pointers and the instruction.
-        Ok(Exit(unsafe { run(state, operand, scratch) }))
+        let run = unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
+        Some(Ready { cache: self, run })
     }
 
     /// Runs a stub whose instruction has `body` bytes with the exceptions unmasked that `scratch` leaves unmasked in `mxcsr_run`;
@@ -220,8 +251,9 @@ impl StubCache {
         })
     }
 
+    /// Why a stub is not ready: [`StubError::Stale`] or [`StubError::ForkedChild`].
     #[cold]
-    fn why_not(&self) -> StubError {
+    pub fn why_not(&self) -> StubError {
         if self.base() == 0 { StubError::ForkedChild } else { StubError::Stale }
     }
 

@@ -133,7 +133,7 @@ fn the_rest_of_the_last_line_traps() {
 fn the_frame_keeps_to_its_registers() {
     let mut recipe = recipe(&[Move::new(MoveKind::Gpr64, 0, 0)], &[Move::new(MoveKind::Gpr64, 0, 0)]);
     recipe = Recipe { rflags_in: true, rflags_out: true, mxcsr: true, ..recipe };
-    recipe.x87 = Some(X87 { pushes: 2, pops: 2, drops: 0 });
+    recipe.x87 = Some(X87 { pushes: 2, pops: 2, drops: 0, in_place: false });
     let mut info = iced_x86::InstructionInfoFactory::new();
     for i in assembled(&recipe).unwrap() {
         if i.mnemonic() == Mnemonic::Ret || i.mnemonic() == Mnemonic::Int3 {
@@ -168,7 +168,7 @@ fn contradictions_are_refused() {
     }
     let far = Recipe { ..recipe(&[Move::new(MoveKind::Xmm, 0, i32::MAX - 63)], &[]) };
     assert_eq!(assembled(&far).map(|_| ()), Err(StubError::BadRecipe("offset out of reach")));
-    let deep = Recipe { x87: Some(X87 { pushes: 9, pops: 0, drops: 0 }), ..recipe(&[], &[]) };
+    let deep = Recipe { x87: Some(X87 { pushes: 9, pops: 0, drops: 0, in_place: false }), ..recipe(&[], &[]) };
     assert_eq!(assembled(&deep).map(|_| ()), Err(StubError::BadRecipe("the x87 stack has 8 registers")));
     let gprs = STAND_INS.map(|reg| Move::new(MoveKind::Gpr64, reg, 0));
     let crowded = Recipe { rflags_out: true, ..recipe(&[], &gprs) };
