@@ -321,8 +321,7 @@ impl Works {
                 lane,
                 VectorLoad | ElementLoad | AnyLoad | FloatLoad | FloatElementLoad | FloatAnyLoad | VectorStore
             ) {
-                // These lanes want a stub that is there. If there is none to be had, the general line says why.
-                let _ = self.replayer.stub(&entry.insn, &mut entry.stub, &self.profile);
+                self.replayer.prepare(&entry.insn, &mut entry.stub, &self.profile);
             }
             return self.line(cpu, vmm, entry);
         }

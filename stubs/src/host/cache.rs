@@ -220,7 +220,8 @@ impl StubCache {
         }
         // SAFETY: generations are unique, so this cache made `stub`; in its generation a complete sysv64 function stands
         // at that line, and `rx` is mapped for execution.
-        let run = unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
+        let run: unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64 =
+            unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
         Some(Ready { cache: self, run })
     }
 
