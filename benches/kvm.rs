@@ -70,14 +70,17 @@ fn exits(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new(name, "bare exit: the kernel gives up"), |b| {
             b.iter(|| expect(&machine.vcpu.run(), |exit| matches!(exit, VcpuExit::InternalError)));
         });
-        group.bench_function(BenchmarkId::new(name, "exit and finish"), |b| {
-            b.iter(|| {
-                expect(&machine.vcpu.run(), |exit| matches!(exit, VcpuExit::InternalError));
-                let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).expect("no ioctl fails");
-                assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
-                machine.board.log.clear();
+        for (what, breakpoints) in [("exit and finish", true), ("exit and finish, without breakpoints", false)] {
+            finisher.set_breakpoints(breakpoints);
+            group.bench_function(BenchmarkId::new(name, what), |b| {
+                b.iter(|| {
+                    expect(&machine.vcpu.run(), |exit| matches!(exit, VcpuExit::InternalError));
+                    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).expect("no ioctl fails");
+                    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+                    machine.board.log.clear();
+                });
             });
-        });
+        }
         // The engine's part of it.
         let mut engine = Engine::new(Profile::host()).expect("the host grants executable memory");
         let mut cpu = registers();

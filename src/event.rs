@@ -16,6 +16,11 @@ pub struct Event {
     /// Bytes of the INT n, INT1, INT3 or INTO that asked for it, else 0. An exception on the way to the handler is a fault of
     /// that instruction.
     pub length: u8,
+    /// What else is to be told of it where events come by FRED: the bits of DR6 that a #DB sets, IA32_XFD_ERR for the #NM that has
+    /// set it.
+    pub data: u32,
+    /// It was met while another event was delivered, which FRED tells.
+    pub nested: bool,
     /// The reason in words, for logs.
     pub cause: &'static str,
 }
@@ -29,12 +34,21 @@ pub enum EventKind {
     Breakpoint,
     /// The instruction is complete.
     Trap,
-    /// INT n, INT3, INTO: RIP is behind the instruction.
+    /// INT n: RIP is behind the instruction.
     Software,
+    /// INT3 and INTO: the same, but virtual-8086 mode does not treat them as INT n.
+    SoftwareException,
     /// From outside, between two instructions.
     Interrupt,
     /// The same, and others wait until IRET.
     Nmi,
+}
+
+impl EventKind {
+    /// Has a program asked for it by INT n, INT3 or INTO?
+    pub const fn is_software(self) -> bool {
+        matches!(self, EventKind::Software | EventKind::SoftwareException)
+    }
 }
 
 macro_rules! faults {
@@ -45,7 +59,7 @@ macro_rules! faults {
                 #[allow(unused_mut, unused_assignments)]
                 let mut error_code = None;
                 $( error_code = Some($error); )?
-                Event { vector: $vector, error_code, cr2: None, kind: EventKind::Fault, length: 0, cause }
+                Event { error_code, kind: EventKind::Fault, ..Event::software($vector, cause) }
             }
         )*
     };
@@ -97,9 +111,10 @@ impl Event {
         Event { kind, ..Event::software(1, cause) }
     }
 
-    /// INT n and its kin. For one whose instruction is known, set its `length` too.
+    /// INT n. For one whose instruction is known, set its `length` too.
     pub const fn software(vector: u8, cause: &'static str) -> Event {
-        Event { vector, error_code: None, cr2: None, kind: EventKind::Software, length: 0, cause }
+        let kind = EventKind::Software;
+        Event { vector, error_code: None, cr2: None, kind, length: 0, data: 0, nested: false, cause }
     }
 
     /// The manual's name of the vector, `#GP` for 13.
@@ -132,7 +147,7 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == EventKind::Software && !matches!(self.vector, 3 | 4) || self.name() == "INT" {
+        if self.kind == EventKind::Software || self.name() == "INT" {
             write!(f, "INT {:#x}", self.vector)?;
         } else {
             f.write_str(self.name())?;
@@ -209,7 +224,7 @@ impl Retired {
             (0, _, true) => "T of the new task's TSS is set",
             _ => "a breakpoint on data or a port",
         };
-        Some(Event::db(EventKind::Trap, cause))
+        Some(Event { data: self.dr6() as u32, ..Event::db(EventKind::Trap, cause) })
     }
 }
 

@@ -32,12 +32,20 @@ fn content(line: &str) -> &str {
     line.split_once(' ').map_or("", |(_, rest)| rest.trim_end())
 }
 
-/// Where an emulator does something else than the log says: the cases, and whether it comes back from them at all.
+/// Where an emulator does something else than the log says: the cases, and whether it comes back from them at all. A name with `*` at its
+/// end stands for all that begin so.
 fn differences(emulator: &str) -> BTreeMap<&'static str, bool> {
     let own = DIFFERENCES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     own.filter_map(|line| {
         let (who, name) = line.split_once(": ").unwrap_or_else(|| panic!("{line}"));
         (who.trim_end_matches('!') == emulator).then_some((name, !who.ends_with('!')))
+    })
+    .flat_map(|(name, comes_back)| {
+        let names: Vec<&str> = match name.strip_suffix('*') {
+            Some(prefix) => LOG.lines().map(|line| entry(line).0).filter(|name| name.starts_with(prefix)).collect(),
+            None => vec![name],
+        };
+        names.into_iter().map(move |name| (name, comes_back))
     })
     .collect()
 }

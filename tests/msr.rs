@@ -1,13 +1,16 @@
 //! Model-specific registers by list, by immediate and for programs, CPUID faulting, user interrupts, and page-directory-pointer-table
 //! entries, after the manual's pages.
 
+#[path = "support/ram.rs"]
+mod ram;
+
 use encore86::bus::Invalidation;
 use encore86::cpu::System;
 use encore86::cpu::registers::{cr0, cr4, efer, rflags};
 use encore86::cpu::segment::{Seg, rights};
 use encore86::paging::{Limits, Paging};
 use encore86::profile::CpuidResult;
-use encore86::{Access, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Retired, Stop, Vendor};
+use encore86::{Access, Cpu, Engine, Event, Outcome, Platform, Profile, Retired, Stop, Vendor};
 use std::collections::BTreeMap;
 
 const CODE: u64 = 0x1000;
@@ -33,39 +36,12 @@ impl Machine {
         machine
     }
 
-    fn put(&mut self, at: u64, value: u64) {
-        self.ram[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
-    }
-
-    fn get(&self, at: u64) -> u64 {
-        u64::from_le_bytes(*self.ram[at as usize..].first_chunk().unwrap())
+    fn allows(&self, _: u64, _: &Access) -> Result<(), Stop> {
+        Ok(())
     }
 }
 
-impl Bus for Machine {
-    fn fetch(&mut self, at: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
-        self.read(at, buf, access).map(|()| 15)
-    }
-
-    fn read(&mut self, at: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
-        self.probe(at, buf.len(), access)?;
-        buf.copy_from_slice(&self.ram[at as usize..at as usize + buf.len()]);
-        Ok(())
-    }
-
-    fn write(&mut self, at: u64, buf: &[u8], access: &Access) -> Result<(), Stop> {
-        self.probe(at, buf.len(), access)?;
-        self.ram[at as usize..at as usize + buf.len()].copy_from_slice(buf);
-        Ok(())
-    }
-
-    fn probe(&mut self, at: u64, len: usize, _: &Access) -> Result<(), Stop> {
-        match at.checked_add(len as u64) {
-            Some(end) if end <= self.ram.len() as u64 => Ok(()),
-            _ => Err(Event::pf(0, at, "no memory").into()),
-        }
-    }
-}
+ram::bus_over_ram!(Machine);
 
 impl Platform for Machine {
     fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {

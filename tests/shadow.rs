@@ -1,8 +1,11 @@
 //! Shadow stacks and indirect-branch tracking, after the manual's pages (SDM volume 1, chapter 17; volume 2).
 
+#[path = "support/ram.rs"]
+mod ram;
+
 use encore86::cpu::registers::{cr4, rflags};
 use encore86::cpu::segment::{Seg, rights};
-use encore86::{Access, AccessKind, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Stop};
+use encore86::{Access, AccessKind, Cpu, Engine, Event, Outcome, Platform, Profile, Stop};
 use std::collections::BTreeMap;
 
 const CODE: u64 = 0x1000;
@@ -33,41 +36,17 @@ struct Machine {
 }
 
 impl Machine {
-    fn put(&mut self, at: u64, value: u64) {
-        self.ram[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
-    }
-
-    fn get(&self, at: u64) -> u64 {
-        u64::from_le_bytes(*self.ram[at as usize..].first_chunk().unwrap())
-    }
-}
-
-impl Bus for Machine {
-    fn fetch(&mut self, at: u64, buf: &mut [u8; 15], access: &Access) -> Result<usize, Stop> {
-        self.read(at, buf, access).map(|()| 15)
-    }
-
-    fn read(&mut self, at: u64, buf: &mut [u8], access: &Access) -> Result<(), Stop> {
-        self.probe(at, buf.len(), access)?;
-        buf.copy_from_slice(&self.ram[at as usize..at as usize + buf.len()]);
-        Ok(())
-    }
-
-    fn write(&mut self, at: u64, buf: &[u8], access: &Access) -> Result<(), Stop> {
-        self.probe(at, buf.len(), access)?;
-        self.ram[at as usize..at as usize + buf.len()].copy_from_slice(buf);
-        Ok(())
-    }
-
-    fn probe(&mut self, at: u64, _: usize, access: &Access) -> Result<(), Stop> {
+    fn allows(&mut self, at: u64, access: &Access) -> Result<(), Stop> {
         let shadow = (SHADOW..SHADOW + 0x1000).contains(&at);
         let allowed = access.shadow_stack == shadow || access.kind == AccessKind::Read && !access.shadow_stack;
         if access.shadow_stack {
             self.cpl = access.cpl;
         }
-        if allowed && at < 0xf000 { Ok(()) } else { Err(Event::pf(0x42, at, "no page for that").into()) }
+        if allowed { Ok(()) } else { Err(Event::pf(0x42, at, "no page for that").into()) }
     }
 }
+
+ram::bus_over_ram!(Machine);
 
 impl Platform for Machine {
     fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
@@ -311,11 +290,4 @@ fn what_is_not_enabled_is_not_there() {
         cpu.update(|s| s.cr4 &= !cr4::CET);
         assert_eq!(step(&mut cpu, &mut machine), Err(UD), "{code:x?}");
     }
-    // Far transfers go on as long as nothing is enabled, at whatever privilege.
-    let iretq = [0x48, 0xcf];
-    let (mut cpu, mut machine) = prepare(&iretq, 0, true, 0);
-    let _ = step(&mut cpu, &mut machine);
-    let (mut cpu, mut machine) = prepare(&iretq, 0, true, SH_STK_EN);
-    let outcome = Engine::integer_only(Profile::all()).step(&mut cpu, &mut machine);
-    assert!(matches!(outcome, Outcome::Unsupported(_)), "{outcome:?}");
 }

@@ -521,6 +521,9 @@ t_segments:
     sldt [T_REC + T_R_SEG + 14]
 t_leave:
     mov esi, T_BASE                   # not EBP: SS can be anything
+    mov eax, cr4
+    and eax, 0xff7fffff               # CET, which WP goes with
+    mov cr4, eax
     lgdt [esi + T_GDTR]
     mov eax, 0x11
     mov cr0, eax
@@ -554,6 +557,7 @@ t_log32:
 .p2align 4
 t_stubs32:
 .rept T_LAST
+    .byte 0xf3, 0x0f, 0x1e, 0xfb           # ENDBR32
     .byte 0x6a, T_N
     jmp t_common32
 .p2align 4
@@ -757,6 +761,9 @@ t_common64:
     mov [T_REC + T_R_DR6], eax
     lea rax, [rsp - 24]
     mov [T_REC + T_R_BELOW], eax
+    mov rax, cr4
+    and eax, 0xff7fffff               # CET, before the far jump
+    mov cr4, rax
     mov dword ptr [T_REC + T_R_BYTES], 24
     mov ebp, T_BASE
     mov eax, 0x10
@@ -804,6 +811,7 @@ t_log64:
 .p2align 4
 t_stubs64:
 .rept T_LAST
+    .byte 0xf3, 0x0f, 0x1e, 0xfa           # ENDBR64
     .byte 0x6a, T_N
     jmp t_common64
 .p2align 4

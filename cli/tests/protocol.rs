@@ -150,6 +150,72 @@ fn events_are_delivered() {
     ]);
 }
 
+/// A processor under FRED: entry points at 5000h, stack 0 below 9000h, ring 0 at selector 8, ring 3 from 23h on.
+fn fred(more: serde_json::Value) -> serde_json::Value {
+    let mut case = json!({
+        "cr4": "0x100040628", "profile": "all", "regs": {"rsp": "0x8000"},
+        "msr": {"0x1cc": "0x9000", "0x1d0": 0, "0x1d4": "0x5000", "0xc0000081": "0x0020000800000000"},
+        "mem": [{"at": "0x7f00", "zero": 0x1100}]
+    });
+    for (key, value) in more.as_object().unwrap() {
+        case[key] = value.clone();
+    }
+    case
+}
+
+#[test]
+fn events_come_by_fred() {
+    // RIP, CS, RFLAGS, RSP and SS, which says vector and type of the event and 64-bit mode.
+    let frame = |rest: &[(&str, &str)]| {
+        let all = [
+            ("0x8fca", "01"),
+            ("0x8fd0", "0b"),
+            ("0x8fd8", "02"),
+            ("0x8fda", "01"),
+            ("0x8fe1", "80"),
+            ("0x8fe8", "13"),
+        ];
+        let runs = all.iter().chain(rest).map(|(at, hex)| json!({"at": at, "hex": hex}));
+        Value::Array(runs.collect())
+    };
+    let returned = ["00", "0040", "33", "0202", "0070", "2b"].map(|entry| format!("{entry:0<16}")).concat();
+    check(&[
+        // UD2 in ring 3.
+        (
+            fred(json!({"code": "0f0b", "cpl": 3, "deliver": true})),
+            json!({"outcome": "retired", "steps": 1, "regs": {"rip": "0x5000", "rsp": "0x8fc0"},
+                "mem": frame(&[("0x8fec", "06"), ("0x8fee", "0302")])}),
+        ),
+        // A page fault of the case's own, whose address is CR2.
+        (
+            fred(json!({"code": "90", "cpl": 3, "cr2": "0x1122", "max_steps": 0,
+                "event": {"type": "exception", "vector": 14}})),
+            json!({"outcome": "retired", "steps": 0, "regs": {"rip": "0x5000", "rsp": "0x8fc0"},
+                "mem": frame(&[("0x8fec", "0e"), ("0x8fee", "03022211")])}),
+        ),
+        // SYSCALL is carried out, whether events are delivered or not.
+        (
+            fred(json!({"code": "0f05", "cpl": 3})),
+            json!({"outcome": "retired", "steps": 1, "regs": {"rip": "0x5000", "rsp": "0x8fc0"}}),
+        ),
+        // An interrupt in ring 0, whose level is 1.
+        (
+            fred(json!({"code": "90", "max_steps": 0, "event": {"type": "interrupt", "vector": 32},
+                "msr": {"0x1cd": "0x8800", "0x1d4": "0x5200"}})),
+            json!({"outcome": "retired", "regs": {"rip": "0x5100", "rsp": "0x87c0"}, "msr": {"0x1d4": "0x5201"}}),
+        ),
+        // ERETU to 33h:4000h.
+        (
+            fred(json!({"code": "f30f01ca", "mem": [{"at": "0x8000", "hex": returned}]})),
+            json!({"outcome": "retired", "regs": {"rip": "0x4000", "rsp": "0x7000", "rflags": "0x202"},
+            "seg": {
+                "cs": {"sel": "0x33", "attr": "0xa0fb", "limit": "0xffffffff", "base": "0x0"},
+                "ss": {"sel": "0x2b", "attr": "0xc0f3", "limit": "0xffffffff", "base": "0x0"}
+            }}),
+        ),
+    ]);
+}
+
 /// Cases that are wrong, and what the reason has to name.
 const BAD: &[(&str, &str)] = &[
     ("", "empty"),

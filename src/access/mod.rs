@@ -4,7 +4,7 @@ mod journal;
 
 pub(crate) use journal::{Journal, Kind, Owner};
 
-use crate::bus::{Access, AccessKind, Vmm};
+use crate::bus::{Access, AccessKind, Modify, Vmm};
 use crate::cpu::Cpu;
 use crate::event::{Event, Stop, Unsupported};
 use crate::host::{LockedOp, among_others};
@@ -210,24 +210,89 @@ impl<'a, V: Vmm + ?Sized> Mem<'a, V> {
             Ok(None) | Err(Stop::TooWide(_)) => {}
             Err(stop) => return Err(stop.into()),
         }
-        let mut old = [0];
         let mut modify = |old: &[u8], new: &mut [u8]| {
             for (new, old) in new.iter_mut().zip(old) {
                 *new = old & !clear | set;
             }
         };
+        self.modify(linear, &mut [0], &mut modify, &access)
+    }
+
+    /// LOCK CMPXCHG8B of an aligned entry that processors share: stores `new` if it holds `expected`, and gives what it held. Done once
+    /// whatever comes behind it: the journal knows of it.
+    pub(crate) fn exchange(&mut self, linear: u64, expected: u64, new: u64, access: &Access) -> Result<u64, Halt> {
+        let access = Access { locked: true, ..*access };
+        if self.journal.next_is(Kind::Rmw, linear) {
+            // One that has stored nothing ends in a fault, or is the last access.
+            return self.journal.replay(Kind::Rmw, linear, 8, None).map(|_| expected);
+        }
+        if self.journal.at_end() {
+            let done = match self.vmm.ram(linear, 8, &access) {
+                Ok(Some(ram)) if ram.len() == 8 => among_others(|| ram.compare_exchange(expected.into(), new.into())),
+                Ok(Some(_)) => {
+                    return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+                }
+                Ok(None) | Err(Stop::TooWide(_)) => None,
+                Err(stop) => return Err(stop.into()),
+            };
+            if let Some((old, _)) = done {
+                let old = old as u64;
+                self.journal.record(Kind::Rmw, linear, &old.to_le_bytes());
+                return Ok(old);
+            }
+        }
+        let mut old = [0; 8];
+        let mut modify = |old: &[u8], out: &mut [u8]| {
+            let (expected, new) = (expected.to_le_bytes(), new.to_le_bytes());
+            // A failed compare writes the old value back.
+            let stored = if *old == expected { &new } else { old };
+            for (out, stored) in out.iter_mut().zip(stored) {
+                *out = *stored;
+            }
+        };
+        self.modify(linear, &mut old, &mut modify, &access)?;
+        Ok(u64::from_le_bytes(old))
+    }
+
+    /// A read-modify-write of up to 8 bytes that the bus grants no host address for: one atomic call, or a marked read and write.
+    fn modify(&mut self, linear: u64, old: &mut [u8], modify: &mut Modify<'_>, access: &Access) -> Result<(), Halt> {
         // It may have been read and written before the retry.
         let in_parts = self.journal.next_is(Kind::Read, linear);
         if !in_parts && !self.journal.at_end() {
             return Err(Unsupported::JournalMismatch.into());
         }
-        if !in_parts && self.vmm.rmw(linear, &mut old, &mut modify, &access)? {
-            self.journal.record(Kind::Rmw, linear, &old);
-        } else {
-            self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
-            self.write(linear, &[old[0] & !clear | set], &Access { kind: AccessKind::Write, ..access })?;
+        if !in_parts && self.vmm.rmw(linear, old, modify, access)? {
+            self.journal.record(Kind::Rmw, linear, old);
+            return Ok(());
         }
-        Ok(())
+        self.read(linear, old, &Access { kind: AccessKind::ReadForWrite, ..*access })?;
+        let (mut new, len) = ([0; 8], old.len());
+        modify(old, &mut new[..len]);
+        self.write(linear, &new[..len], &Access { kind: AccessKind::Write, ..*access })
+    }
+
+    /// Takes what 8 aligned bytes hold that processors and devices share, and leaves zeros: by one locked operation where the bus
+    /// grants RAM or can be atomic itself. Not for an instruction that may come again: the journal does not know of it.
+    pub(crate) fn take(&mut self, linear: u64, access: &Access) -> Result<u64, Halt> {
+        let access = Access { locked: true, ..*access };
+        match self.vmm.ram(linear, 8, &access) {
+            Ok(Some(ram)) if ram.len() == 8 => {
+                if let Some(done) = among_others(|| ram.locked(LockedOp::Xchg, 0, 0, false)) {
+                    return Ok(done.old);
+                }
+            }
+            Ok(Some(_)) => {
+                return Err(Unsupported::Platform("a host address for the length that was asked for").into());
+            }
+            Ok(None) | Err(Stop::TooWide(_)) => {}
+            Err(stop) => return Err(stop.into()),
+        }
+        let mut old = [0; 8];
+        if !self.vmm.rmw(linear, &mut old, &mut |_: &[u8], new: &mut [u8]| new.fill(0), &access)? {
+            self.read(linear, &mut old, &Access { kind: AccessKind::ReadForWrite, ..access })?;
+            self.write(linear, &[0; 8], &Access { kind: AccessKind::Write, ..access })?;
+        }
+        Ok(u64::from_le_bytes(old))
     }
 
     /// Does an access go around the end of the address space?

@@ -59,7 +59,7 @@ pub(super) fn before(cpu: &mut Cpu) -> Option<Event> {
         return None;
     }
     cpu.update(|s| s.dr[6] |= u64::from(hits));
-    Some(Event::db(EventKind::Breakpoint, "a breakpoint on the instruction"))
+    Some(Event { data: hits.into(), ..Event::db(EventKind::Breakpoint, "a breakpoint on the instruction") })
 }
 
 /// What `retired` says of the #DB that is due: for breakpoints met, for TF, and for what was held back. MOV SS takes no single-step

@@ -1,7 +1,7 @@
 //! Steps that somebody has a say in: a filter before the instruction, permissions lifted for it alone.
 
 use super::cache::Entry;
-use super::{Engine, Works, cached, decode_halt, ended, need_apx, uses_state};
+use super::{Engine, Works, cached, ended, need_apx, undecoded, uses_state};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
 use crate::cpu::{Cpu, obstacle};
@@ -41,7 +41,7 @@ impl Engine {
         }
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
             Ok(entry) => self.works.filtered(cpu, vmm, entry, filter),
-            Err(error) => self.not_decoded(decode_halt(error), cpu),
+            Err(error) => self.not_decoded(undecoded(cpu, vmm, &self.works.profile, error), cpu),
         }
     }
 

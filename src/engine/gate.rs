@@ -7,6 +7,7 @@ use crate::decode::Insn;
 use crate::event::Event;
 use crate::isa::Exec;
 use crate::isa::row::{Gate, SysOp};
+use crate::system::fred;
 
 /// The exception for an instruction whose gate meets an obstacle. #UD comes before #NM.
 #[cold]
@@ -34,13 +35,14 @@ pub(super) fn refuse(cpu: &mut Cpu, insn: &Insn) -> Event {
         // The #NM of CR0.TS comes first.
         Gate::TileData | Gate::TileAvx512 if has(obstacle::XFD_TILE) && !has(obstacle::TS) => {
             cpu.update(|s| s.xfd_err = s.xfd & component::TILEDATA);
-            Event::nm("IA32_XFD disables tile data")
+            Event { data: cpu.system().xfd_err as u32, ..Event::nm("IA32_XFD disables tile data") }
         }
         Gate::Xsave | Gate::Xgetbv | Gate::Xsetbv | Gate::Xsaves if has(obstacle::NO_OSXSAVE) => {
             Event::ud("CR4.OSXSAVE is clear")
         }
         // On Zen 4 that comes first.
         Gate::Cpl0 if is_shadow(insn) && cpu.system().cr4 & cr4::CET == 0 => Event::ud("CR4.CET is clear"),
+        Gate::Cpl0 if fred::is_unrecognised(cpu, insn) => Event::ud(fred::UNRECOGNISED),
         Gate::Cpl0Ud => Event::ud("the instruction needs CPL 0"),
         Gate::Cpl0 | Gate::Xsetbv => Event::gp0("the instruction needs CPL 0"),
         Gate::Xsaves if has(obstacle::CPL_NOT_0) => Event::gp0("the instruction needs CPL 0"),

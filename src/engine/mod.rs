@@ -239,16 +239,16 @@ impl Engine {
     pub fn step_bytes<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, bytes: &[u8]) -> Outcome {
         match self.cache.of_bytes(cpu, bytes, &self.works.profile) {
             Ok(entry) => self.works.general(cpu, vmm, entry),
-            Err(error) => self.not_decoded(decode_halt(error), cpu),
+            Err(error) => self.not_decoded(undecoded(cpu, vmm, &self.works.profile, error), cpu),
         }
     }
 
-    /// Delivers an exception or interrupt through the interrupt vector table or the IDT: what [`Engine::step`] has reported,
-    /// [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
+    /// Delivers an exception or interrupt through the interrupt vector table or the IDT, or by FRED: what [`Engine::step`] has
+    /// reported, [`Event::interrupt`], [`Event::nmi`]. An exception that is met on the way takes its place, or makes a double fault. It is
     /// not asked whether the event is blocked. RIP is the handler's on `Completed`.
     ///
-    /// On `Retry`, `Stopped` and `Unsupported` (task gates, transfers under CET, an open journal: see [`Engine::abandon`])
-    /// nothing is changed; `Shutdown` is a triple fault.
+    /// On `Retry`, `Stopped` and `Unsupported` (an open journal: see [`Engine::abandon`]) nothing is changed; `Shutdown` is a triple
+    /// fault.
     pub fn deliver<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, event: Event) -> Outcome {
         let repeating = self.works.repeating.take() == Some(cpu.rip);
         let journal = &mut self.works.journal;
@@ -261,7 +261,8 @@ impl Engine {
         }
         let mut watch = Watch::new(vmm, cpu, 0);
         let vmm: &mut dyn Vmm = &mut watch;
-        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event, repeating) {
+        let profile = &self.works.profile;
+        match system::event::deliver(cpu, &mut Mem::new(vmm, journal, cpu), event, repeating, profile) {
             Ok(Delivered::Handler) => {
                 // What the shadow of MOV SS has held back comes at the handler's first instruction, and what the frame has met.
                 completed(journal, debug::due(cpu, Retired::default(), watch.hits, false))
@@ -272,14 +273,58 @@ impl Engine {
             }
             Err(halt) => {
                 cpu.update(|s| s.cr2 = saved);
-                let outcome = match halt {
-                    // There is no instruction that would come again with the journal: the delivery starts anew.
-                    Halt::Stop(Stop::Retry) => Outcome::Retry,
-                    halt => return ended(journal, halt, cpu, 0),
-                };
-                journal.clear();
-                outcome
+                ended_between(journal, halt, cpu)
             }
+        }
+    }
+
+    /// Delivers a pending user interrupt, if there is one that can be delivered at this boundary between two instructions (CR4.UINTR,
+    /// UIF, CPL 3 of 64-bit mode, no shadow of MOV SS; a bit of IA32_UINTR_RR): RIP is the handler's on `Completed`. `None` if there
+    /// is none. It comes after ordinary interrupts.
+    ///
+    /// On `Exception`, which the guest must take in its place, on `Retry`, `Stopped` and `Unsupported` nothing is changed.
+    pub fn deliver_user_interrupt<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V) -> Option<Outcome> {
+        if !system::user::accepts(cpu) {
+            return None;
+        }
+        let Works { journal, repeating, profile, .. } = &mut self.works;
+        if journal.is_open() {
+            return Some(Outcome::Unsupported(Unsupported::JournalMismatch));
+        }
+        let between = *repeating == Some(cpu.rip);
+        let mut watch = Watch::new(vmm, cpu, 0);
+        let vmm: &mut dyn Vmm = &mut watch;
+        match system::user::deliver(cpu, &mut Mem::new(vmm, journal, cpu), profile, between) {
+            Ok(false) => None,
+            Ok(true) => {
+                *repeating = None;
+                cpu.set_blocking(Blocking { sti: false, ..cpu.blocking() });
+                Some(completed(journal, debug::due(cpu, Retired::default(), watch.hits, false)))
+            }
+            Err(halt) => Some(ended_between(journal, halt, cpu)),
+        }
+    }
+
+    /// Asks whether an interrupt of `vector`, which the monitor's interrupt controller is about to hand to the processor, is the
+    /// notification of user interrupts (UINV in IA32_UINTR_MISC), and then takes the requests from the posted-interrupt descriptor into
+    /// IA32_UINTR_RR: the monitor does not deliver it but ends it (EOI), and calls [`Engine::deliver_user_interrupt`]. `None` if it is
+    /// not. The descriptor is changed by real locked operations where the bus grants RAM.
+    ///
+    /// On `Exception`, which the guest must take, on `Retry`, `Stopped` and `Unsupported` no request is lost.
+    pub fn notify_user_interrupt<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, vector: u8) -> Option<Outcome> {
+        let journal = &mut self.works.journal;
+        if journal.is_open() {
+            return Some(Outcome::Unsupported(Unsupported::JournalMismatch));
+        }
+        let mut watch = Watch::new(vmm, cpu, 0);
+        let vmm: &mut dyn Vmm = &mut watch;
+        match system::user::notify(cpu, &mut Mem::new(vmm, journal, cpu), vector) {
+            Ok(false) => {
+                journal.clear();
+                None
+            }
+            Ok(true) => Some(completed(journal, debug::due(cpu, Retired::default(), watch.hits, false))),
+            Err(halt) => Some(ended_between(journal, halt, cpu)),
         }
     }
 
@@ -444,6 +489,11 @@ impl Works {
                 return Outcome::Exception(event);
             }
         }
+        let care = system::shadow::before(cpu, insn, &mut Mem::new(vmm, &mut self.journal, cpu), &self.profile);
+        let mut care = match care {
+            Ok(care) => care,
+            Err(halt) => return ended(&mut self.journal, halt, cpu, bytes),
+        };
         if cpu.word().bits & insn.gate != 0 {
             let event = gate::refuse(cpu, insn);
             return ended(&mut self.journal, event.into(), cpu, bytes);
@@ -460,10 +510,6 @@ impl Works {
         {
             return ended(&mut self.journal, halt, cpu, bytes);
         }
-        let care = match system::shadow::before(cpu, insn, mem) {
-            Ok(care) => care,
-            Err(halt) => return ended(&mut self.journal, halt, cpu, bytes),
-        };
         let (rsp, rip, flags) = (cpu.gpr[RSP], cpu.rip, cpu.rflags());
         let result = match insn.row.exec {
             Exec::Value(op) => value::run(op, cpu, insn, mem, &self.locks).map(|()| Retired::default()),
@@ -475,7 +521,7 @@ impl Works {
             _ => cold(cpu, insn, mem, &mut self.replayer, &self.profile, stub),
         };
         // A near branch is taken back if the shadow stack does not agree.
-        let result = match (result, &care) {
+        let result = match (result, &mut care) {
             (Ok(retired), Some(care)) => match system::shadow::after(care, cpu, mem) {
                 Ok(()) => Ok(retired),
                 Err(halt) => {
@@ -490,12 +536,14 @@ impl Works {
             Ok(retired) => {
                 mark_apx(cpu, insn);
                 cpu.set_blocking(Blocking { mov_ss: retired.mov_ss, sti: retired.sti, ..cpu.blocking() });
-                if !retired.rep_unfinished && insn.row.exec != Exec::Far(FarOp::Iret) {
-                    // IRET has loaded it for the instruction that it returns to.
+                // IRET and its kin have loaded it for the instruction that they return to.
+                let loads_rf = matches!(insn.row.exec, Exec::Far(FarOp::Iret | FarOp::Erets | FarOp::Eretu));
+                if !retired.rep_unfinished && !loads_rf {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
-                // SYSCALL's mask can take TF away before it counts.
-                let trap = trap && (insn.row.exec != Exec::Far(FarOp::Syscall) || cpu.rflags() & rflags::TF != 0);
+                // SYSCALL's mask and FRED can take TF away before it counts.
+                let calls = matches!(insn.row.exec, Exec::Far(FarOp::Syscall | FarOp::Sysenter));
+                let trap = trap && (!calls || cpu.rflags() & rflags::TF != 0);
                 self.repeating = retired.rep_unfinished.then_some(cpu.rip);
                 let retired = debug::due(cpu, retired, watch.hits, trap);
                 self.noted |= noted::of(insn, &retired);
@@ -515,6 +563,17 @@ fn completed(journal: &mut Journal, retired: Retired) -> Outcome {
         journal.clear();
     }
     Outcome::Completed(retired)
+}
+
+/// What a halt between two instructions means to the caller: there is none that would come again with the journal, so that the work
+/// starts anew.
+#[cold]
+fn ended_between(journal: &mut Journal, halt: Halt, cpu: &mut Cpu) -> Outcome {
+    if halt == Halt::Stop(Stop::Retry) {
+        journal.clear();
+        return Outcome::Retry;
+    }
+    ended(journal, halt, cpu, 0)
 }
 
 /// What a halt means to the caller; closes the journal unless it waits for a retry.
@@ -684,9 +743,19 @@ fn decode_more<V: Vmm>(
                 bytes[count..count + n].copy_from_slice(&more[..n]);
                 count += n;
             }
-            Err(error) => return Err(decode_halt(error)),
+            Err(error) => return Err(undecoded(cpu, vmm, profile, error)),
         }
     }
+}
+
+/// What bytes raise that are no instruction. At the target of an indirect branch they are no ENDBRANCH either, which comes first.
+fn undecoded(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile, error: DecodeError) -> Halt {
+    if error != DecodeError::Truncated
+        && let Err(halt) = system::shadow::not_an_instruction(cpu, vmm, profile)
+    {
+        return halt;
+    }
+    decode_halt(error)
 }
 
 fn decode_halt(error: DecodeError) -> Halt {

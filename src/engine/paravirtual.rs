@@ -186,7 +186,7 @@ impl Privileged {
                 FarOp::LoadTable => LoadLdt,
                 FarOp::LoadTask => LoadTask,
                 FarOp::Jump | FarOp::Call | FarOp::Return => FarTransfer,
-                FarOp::Iret => InterruptReturn,
+                FarOp::Iret | FarOp::Erets | FarOp::Eretu => InterruptReturn,
                 FarOp::Sysret | FarOp::Sysexit => SystemReturn,
                 _ => return None,
             },

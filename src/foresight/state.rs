@@ -183,11 +183,11 @@ impl Insn {
         });
         // More than a row's flags can name: TF, IOPL, RF, ID.
         state.flags = match (implied, written) {
-            (PushFlags | SystemCall | Interrupt, false) => rflags::DEFINED,
+            // SYSENTER pushes all flags and loads new ones where it is an event of FRED.
+            (PushFlags | SystemCall | SystemEnter | Interrupt, false) => rflags::DEFINED,
             (PopFlags, true) => rflags::DEFINED & !rflags::VM,
             (InterruptReturn | SystemReturn | EventReturn | UserReturn | Resume, true) => rflags::DEFINED,
-            (SystemCall | Interrupt, true) => rflags::DEFINED,
-            (SystemEnter, true) => rflags::IF | rflags::VM | rflags::RF,
+            (SystemCall | SystemEnter | Interrupt, true) => rflags::DEFINED,
             _ => 0,
         };
         if implied == UserReturn {

@@ -1420,6 +1420,10 @@ pub enum FarOp {
     Sysenter,
     /// SYSEXIT.
     Sysexit,
+    /// ERETS.
+    Erets,
+    /// ERETU.
+    Eretu,
 }
 
 /// Instructions on shadow stacks.

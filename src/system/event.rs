@@ -1,7 +1,9 @@
 //! Delivery of exceptions and interrupts through the interrupt vector table or the IDT (SDM volume 3, chapter 6).
 
+use super::cet::{Enforcement, Origin, Stack};
 use super::descriptor::{kind, long, read_own};
 use super::frame::{self, Frame};
+use super::fred;
 use super::task::{self, Asks};
 use crate::access::{Halt, Mem};
 use crate::bus::Vmm;
@@ -10,6 +12,7 @@ use crate::cpu::registers::{cr4, rflags};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Blocking, Cpu, Mode};
 use crate::event::{Event, EventKind, Stop};
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
@@ -30,12 +33,13 @@ pub(crate) fn deliver(
     mem: &mut Memory<'_, '_>,
     event: Event,
     repeating: bool,
+    profile: &Profile,
 ) -> Result<Delivered, Halt> {
     /// Exceptions in place of one another at most. By table 6-5 the third is the end; a bus can answer with others for ever.
     const MOST: usize = 4;
     let (mut event, rip) = (event, cpu.rip);
     for _ in 0..MOST {
-        let second = match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating)) {
+        let second = match frame::whole(cpu, mem, |cpu, mem| once(cpu, mem, event, repeating, profile)) {
             Ok(None) => return Ok(Delivered::Handler),
             // Another task has begun with it.
             Ok(Some(second)) => second,
@@ -50,7 +54,7 @@ pub(crate) fn deliver(
             }
         };
         // What the processor does by itself is no fault of the program's.
-        let second = external(event, second);
+        let second = Event { nested: true, ..external(event, second) };
         if let Some(cr2) = second.cr2 {
             cpu.update(|s| s.cr2 = cr2);
         }
@@ -67,7 +71,7 @@ pub(crate) fn deliver(
 
 /// Sets EXT in the error code of an exception that the delivery of `first` met, unless a program asked for it.
 fn external(first: Event, second: Event) -> Event {
-    let asked = first.kind == EventKind::Software;
+    let asked = first.kind.is_software();
     match second.error_code {
         Some(code) if !asked && (10..=13).contains(&second.vector) => Event { error_code: Some(code | 1), ..second },
         _ => second,
@@ -84,7 +88,8 @@ enum Class {
 
 fn class(event: Event) -> Class {
     match (event.kind, event.vector) {
-        (EventKind::Software | EventKind::Interrupt | EventKind::Nmi, _) => Class::Benign,
+        (EventKind::Interrupt | EventKind::Nmi, _) => Class::Benign,
+        (kind, _) if kind.is_software() => Class::Benign,
         (_, 8) => Class::Double,
         (_, 14 | 20) => Class::Page,
         (_, 0 | 10..=13 | 21) => Class::Contributory,
@@ -92,23 +97,33 @@ fn class(event: Event) -> Class {
     }
 }
 
-fn once(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, repeating: bool) -> Result<Option<Event>, Halt> {
-    if event.vector == 1 && event.kind != EventKind::Software {
+fn once(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    event: Event,
+    repeating: bool,
+    profile: &Profile,
+) -> Result<Option<Event>, Halt> {
+    if event.vector == 1 && !event.kind.is_software() {
         // DR7.GD ends with the exception that it raises.
         cpu.update(|s| s.dr[7] &= !(1 << 13));
     }
     let mut begun_with = None;
     let redirected =
         cpu.mode() == Mode::V86 && event.kind == EventKind::Software && through_vector_table(cpu, mem, event)?;
-    if cpu.mode() == Mode::Real16 || redirected {
+    if fred::is_active(cpu) {
+        let flags = pushed_flags(cpu, event, repeating);
+        fred::deliver(cpu, mem, event, flags, profile)?;
+    } else if cpu.mode() == Mode::Real16 || redirected {
         real(cpu, mem, event)?;
     } else {
+        let cet = &Enforcement::of(cpu, mem, profile)?.restarting();
         match gate(cpu, mem, event)? {
-            Route::Code(gate) => protected(cpu, mem, event, &gate, repeating)?,
+            Route::Code(gate) => protected(cpu, mem, cet, event, &gate, repeating)?,
             Route::Task(selector) => {
                 let tss = task::find(cpu, mem, selector, Asks::Nests, Event::gp0)?;
                 let back = (cpu.rip, pushed_flags(cpu, event, repeating));
-                let switched = task::switch(cpu, mem, tss, Asks::Nests, back, event.error_code);
+                let switched = task::switch(cpu, mem, cet, tss, Asks::Nests, back, event.error_code);
                 if matches!(switched, Err(ref halt) if !matches!(halt, Halt::Stop(Stop::Fault(_)))) {
                     // The delivery starts anew, and must not find the task busy with itself.
                     tss.release(mem)?;
@@ -129,15 +144,11 @@ fn pushed_flags(cpu: &Cpu, event: Event, repeating: bool) -> u64 {
     cpu.rflags() | if event.kind == EventKind::Fault || between { rflags::RF } else { 0 }
 }
 
-/// INT n in virtual-8086 mode: does the TSS's bitmap (CR4.VME) send it through the vector table?
+/// INT n in virtual-8086 mode (INT3 and INTO are not asked about): does the TSS's bitmap (CR4.VME) send it through the vector table?
 ///
 /// # Errors
 /// #GP(0) for INT n with IOPL below 3 that it does not.
 fn through_vector_table(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<bool, Halt> {
-    // INT3 and INTO are not asked about.
-    if matches!(event.vector, 3 | 4) {
-        return Ok(false);
-    }
     if cpu.system().cr4 & cr4::VME != 0 {
         let tr = cpu.system().tr;
         let at = |offset: u64| tr.base.wrapping_add(offset) & 0xffff_ffff;
@@ -232,7 +243,7 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Route, Halt
         kind::TASK if !is_long => (0, false),
         _ => return Err(at_vector(Event::gp0("the entry of the IDT is no gate")).into()),
     };
-    if event.kind == EventKind::Software && (low >> 45) as u8 & 3 < cpu.cpl() {
+    if event.kind.is_software() && (low >> 45) as u8 & 3 < cpu.cpl() {
         return Err(at_vector(Event::gp0("the gate's DPL is below CPL")).into());
     }
     if low >> 47 & 1 == 0 {
@@ -251,7 +262,14 @@ fn gate(cpu: &Cpu, mem: &mut Memory<'_, '_>, event: Event) -> Result<Route, Halt
     }))
 }
 
-fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate, repeating: bool) -> Result<(), Halt> {
+fn protected(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    event: Event,
+    gate: &Gate,
+    repeating: bool,
+) -> Result<(), Halt> {
     let mut code = frame::code(cpu, mem, gate.selector)?;
     let (cpl, v86, is_long) = (cpu.cpl(), cpu.mode() == Mode::V86, long(cpu));
     if code.dpl() > cpl {
@@ -267,6 +285,7 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
         return Err(code.refuse("the handler of virtual-8086 mode has not CPL 0").into());
     }
     let (rip, rsp, flags) = (cpu.rip, cpu.gpr[RSP], pushed_flags(cpu, event, repeating));
+    let origin = Origin::new(cpu, rip);
     let selectors = cpu.system().seg.map(|segment| u64::from(segment.selector));
     let [es, cs, ss, ds, fs, gs] = selectors;
     let mut back = Frame::new(gate.size);
@@ -294,6 +313,12 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
     }
     back.probe(cpu, mem, selector)?;
     frame::set_rip(cpu, gate.offset)?;
+    let stack = match (inner, gate.ist) {
+        (false, 0) => Stack::Same,
+        (true, 0) => Stack::OfPrivilege,
+        (_, entry) => Stack::OfTable(entry),
+    };
+    let shadow = cet.call(cpu, mem, origin, (target, is_long), stack)?;
     back.push(cpu, mem, selector)?;
     if v86 {
         let null = super::descriptor::null(0, 0);
@@ -301,5 +326,5 @@ fn protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, event: Event, gate: &Gate,
     }
     let cleared = rflags::TF | rflags::VM | rflags::RF | rflags::NT | if gate.clears_if { rflags::IF } else { 0 };
     cpu.set_rflags(cpu.rflags() & !cleared);
-    Ok(())
+    shadow.commit(cpu, mem)
 }

@@ -1,7 +1,7 @@
 //! What transfers to other code have in common: all or nothing, frames on the stack, the stacks of a TSS, the new CS.
 
 use super::descriptor::{self, Descriptor, is_null, long, read_own};
-use super::shadow;
+use super::fred;
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear, replace, stack_offset, stack_width};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -9,7 +9,7 @@ use crate::cpu::registers::efer;
 use crate::cpu::registers::gpr::RSP;
 use crate::cpu::segment::{Seg, Segment, rights};
 use crate::cpu::{Cpu, Mode};
-use crate::event::{Event, Unsupported};
+use crate::event::Event;
 
 /// The most entries of a frame: a call gate's parameters with SS, rSP, CS and rIP.
 const ENTRIES: usize = 35;
@@ -20,9 +20,6 @@ pub(super) fn whole<T>(
     mem: &mut Mem<'_, dyn Vmm + '_>,
     transfer: impl FnOnce(&mut Cpu, &mut Mem<'_, dyn Vmm + '_>) -> Result<T, Halt>,
 ) -> Result<T, Halt> {
-    if shadow::is_active(cpu, mem)? {
-        return Err(Unsupported::Instruction("a transfer with shadow stacks or branch tracking enabled").into());
-    }
     let system = cpu.system().clone();
     let (gpr, rip, flags, blocking) = (cpu.gpr, cpu.rip, cpu.rflags(), cpu.blocking());
     let result = transfer(cpu, mem);
@@ -132,10 +129,13 @@ pub(super) fn reaches(cpu: &Cpu, code: &Descriptor, offset: u64) -> Result<(), E
     if inside { Ok(()) } else { Err(Event::gp0("the target of the transfer lies beyond the limit of CS")) }
 }
 
-/// Do L and D fit each other? In IA-32e mode L excludes D.
+/// Do L and D fit each other? In IA-32e mode L excludes D, and under FRED ring 0 is of 64 bits.
 pub(super) fn check_width(cpu: &Cpu, code: &Descriptor) -> Result<(), Event> {
     if long(cpu) && code.has(rights::L | rights::DB) {
         return Err(code.refuse("the code segment has both L and D set"));
+    }
+    if cpu.cpl() == 0 && fred::is_active(cpu) && !code.has(rights::L) {
+        return Err(code.refuse("compatibility mode at CPL 0 under FRED"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! IRET (SDM volume 2, its page): real, virtual-8086, protected, compatibility and 64-bit mode.
 
+use super::cet::{self, Enforcement};
 use super::descriptor::{self, long, rpl};
 use super::{frame, task, transfer};
 use crate::access::{Halt, Mem};
@@ -11,22 +12,30 @@ use crate::cpu::{Blocking, Cpu, Mode};
 use crate::decode::Insn;
 use crate::event::{Event, Retired};
 use crate::integer::next_rip;
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
 /// IRET, IRETD, IRETQ.
-pub(super) fn iret(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, retired: &mut Retired) -> Result<(), Halt> {
+pub(super) fn iret(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+    retired: &mut Retired,
+) -> Result<(), Halt> {
     let size = insn.osize();
     let blocking = cpu.blocking();
     let next = next_rip(cpu, insn);
+    let cet = Enforcement::of(cpu, mem, profile)?;
     let begun_with = frame::whole(cpu, mem, |cpu, mem| {
         let mut begun_with = None;
         match cpu.mode() {
             Mode::Real16 => from_real(cpu, mem, size, cpu.cpl())?,
             Mode::V86 => from_v86(cpu, mem, size)?,
             _ if cpu.rflags() & rflags::NT != 0 && long(cpu) => return Err(Event::gp0("IRET with NT set").into()),
-            _ if cpu.rflags() & rflags::NT != 0 => begun_with = task::return_to(cpu, mem, next)?,
-            _ => from_protected(cpu, mem, size)?,
+            _ if cpu.rflags() & rflags::NT != 0 => begun_with = task::return_to(cpu, mem, &cet, next)?,
+            _ => from_protected(cpu, mem, &cet, size)?,
         }
         cpu.set_blocking(Blocking { nmi: false, ..cpu.blocking() });
         Ok(begun_with)
@@ -95,13 +104,13 @@ fn from_v86(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(), Hal
     Ok(())
 }
 
-fn from_protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(), Halt> {
+fn from_protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, cet: &Enforcement, size: u8) -> Result<(), Halt> {
     let [rip, selector, flags] = popped(cpu, mem, size)?;
     let selector = selector as u16;
     let cpl = cpu.cpl();
     let changeable = changeable(cpu, size, cpl);
     if flags & rflags::VM != 0 && cpl == 0 && size == 4 && !long(cpu) {
-        return to_v86(cpu, mem, rip, selector, flags);
+        return to_v86(cpu, mem, cet, (rip, selector, flags));
     }
     let mut code = transfer::returned_code(cpu, mem, selector)?;
     // 64-bit mode pops SS and RSP whatever the privilege.
@@ -116,11 +125,16 @@ fn from_protected(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8) -> Result<(
         frame::set_rip(cpu, rip)?;
     }
     set_flags(cpu, flags, changeable);
-    Ok(())
+    cet.far_return(cpu, mem, cpl, true)
 }
 
 /// From CPL 0 to virtual-8086 mode: all segments are popped.
-fn to_v86(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, rip: u64, cs: u16, flags: u64) -> Result<(), Halt> {
+fn to_v86(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    (rip, cs, flags): (u64, u16, u64),
+) -> Result<(), Halt> {
     let mut values = [0; 6];
     for (i, value) in values.iter_mut().enumerate() {
         *value = frame::entry(cpu, mem, 4, 3 + i as i64, 0)?;
@@ -129,6 +143,7 @@ fn to_v86(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, rip: u64, cs: u16, flags: u64
     if rip > 0xffff {
         return Err(Event::gp0("a return to virtual-8086 mode beyond 64 KiB").into());
     }
+    let token = cet.leave_for_v86(cpu)?;
     let segment = |selector: u64| {
         let selector = selector as u16;
         Segment { selector, attr: 0xf3, limit: 0xffff, base: u64::from(selector) << 4 }
@@ -138,5 +153,5 @@ fn to_v86(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, rip: u64, cs: u16, flags: u64
     mem.follow(cpu);
     cpu.gpr[crate::cpu::registers::gpr::RSP] = rsp;
     cpu.rip = rip;
-    Ok(())
+    cet::release(mem, token)
 }

@@ -1,8 +1,10 @@
 //! Privileged and system instructions, ports, and the state images that belong to no other room.
 
+mod cet;
 mod descriptor;
 pub(crate) mod event;
 mod frame;
+pub(crate) mod fred;
 pub(crate) mod image;
 mod iret;
 mod line;
@@ -14,7 +16,7 @@ pub(crate) mod shadow;
 mod task;
 mod tile;
 mod transfer;
-mod user;
+pub(crate) mod user;
 mod wait;
 mod xsave;
 
@@ -148,12 +150,15 @@ pub(crate) fn run(
         SysOp::UserWriteMsr => msr::user_write(cpu, insn, mem, profile)?,
         SysOp::Clui | SysOp::Stui => user::set_flag(cpu, op == SysOp::Stui)?,
         SysOp::Testui => user::test_flag(cpu)?,
-        SysOp::Uiret => return user::user_return(cpu, mem),
+        SysOp::Uiret => return user::user_return(cpu, mem, profile),
         SysOp::Senduipi => user::send(cpu, insn, mem)?,
         SysOp::ReadBase => platform::read_base(cpu, insn)?,
         SysOp::WriteBase => platform::write_base(cpu, insn)?,
         SysOp::ReadShadowStack => shadow::read_pointer(cpu, insn, mem)?,
-        SysOp::Shadow(op) => shadow::run(op, cpu, insn, mem)?,
+        SysOp::Shadow(op) => {
+            fred::recognise(cpu, insn)?;
+            shadow::run(op, cpu, insn, mem)?;
+        }
         SysOp::Bounds if bounds_enabled(cpu) => return Err(Unsupported::Instruction(insn.row().mnemonic).into()),
         SysOp::Bounds => {}
         SysOp::Prefetch => {
@@ -180,6 +185,7 @@ pub(crate) fn far(
     retired: &mut Retired,
 ) -> Result<(), Halt> {
     let next = next_rip(cpu, insn);
+    fred::recognise(cpu, insn)?;
     match op {
         FarOp::Load => segment::load(cpu, insn, mem, retired)?,
         FarOp::Pop => segment::pop(cpu, insn, mem, retired)?,
@@ -188,11 +194,15 @@ pub(crate) fn far(
         FarOp::LoadTable => segment::load_table(cpu, insn, mem)?,
         FarOp::LoadTask => segment::load_task(cpu, insn, mem)?,
         FarOp::Lar | FarOp::Lsl | FarOp::VerifyRead | FarOp::VerifyWrite => segment::question(op, cpu, insn, mem)?,
-        FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem),
-        FarOp::Return => return transfer::far_return(cpu, insn, mem),
-        FarOp::Iret => return iret::iret(cpu, insn, mem, retired),
+        FarOp::Jump | FarOp::Call => return transfer::jump(op, cpu, insn, mem, profile),
+        FarOp::Return => return transfer::far_return(cpu, insn, mem, profile),
+        FarOp::Iret => return iret::iret(cpu, insn, mem, profile, retired),
+        FarOp::Syscall | FarOp::Sysenter if fred::is_active(cpu) => {
+            return fred::system_call(op, cpu, insn, mem, profile);
+        }
+        FarOp::Erets | FarOp::Eretu => return fred::event_return(op, cpu, mem, profile, retired),
         FarOp::Syscall | FarOp::Sysret => return transfer::system_call(op, cpu, insn, mem, profile),
-        FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem),
+        FarOp::Sysenter | FarOp::Sysexit => return transfer::system_enter(op, cpu, insn, mem, profile),
     }
     cpu.rip = next;
     Ok(())
@@ -210,6 +220,7 @@ pub(crate) fn privileged(
     profile: &Profile,
 ) -> Result<(), Halt> {
     let next = next_rip(cpu, insn);
+    fred::recognise(cpu, insn)?;
     privileged::run(op, cpu, insn, mem, profile)?;
     cpu.rip = next;
     Ok(())
@@ -312,12 +323,13 @@ fn cpuid(cpu: &mut Cpu, mem: &mut Mem<'_, dyn Vmm + '_>, profile: &Profile) -> R
 
 /// The event of INT1, INT3, INT n, or INTO with OF set.
 fn software_interrupt(cpu: &Cpu, insn: &Insn) -> Option<Event> {
+    let exception = |vector, cause| Event { kind: EventKind::SoftwareException, ..Event::software(vector, cause) };
     match insn.opcode() {
-        0xcc => Some(Event::software(3, "INT3")),
+        0xcc => Some(exception(3, "INT3")),
         0xcd => Some(Event::software(insn.imm as u8, "INT n")),
         // No gate's DPL counts, and DR6 does not say that it was there.
         0xf1 => Some(Event::db(EventKind::Trap, "INT1")),
-        _ => (cpu.rflags() & rflags::OF != 0).then_some(Event::software(4, "INTO")),
+        _ => (cpu.rflags() & rflags::OF != 0).then_some(exception(4, "INTO")),
     }
 }
 

@@ -346,7 +346,8 @@ fn debug_register(cpu: &mut Cpu, number: u8) -> Result<usize, Event> {
     };
     if s.dr[7] & DR7_GD != 0 {
         cpu.update(|s| s.dr[6] |= DR6_BD);
-        return Err(Event::db(EventKind::Fault, "a debug register is accessed while DR7.GD is set"));
+        let event = Event::db(EventKind::Fault, "a debug register is accessed while DR7.GD is set");
+        return Err(Event { data: DR6_BD as u32, ..event });
     }
     Ok(usize::from(number))
 }
@@ -453,6 +454,7 @@ pub(super) fn write_msr(
     if matches!(index, msr::FS_BASE | msr::GS_BASE | msr::KERNEL_GS_BASE) && !address::canonical(cpu, value) {
         refuse("a segment base that is not canonical")?;
     }
+    super::fred::check_msr(cpu, profile, index, value)?;
     match index {
         msr::EFER => write_efer(cpu, profile, value)?,
         msr::FS_BASE => cpu.update(|s| s.seg[Seg::Fs as usize].base = value),
@@ -465,7 +467,10 @@ pub(super) fn write_msr(
         msr::XFD_ERR => cpu.update(|s| s.xfd_err = value),
         msr::PKRS if value >> 32 != 0 => refuse("a reserved bit of IA32_PKRS")?,
         msr::PKRS => cpu.update(|s| s.pkrs = value as u32),
-        _ => mem.vmm.write_msr(index, value)?,
+        _ => {
+            super::cet::check_msr(cpu, profile, index, value)?;
+            mem.vmm.write_msr(index, value)?;
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Control-flow enforcement (SDM volume 1, chapter 17): shadow stacks and indirect-branch tracking for near branches, and the
-//! instructions on shadow stacks. Their enables are the platform's model-specific registers IA32_U_CET and IA32_S_CET; one that has
-//! none has nothing enabled. Only steps under CR4.CET come here.
+//! Control-flow enforcement (SDM volume 1, chapter 17) of near branches: shadow stacks, the tracker with the legacy code page bitmap; and
+//! the instructions on shadow stacks. Only steps under CR4.CET come here.
 
+use super::cet::{self, BITMAP, BUSY, ENDBR_EN, PL0_SSP, SH_STK_EN, SUPPRESS, TRACKER, WR_SHSTK_EN};
 use crate::access::{Halt, Mem};
 use crate::address::{self, Intent, linear};
 use crate::bus::{Access, AccessKind, Vmm};
@@ -10,26 +10,17 @@ use crate::cpu::registers::rflags::{ARITH, CF};
 use crate::cpu::segment::{Seg, rights};
 use crate::cpu::{Cpu, Mode};
 use crate::decode::{Insn, prefix};
-use crate::event::{Event, Stop, Unsupported};
+use crate::event::Event;
 use crate::integer::{next_rip, read_slot, write_slot};
 use crate::isa::row::{Exec, IntOp, SeqOp, ShadowOp};
+use crate::profile::Profile;
 
 type Memory<'a, 'v> = Mem<'a, dyn Vmm + 'v>;
 
-const U_CET: u32 = 0x6a0;
-const S_CET: u32 = 0x6a2;
-/// IA32_PL0_SSP.
-const PL0_SSP: u32 = 0x6a4;
-/// Bits of IA32_U_CET and IA32_S_CET.
-const SH_STK_EN: u64 = 1 << 0;
-const WR_SHSTK_EN: u64 = 1 << 1;
-const ENDBR_EN: u64 = 1 << 2;
+/// Bits of IA32_U_CET and IA32_S_CET that near branches alone know.
 const LEG_IW_EN: u64 = 1 << 3;
 const NO_TRACK_EN: u64 = 1 << 4;
-const SUPPRESS: u64 = 1 << 10;
-const TRACKER: u64 = 1 << 11;
-/// What a supervisor token says of a stack that is in use.
-const BUSY: u64 = 1;
+const SUPPRESS_DIS: u64 = 1 << 5;
 
 /// Causes of #CP, its error code.
 const NEAR_RET: u32 = 1;
@@ -37,52 +28,22 @@ const ENDBRANCH: u32 = 3;
 const RSTORSSP: u32 = 4;
 const SETSSBSY: u32 = 5;
 
-fn register(cpl: u8) -> u32 {
-    if cpl == 3 { U_CET } else { S_CET }
-}
-
-/// IA32_U_CET or IA32_S_CET.
-fn enables(mem: &mut Memory<'_, '_>, register: u32) -> Result<u64, Halt> {
-    match mem.vmm.read_msr(register) {
-        Ok(value) => Ok(value),
-        Err(Stop::NotProvided(_)) => Ok(0),
-        Err(stop) => Err(stop.into()),
-    }
-}
-
-/// Is anything of CET enabled, at whatever privilege?
-pub(super) fn is_active(cpu: &Cpu, mem: &mut Memory<'_, '_>) -> Result<bool, Halt> {
-    if cpu.system().cr4 & cr4::CET == 0 {
-        return Ok(false);
-    }
-    let both = enables(mem, U_CET)? | enables(mem, S_CET)?;
-    Ok(both & (SH_STK_EN | ENDBR_EN) != 0)
-}
-
 /// Are shadow stacks enabled at this privilege? Not in virtual-8086 mode, which never comes here.
 fn has_shadow_stack(cpu: &Cpu, mem: &mut Memory<'_, '_>) -> Result<bool, Halt> {
-    Ok(cpu.system().cr4 & cr4::CET != 0 && enables(mem, register(cpu.cpl()))? & SH_STK_EN != 0)
+    let register = cet::register(cpu.cpl());
+    Ok(cpu.system().cr4 & cr4::CET != 0 && cet::read_register(mem.vmm, register)? & SH_STK_EN != 0)
 }
 
 fn need(condition: bool, cause: &'static str) -> Result<(), Event> {
     if condition { Ok(()) } else { Err(Event::ud(cause)) }
 }
 
-/// An access to a shadow stack.
-fn shadow(mem: &Memory<'_, '_>, kind: AccessKind, size: u16) -> Access {
-    Access { shadow_stack: true, ..mem.access(kind, size) }
-}
-
 fn read(mem: &mut Memory<'_, '_>, at: u64, size: u8) -> Result<u64, Halt> {
-    let mut buf = [0; 8];
-    let access = shadow(mem, AccessKind::Read, size.into());
-    mem.read(at, &mut buf[..size.into()], &access)?;
-    Ok(u64::from_le_bytes(buf))
+    cet::read(mem, at, size, mem.cpl)
 }
 
 fn write(mem: &mut Memory<'_, '_>, at: u64, value: u64, size: u8) -> Result<(), Halt> {
-    let access = shadow(mem, AccessKind::Write, size.into());
-    mem.write(at, &value.to_le_bytes()[..size.into()], &access)
+    cet::write(mem, at, value, size, mem.cpl)
 }
 
 /// Bytes of an entry: the mode's.
@@ -98,45 +59,125 @@ enum Branch {
     Other,
 }
 
+/// What an instruction that stands at CS:RIP means to the tracker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// The mode's ENDBRANCH.
+    Target,
+    /// INT3 and INT1, which a debugger puts anywhere.
+    Breakpoint,
+    /// Another one, or none at all.
+    Other,
+}
+
+/// IA32_U_CET or IA32_S_CET.
+struct Enables {
+    register: u32,
+    raw: u64,
+    /// The bits that the guest was promised.
+    known: u64,
+}
+
+impl Enables {
+    fn has(&self, bits: u64) -> bool {
+        self.raw & self.known & bits == bits
+    }
+
+    fn set(&mut self, vmm: &mut dyn Vmm, value: u64) -> Result<(), Halt> {
+        if value != self.raw {
+            vmm.write_msr(self.register, value)?;
+            self.raw = value;
+        }
+        Ok(())
+    }
+}
+
+/// What is enabled where the processor is now, if anything.
+fn enables(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile) -> Result<Option<Enables>, Halt> {
+    if cpu.system().cr4 & cr4::CET == 0 || cpu.mode().is_real_or_v86() {
+        return Ok(None);
+    }
+    let register = cet::register(cpu.cpl());
+    let enables = Enables { register, raw: cet::read_register(vmm, register)?, known: cet::known(profile) };
+    Ok(Some(enables).filter(|enables| enables.has(SH_STK_EN) || enables.has(ENDBR_EN)))
+}
+
+/// The tracker, where it is enabled, meets an instruction.
+///
+/// # Errors
+/// #CP(ENDBRANCH), and what a look into the bitmap of legacy code raises.
+fn arrive(cpu: &Cpu, vmm: &mut dyn Vmm, enables: &mut Enables, met: Met) -> Result<(), Halt> {
+    let value = enables.raw;
+    match met {
+        Met::Target => enables.set(vmm, value & !(TRACKER | SUPPRESS)),
+        Met::Other if value & TRACKER != 0 => {
+            if value & LEG_IW_EN == 0 || !is_legacy(cpu, vmm, value & BITMAP)? {
+                return Err(Event::cp(ENDBRANCH, "an indirect branch leads to no ENDBRANCH").into());
+            }
+            // Legacy code branches as it likes, up to the next ENDBRANCH.
+            let suppressed = if value & SUPPRESS_DIS == 0 { SUPPRESS } else { 0 };
+            enables.set(vmm, value & !TRACKER | suppressed)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Does the legacy code page bitmap at `bitmap` have a bit for the page of CS:RIP? The journal knows nothing of the look: behind it
+/// the tracker waits no longer, so that a retry does not look again.
+fn is_legacy(cpu: &Cpu, vmm: &mut dyn Vmm, bitmap: u64) -> Result<bool, Halt> {
+    let (page, wrap) = match cpu.mode() {
+        Mode::Long64 => ((cpu.rip & (2 * cpu.word().canonical_half - 1)) >> 12, u64::MAX),
+        _ => ((cpu.seg(Seg::Cs).base.wrapping_add(cpu.rip) & 0xffff_ffff) >> 12, 0xffff_ffff),
+    };
+    let at = bitmap.wrapping_add(page / 8) & wrap;
+    if wrap == u64::MAX && !address::canonical(cpu, at) {
+        return Err(Event::gp0("the legacy code page bitmap is not canonical").into());
+    }
+    let mut byte = [0];
+    vmm.read(at, &mut byte, &Access::new(AccessKind::Read, 1, cpu.cpl()))?;
+    Ok(byte[0] >> (page % 8) & 1 != 0)
+}
+
+/// Bytes that are no instruction: a tracker that waits has its say before #UD.
+///
+/// # Errors
+/// As for [`before`].
+pub(crate) fn not_an_instruction(cpu: &Cpu, vmm: &mut dyn Vmm, profile: &Profile) -> Result<(), Halt> {
+    match enables(cpu, vmm, profile)? {
+        Some(mut enables) if enables.has(ENDBR_EN) => arrive(cpu, vmm, &mut enables, Met::Other),
+        _ => Ok(()),
+    }
+}
+
 /// What is known before an instruction runs under CR4.CET.
 pub(crate) struct Care {
     branch: Branch,
-    /// IA32_U_CET or IA32_S_CET.
-    enables: u64,
-    register: u32,
+    enables: Enables,
     /// The instruction is an indirect branch that is tracked.
     tracked: bool,
     /// RIP behind it.
     back: u64,
 }
 
-/// Checks the tracker, and that a near call has room on the shadow stack.
+/// Checks the tracker, before all that the instruction may raise, and that a near call has room on the shadow stack.
 ///
 /// # Errors
 /// #CP(ENDBRANCH), what the shadow stack's page says; nothing is changed then but a tracker that was waited for.
-pub(crate) fn before(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<Option<Care>, Halt> {
-    if cpu.system().cr4 & cr4::CET == 0 || cpu.mode().is_real_or_v86() {
-        return Ok(None);
-    }
-    let register = register(cpu.cpl());
-    let mut enables = enables(mem, register)?;
-    if enables & (SH_STK_EN | ENDBR_EN) == 0 {
-        return Ok(None);
-    }
-    if enables & (ENDBR_EN | TRACKER) == ENDBR_EN | TRACKER {
-        let wanted = if cpu.mode() == Mode::Long64 { "endbr64" } else { "endbr32" };
-        // INT3 and INT1 may stand there too.
-        let mnemonic = insn.row().mnemonic;
-        if mnemonic != wanted && mnemonic != "int3" && mnemonic != "int1" {
-            if enables & LEG_IW_EN != 0 {
-                return Err(Unsupported::Instruction("the legacy code page bitmap of CET").into());
-            }
-            return Err(Event::cp(ENDBRANCH, "an indirect branch leads to no ENDBRANCH").into());
-        }
-        if mnemonic == wanted {
-            enables &= !(TRACKER | SUPPRESS);
-            mem.vmm.write_msr(register, enables)?;
-        }
+pub(crate) fn before(
+    cpu: &Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+) -> Result<Option<Care>, Halt> {
+    let Some(mut enables) = enables(cpu, mem.vmm, profile)? else { return Ok(None) };
+    if enables.has(ENDBR_EN) {
+        let met = match (insn.row().mnemonic, cpu.mode()) {
+            ("endbr64", Mode::Long64) => Met::Target,
+            ("endbr32", mode) if mode != Mode::Long64 => Met::Target,
+            ("int3" | "int1", _) => Met::Breakpoint,
+            _ => Met::Other,
+        };
+        arrive(cpu, mem.vmm, &mut enables, met)?;
     }
     let indirect = insn.opcode() == 0xff;
     let branch = match insn.row().exec {
@@ -148,25 +189,24 @@ pub(crate) fn before(cpu: &Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result
     };
     let jumps = branch == Branch::Call || matches!(insn.row().exec, Exec::Value(IntOp::Jmp));
     // A DS prefix opts out, if that is allowed.
-    let untracked = enables & NO_TRACK_EN != 0 && insn.has(prefix::DS);
-    let tracked = enables & ENDBR_EN != 0 && indirect && jumps && !untracked && enables & SUPPRESS == 0;
-    if branch == Branch::Call && enables & SH_STK_EN != 0 {
+    let untracked = enables.has(NO_TRACK_EN) && insn.has(prefix::DS);
+    let tracked = enables.has(ENDBR_EN) && indirect && jumps && !untracked && !enables.has(SUPPRESS);
+    // One that its gate refuses calls nothing.
+    if branch == Branch::Call && enables.has(SH_STK_EN) && cpu.word().bits & insn.gate == 0 {
         let size = entry_size(cpu);
-        let at = cpu.system().ssp.wrapping_sub(size.into());
-        let access = shadow(mem, AccessKind::Write, size.into());
-        mem.probe(at, size.into(), &access)?;
+        cet::probe(mem, cpu.system().ssp.wrapping_sub(size.into()), size, mem.cpl)?;
     }
-    Ok(Some(Care { branch, enables, register, tracked, back: next_rip(cpu, insn) }))
+    Ok(Some(Care { branch, enables, tracked, back: next_rip(cpu, insn) }))
 }
 
 /// What is due behind the instruction, whose registers are committed.
 ///
 /// # Errors
 /// #CP(NEAR_RET), and what the bus answers; the caller takes the instruction back.
-pub(crate) fn after(care: &Care, cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(crate) fn after(care: &mut Care, cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
     let size = entry_size(cpu);
     let ssp = cpu.system().ssp;
-    if care.enables & SH_STK_EN != 0 {
+    if care.enables.has(SH_STK_EN) {
         match care.branch {
             Branch::Call => {
                 let at = ssp.wrapping_sub(size.into());
@@ -183,7 +223,8 @@ pub(crate) fn after(care: &Care, cpu: &mut Cpu, mem: &mut Memory<'_, '_>) -> Res
         }
     }
     if care.tracked {
-        mem.vmm.write_msr(care.register, care.enables | TRACKER)?;
+        let value = care.enables.raw | TRACKER;
+        care.enables.set(mem.vmm, value)?;
     }
     Ok(())
 }
@@ -207,7 +248,7 @@ pub(super) fn run(op: ShadowOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_,
         }
         ShadowOp::Write | ShadowOp::WriteUser => {
             if op == ShadowOp::Write {
-                let enables = enables(mem, register(cpl))?;
+                let enables = cet::read_register(mem.vmm, cet::register(cpl))?;
                 need(enables & (SH_STK_EN | WR_SHSTK_EN) == SH_STK_EN | WR_SHSTK_EN, "WRSS is not enabled")?;
             }
             let size = insn.slot(0).size;
@@ -226,10 +267,10 @@ pub(super) fn run(op: ShadowOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_,
             let token = read(mem, at, 8)?;
             let place = (token & !3).wrapping_sub(8) & !7;
             let fits = token & 3 == wide && place == at && (wide == 1 || token >> 32 == 0);
-            if !fits {
+            // Another processor may have taken it since.
+            if !fits || cet::exchange(mem, at, token, ssp | wide | 2, cpl)? != token {
                 return Err(Event::cp(RSTORSSP, "RSTORSSP finds no token").into());
             }
-            write(mem, at, ssp | wide | 2, 8)?;
             cpu.update(|s| s.ssp = at);
             // CF: the stack that is restored was aligned to 4 bytes only.
             cpu.merge_flags(ARITH, if token & 4 != 0 { CF } else { 0 });
@@ -247,19 +288,15 @@ pub(super) fn run(op: ShadowOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_,
             if at & 7 != 0 {
                 return Err(Event::gp0("IA32_PL0_SSP is not aligned").into());
             }
-            if read(mem, at, 8)? != at {
+            if cet::exchange(mem, at, at, at | BUSY, cpl)? != at {
                 return Err(Event::cp(SETSSBSY, "SETSSBSY finds no free supervisor token").into());
             }
-            write(mem, at, at | BUSY, 8)?;
             cpu.update(|s| s.ssp = at);
         }
         ShadowOp::ClearBusy => {
             need(has_shadow_stack(cpu, mem)?, "no supervisor shadow stack is enabled")?;
             let at = operand(cpu, insn, 8, Intent::Write)?;
-            let ours = read(mem, at, 8)? == at | BUSY;
-            if ours {
-                write(mem, at, at, 8)?;
-            }
+            let ours = cet::exchange(mem, at, at | BUSY, at, cpl)? == at | BUSY;
             cpu.update(|s| s.ssp = 0);
             cpu.merge_flags(ARITH, if ours { 0 } else { CF });
         }

@@ -1,11 +1,12 @@
 //! Task switches (SDM volume 3, chapter 8, "Task Management"): JMP, CALL, INT n, exceptions, interrupts and IRET through task
 //! states of 16 and 32 bits. IA-32e mode has none.
 
+use super::cet::{Enforcement, Link};
 use super::descriptor::{self, Descriptor, is_null, kind, own, read_own, rpl};
 use super::frame::{self, Frame};
 use crate::access::{Halt, Mem};
 use crate::bus::{AccessKind, Vmm};
-use crate::cpu::registers::{cr0, rflags};
+use crate::cpu::registers::{cr0, cr4, rflags};
 use crate::cpu::segment::{Seg, Segment, rights};
 use crate::cpu::{Cpu, Mode};
 use crate::event::{DR6_BT, Event, Stop};
@@ -44,6 +45,10 @@ const WIDE: Layout =
     Layout { limit: 0x67, cr3: Some(0x1c), rip: 0x20, size: 4, segments: 0x48, count: 6, ldt: 0x60, trap: Some(0x64) };
 const NARROW: Layout =
     Layout { limit: 0x2b, cr3: None, rip: 0x0e, size: 2, segments: 0x22, count: 4, ldt: 0x2a, trap: None };
+
+/// Where a task state of 32 bits has SSP, and its last byte.
+const SSP: u8 = 0x68;
+const SSP_END: u32 = SSP as u32 + 3;
 
 fn layout(segment: &Segment) -> &'static Layout {
     if segment.attr & 8 != 0 { &WIDE } else { &NARROW }
@@ -91,6 +96,7 @@ fn at(segment: &Segment, offset: u64) -> u64 {
 pub(super) fn switch(
     cpu: &mut Cpu,
     mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
     mut tss: Descriptor,
     asks: Asks,
     (rip, flags): (u64, u64),
@@ -104,8 +110,17 @@ pub(super) fn switch(
     if old.limit < from.limit {
         return Err(Event::ts0("the old TSS is too small").on(old.selector).into());
     }
+    let cpl = cpu.cpl();
+    if asks == Asks::Returns && cet.has_stack(cpl) && cpu.system().ssp & 7 != 0 {
+        return Err(Event::ts0("IRET to a task with an SSP that is not aligned").on(old.selector).into());
+    }
+    let enforced = cpu.system().cr4 & cr4::CET != 0;
+    let end = if enforced { SSP_END } else { to.limit };
+    if new.limit < end || enforced && to.size != WIDE.size {
+        return Err(Event::ts0("CR4.CET asks for a TSS with an SSP").on(tss.selector).into());
+    }
     // All that is read and written before the switch is committed.
-    let whole = to.limit as usize + 1;
+    let whole = end as usize + 1;
     mem.probe(at(&new, 0), whole, &own(AccessKind::Read, whole as u16))?;
     if asks == Asks::Nests {
         mem.probe(at(&new, 0), 2, &own(AccessKind::Write, 2))?;
@@ -117,6 +132,10 @@ pub(super) fn switch(
     for place in selectors.clone() {
         mem.probe(place, 2, &own(AccessKind::Write, 2))?;
     }
+    let shadow = match enforced {
+        true => Some(leave_shadow_stack(cpu, mem, cet, &new, asks, rip)?),
+        false => None,
+    };
 
     // The old task's state.
     let nested = if asks == Asks::Returns { rflags::NT } else { 0 };
@@ -141,6 +160,14 @@ pub(super) fn switch(
 
     // The new one's.
     let loaded = State::read(mem, &new, to)?;
+    let shadow = match shadow {
+        Some(link) => {
+            let ssp = read_own(mem, at(&new, SSP.into()), 4)?;
+            link.free(mem)?;
+            Some((link, ssp))
+        }
+        None => None,
+    };
     let paging = cpu.system().cr0 & cr0::PG != 0;
     let mut next = cpu.system().clone();
     next.tr = new;
@@ -168,7 +195,16 @@ pub(super) fn switch(
     mem.follow(cpu);
 
     // From here on faults are the new task's.
-    match qualify(cpu, mem, &loaded, cpl, to.size, error) {
+    let qualified = qualify(cpu, mem, &loaded, cpl).and_then(|()| {
+        let begun = begin(cpu, mem, to.size, error);
+        if let (Some((link, ssp)), true) = (&shadow, begun.as_ref().err().is_none_or(is_fault)) {
+            // Before that by the manual; but a token can be taken only once, and not before a retry.
+            let refusal = Event::ts0("the new task's SSP is not aligned").on(tss.selector);
+            cet.enter_task(cpu, mem, link, asks, (*ssp, refusal))?;
+        }
+        begun
+    });
+    match qualified {
         Ok(()) => {
             // DR7's local enables belong to the old task.
             cpu.update(|s| s.dr[7] &= !0x155);
@@ -225,15 +261,30 @@ impl State {
     }
 }
 
-/// Loads the descriptors of the new task, and pushes an error code.
-fn qualify(
-    cpu: &mut Cpu,
+/// What the old task's shadow stack has for the new one. The manual wants no task of virtual-8086 mode with CET for programs.
+fn leave_shadow_stack(
+    cpu: &Cpu,
     mem: &mut Memory<'_, '_>,
-    loaded: &State,
-    cpl: u8,
-    size: u8,
-    error: Option<u32>,
-) -> Result<(), Halt> {
+    cet: &Enforcement,
+    new: &Segment,
+    asks: Asks,
+    rip: u64,
+) -> Result<Link, Halt> {
+    let flags = read_own(mem, at(new, u64::from(WIDE.rip + WIDE.size)), 4)?;
+    let cs = read_own(mem, at(new, u64::from(WIDE.segments + WIDE.size)), 2)? as u16;
+    let v86 = flags & rflags::VM != 0;
+    if v86 && cet.has_user() {
+        return Err(Event::ts0("a task of virtual-8086 mode with CET enabled for programs").on(new.selector).into());
+    }
+    cet.leave_task(cpu, mem, asks, rip, if v86 { 3 } else { rpl(cs) })
+}
+
+fn is_fault(halt: &Halt) -> bool {
+    matches!(halt, Halt::Stop(Stop::Fault(_)))
+}
+
+/// Loads the descriptors of the new task.
+fn qualify(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, loaded: &State, cpl: u8) -> Result<(), Halt> {
     if !is_null(loaded.ldt) {
         let refuse = |cause| Event::ts0(cause).on(loaded.ldt);
         let found = if loaded.ldt & 4 != 0 { None } else { Descriptor::find(cpu, mem, loaded.ldt)? };
@@ -254,6 +305,11 @@ fn qualify(
             cpu.update(|s| s.seg[seg as usize] = segment);
         }
     }
+    Ok(())
+}
+
+/// Pushes an error code, of `size` bytes, and checks RIP.
+fn begin(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, size: u8, error: Option<u32>) -> Result<(), Halt> {
     if let Some(error) = error {
         let mut frame = Frame::new(size);
         frame.add(error.into());
@@ -282,12 +338,17 @@ fn code(cpu: &Cpu, mem: &mut Memory<'_, '_>, selector: u16) -> Result<Descriptor
 ///
 /// # Errors
 /// #TS and #NP with the link's selector, and what the bus answers.
-pub(super) fn return_to(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, rip: u64) -> Result<Option<Event>, Halt> {
+pub(super) fn return_to(
+    cpu: &mut Cpu,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    rip: u64,
+) -> Result<Option<Event>, Halt> {
     let tr = cpu.system().tr;
     let link = read_own(mem, at(&tr, 0), 2)? as u16;
     let tss = find(cpu, mem, link, Asks::Returns, Event::ts0)?;
     let flags = cpu.rflags();
-    switch(cpu, mem, tss, Asks::Returns, (rip, flags), None)
+    switch(cpu, mem, cet, tss, Asks::Returns, (rip, flags), None)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Far JMP, CALL and RET (SDM volume 2, their pages; volume 3, 5.8), SYSCALL and SYSENTER with their returns.
 
+use super::cet::{Enforcement, Origin, Stack};
 use super::descriptor::{self, Descriptor, is_null, kind, long, rpl};
 use super::frame::{self, Frame};
-use super::segment;
 use super::task::{self, Asks};
+use super::{fred, segment};
 use crate::access::{Halt, Mem};
 use crate::address::stack_offset;
 use crate::bus::Vmm;
@@ -36,12 +37,19 @@ enum Target {
 }
 
 /// JMP and CALL.
-pub(super) fn jump(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn jump(
+    op: FarOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+) -> Result<(), Halt> {
     let (selector, offset) = match insn.slot(0).kind {
         SlotKind::Imm => ((insn.imm >> 32) as u16, insn.imm & 0xffff_ffff),
         _ => segment::far_pointer(cpu, insn, mem)?,
     };
     let calls = op == FarOp::Call;
+    let cet = Enforcement::of(cpu, mem, profile)?;
     let begun_with = frame::whole(cpu, mem, |cpu, mem| {
         if cpu.mode().is_real_or_v86() {
             return jump_real(cpu, insn, mem, (selector, offset), calls).map(|()| None);
@@ -50,18 +58,19 @@ pub(super) fn jump(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '
             Target::Code(way) => way,
             Target::Task(tss, asks) => {
                 let back = (next_rip(cpu, insn), cpu.rflags());
-                return task::switch(cpu, mem, tss, asks, back, None);
+                return task::switch(cpu, mem, &cet, tss, asks, back, None);
             }
         };
         match (calls, way.gate) {
             (true, Some(count)) if !way.code.is_conforming() && way.code.dpl() < cpu.cpl() => {
-                call_inner(cpu, insn, mem, way, count)?;
+                call_inner(cpu, insn, mem, &cet, way, count)?;
             }
-            (true, _) => call_same(cpu, insn, mem, way)?,
+            (true, _) => call_same(cpu, insn, mem, &cet, way)?,
             (false, _) => {
                 let (mut code, cpl) = (way.code, cpu.cpl());
                 frame::enter(cpu, mem, &mut code, cpl)?;
                 frame::set_rip(cpu, way.offset)?;
+                cet.jump(cpu)?.commit(cpu, mem)?;
             }
         }
         Ok(None)
@@ -158,27 +167,42 @@ fn find(
     if is_long && (!code.has(rights::L) || code.has(rights::DB)) {
         return Err(code.refuse("the gate's code segment is not of 64 bits").into());
     }
+    if fred::is_active(cpu) && calls && !code.is_conforming() && code.dpl() < cpu.cpl() {
+        return Err(code.refuse("a call to more privilege under FRED").into());
+    }
     code.present()?;
     Ok(Target::Code(Way { code, offset, size, gate: Some(count) }))
 }
 
 /// A call that stays at its privilege.
-fn call_same(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, way: Way) -> Result<(), Halt> {
+fn call_same(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, cet: &Enforcement, way: Way) -> Result<(), Halt> {
     let (mut code, cpl) = (way.code, cpu.cpl());
+    let origin = Origin::new(cpu, next_rip(cpu, insn));
     let mut back = Frame::new(way.size);
     back.add(u64::from(cpu.seg(Seg::Cs).selector));
     back.add(next_rip(cpu, insn));
     // The old CS decides how the stack is addressed.
     back.probe(cpu, mem, 0)?;
     frame::reaches(cpu, &code, way.offset)?;
+    let wide = long(cpu) && code.has(rights::L);
+    let shadow = cet.call(cpu, mem, origin, (cpl, wide), Stack::Same)?;
     back.push(cpu, mem, 0)?;
     frame::enter(cpu, mem, &mut code, cpl)?;
-    Ok(frame::set_rip(cpu, way.offset)?)
+    frame::set_rip(cpu, way.offset)?;
+    shadow.commit(cpu, mem)
 }
 
 /// A call through a gate to more privilege: the TSS has its stack, and `count` parameters go there.
-fn call_inner(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, way: Way, count: u8) -> Result<(), Halt> {
+fn call_inner(
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    cet: &Enforcement,
+    way: Way,
+    count: u8,
+) -> Result<(), Halt> {
     let mut code = way.code;
+    let origin = Origin::new(cpu, next_rip(cpu, insn));
     let (old_cs, old_ss, old_rsp) = (cpu.seg(Seg::Cs).selector, cpu.seg(Seg::Ss).selector, cpu.gpr[RSP]);
     let mut back = Frame::new(way.size);
     back.add(u64::from(old_ss));
@@ -195,12 +219,16 @@ fn call_inner(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, way: Way, co
     let selector = frame::switch(cpu, mem, cpl, 0)?;
     back.probe(cpu, mem, selector)?;
     frame::set_rip(cpu, way.offset)?;
-    back.push(cpu, mem, selector)
+    let wide = cpu.mode() == Mode::Long64;
+    let shadow = cet.call(cpu, mem, origin, (cpl, wide), Stack::OfPrivilege)?;
+    back.push(cpu, mem, selector)?;
+    shadow.commit(cpu, mem)
 }
 
 /// RET.
-pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>, profile: &Profile) -> Result<(), Halt> {
     let (size, release) = (insn.osize(), insn.imm as i64);
+    let cet = Enforcement::of(cpu, mem, profile)?;
     frame::whole(cpu, mem, |cpu, mem| {
         // The selector is read first (seen on Zen 4: CR2 of a page that holds neither).
         let selector = frame::entry(cpu, mem, size, 1, 0)? as u16;
@@ -219,16 +247,17 @@ pub(super) fn far_return(cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -
             outer = (stack, frame::entry(cpu, mem, size, 2, release)?);
         }
         let mut code = returned_code(cpu, mem, selector)?;
-        if rpl(selector) == cpu.cpl() {
+        let cpl = cpu.cpl();
+        if rpl(selector) == cpl {
             frame::set_stack(cpu, after);
-            let cpl = cpu.cpl();
             frame::enter(cpu, mem, &mut code, cpl)?;
-            return Ok(frame::set_rip(cpu, offset)?);
+            frame::set_rip(cpu, offset)?;
+        } else {
+            leave(cpu, mem, code, outer, offset)?;
+            let released = stack_offset(cpu, release);
+            frame::set_stack(cpu, released);
         }
-        leave(cpu, mem, code, outer, offset)?;
-        let released = stack_offset(cpu, release);
-        frame::set_stack(cpu, released);
-        Ok(())
+        cet.far_return(cpu, mem, cpl, false)
     })
 }
 
@@ -239,6 +268,9 @@ pub(super) fn returned_code(cpu: &Cpu, mem: &mut Memory<'_, '_>, selector: u16) 
     let privilege = rpl(selector);
     if privilege < cpu.cpl() {
         return Err(code.refuse("a return to more privilege").into());
+    }
+    if privilege > cpu.cpl() && fred::is_active(cpu) {
+        return Err(code.refuse("a return to less privilege under FRED").into());
     }
     let allowed = if code.is_conforming() { code.dpl() <= privilege } else { code.dpl() == privilege };
     if !allowed {
@@ -280,11 +312,11 @@ pub(super) fn leave(
 }
 
 /// Model-specific registers of system calls.
-mod msr {
+pub(super) mod msr {
     pub(super) const SYSENTER_CS: u32 = 0x174;
     pub(super) const SYSENTER_ESP: u32 = 0x175;
     pub(super) const SYSENTER_EIP: u32 = 0x176;
-    pub(super) const STAR: u32 = 0xc000_0081;
+    pub(in crate::system) const STAR: u32 = 0xc000_0081;
     pub(super) const LSTAR: u32 = 0xc000_0082;
     pub(super) const CSTAR: u32 = 0xc000_0083;
     pub(super) const FMASK: u32 = 0xc000_0084;
@@ -297,7 +329,7 @@ fn flat(selector: u16, dpl: u8, code: bool, bits: u32) -> Segment {
     Segment { selector, attr, limit: u32::MAX, base: 0 }
 }
 
-fn set_flat(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, (cs, ss): (u16, u16), cpl: u8, wide: bool) {
+pub(super) fn set_flat(cpu: &mut Cpu, mem: &mut Memory<'_, '_>, (cs, ss): (u16, u16), cpl: u8, wide: bool) {
     let cs = flat(cs, cpl, true, if wide { rights::L } else { rights::DB });
     cpu.update(|s| {
         s.seg[Seg::Cs as usize] = cs;
@@ -319,6 +351,7 @@ pub(super) fn system_call(
     }
     let star = mem.vmm.read_msr(msr::STAR)?;
     let (next, is_long) = (next_rip(cpu, insn), long(cpu));
+    let (cet, cpl) = (Enforcement::of(cpu, mem, profile)?, cpu.cpl());
     const R11: usize = 11;
     frame::whole(cpu, mem, |cpu, mem| {
         if op == FarOp::Syscall {
@@ -338,7 +371,7 @@ pub(super) fn system_call(
             }
             cpu.set_rflags(flags & !(cleared | rflags::RF));
             cpu.rip = target;
-            return Ok(());
+            return cet.system_call(cpu, cpl).commit(cpu, mem);
         }
         let wide = is_long && insn.osize() == 8;
         let target = if wide { cpu.gpr[RCX] } else { cpu.gpr[RCX] & 0xffff_ffff };
@@ -355,12 +388,18 @@ pub(super) fn system_call(
         set_flat(cpu, mem, (cs, base.wrapping_add(8) | 3), 3, wide);
         cpu.set_rflags(flags);
         cpu.rip = target;
-        Ok(())
+        cet.system_return(cpu, mem)
     })
 }
 
 /// SYSENTER and SYSEXIT.
-pub(super) fn system_enter(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memory<'_, '_>) -> Result<(), Halt> {
+pub(super) fn system_enter(
+    op: FarOp,
+    cpu: &mut Cpu,
+    insn: &Insn,
+    mem: &mut Memory<'_, '_>,
+    profile: &Profile,
+) -> Result<(), Halt> {
     if cpu.system().cr0 & cr0::PE == 0 {
         return Err(Event::gp0("SYSENTER and SYSEXIT need protected mode").into());
     }
@@ -369,6 +408,7 @@ pub(super) fn system_enter(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memo
         return Err(Event::gp0("IA32_SYSENTER_CS is null").into());
     }
     let is_long = long(cpu);
+    let (cet, cpl) = (Enforcement::of(cpu, mem, profile)?, cpu.cpl());
     frame::whole(cpu, mem, |cpu, mem| {
         if op == FarOp::Sysenter {
             let (rsp, rip) = (mem.vmm.read_msr(msr::SYSENTER_ESP)?, mem.vmm.read_msr(msr::SYSENTER_EIP)?);
@@ -377,7 +417,7 @@ pub(super) fn system_enter(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memo
             set_flat(cpu, mem, (cs, cs.wrapping_add(8)), 0, is_long);
             let mask = if is_long { u64::MAX } else { 0xffff_ffff };
             (cpu.gpr[RSP], cpu.rip) = (rsp & mask, rip & mask);
-            return Ok(());
+            return cet.system_call(cpu, cpl).commit(cpu, mem);
         }
         let wide = insn.osize() == 8;
         let (rip, rsp) = (cpu.gpr[RDX], cpu.gpr[RCX]);
@@ -389,6 +429,6 @@ pub(super) fn system_enter(op: FarOp, cpu: &mut Cpu, insn: &Insn, mem: &mut Memo
         set_flat(cpu, mem, (cs, selector.wrapping_add(stack) | 3), 3, wide);
         let mask = if wide { u64::MAX } else { 0xffff_ffff };
         (cpu.gpr[RSP], cpu.rip) = (rsp & mask, rip & mask);
-        Ok(())
+        cet.system_return(cpu, mem)
     })
 }

@@ -359,7 +359,8 @@ pub(super) fn restore(
     let disabled = present & cpu.system().xcr0 & cpu.system().xfd;
     if disabled != 0 {
         cpu.update(|s| s.xfd_err = disabled);
-        return Err(Event::nm("IA32_XFD disables a component that is restored").into());
+        let event = Event::nm("IA32_XFD disables a component that is restored");
+        return Err(Event { data: disabled as u32, ..event }.into());
     }
     work.probe_end(cpu, mem, compacted, (laid_out, moved), AccessKind::Read)?;
 

@@ -72,7 +72,7 @@ fn filled() -> Cpu {
 fn what_each_instruction_costs_in_ioctls() {
     let Some(mut machine) = machine("kvm finish: ioctls", 5) else { return };
     let mut finisher = finisher(&mut machine);
-    let none = Ioctls::default();
+    let none = Ioctls { get_debug_regs: 1, ..Ioctls::default() };
     let xsave = Ioctls { get_xsave: 1, ..none };
     let cases = [
         ("popcnt", POPCNT, none),
@@ -105,7 +105,8 @@ fn without_synced_registers_each_group_is_fetched_and_what_changed_is_set() {
     let mut finisher = with(&mut machine, capabilities);
     machine.prepare(POPCNT, &registers(), true);
     let finished = until_finished(&mut machine, &mut finisher);
-    let expected = Ioctls { get_regs: 1, get_sregs: 1, get_events: 1, set_regs: 1, ..Ioctls::default() };
+    let expected =
+        Ioctls { get_regs: 1, get_sregs: 1, get_events: 1, get_debug_regs: 1, set_regs: 1, ..Ioctls::default() };
     assert_eq!(finished.ioctls, expected);
     assert_eq!(machine.vcpu.get_regs().unwrap().rip, CODE + POPCNT.len() as u64, "set at once");
     assert_eq!(run_to_end(&mut machine), Ended::Retired);
@@ -223,6 +224,114 @@ fn single_stepping_ends_in_a_debug_exception_behind_the_instruction() {
     let state = machine.state(ended);
     assert_eq!(state.rip, CODE + STORE.len() as u64);
     assert_eq!(machine.vcpu.get_debug_regs().unwrap().dr6 & 1 << 14, 1 << 14, "DR6.BS");
+}
+
+/// DR0 to DR3 and DR7 from here, so that they are the engine's to see and not the processor's.
+fn breakpoints(machine: &Machine, db: [u64; 4], dr7: u64) {
+    let registers = kvm_bindings::kvm_debugregs { db, dr6: 0xffff_0ff0, dr7, ..Default::default() };
+    machine.vcpu.set_debug_regs(&registers).unwrap();
+}
+
+fn flags(machine: &Machine, rflags: u64) {
+    let regs = machine.vcpu.get_regs().unwrap();
+    machine.vcpu.set_regs(&kvm_bindings::kvm_regs { rflags, ..regs }).unwrap();
+}
+
+/// The guest takes a #DB at `rip`; gives DR6.
+fn debug_exception(machine: &mut Machine, rip: u64) -> u64 {
+    let ended = run_to_end(machine);
+    assert_eq!(ended, Ended::Exception { vector: 1, error: None, cr2: None });
+    let state = machine.state(ended);
+    assert_eq!((state.rip, state.rflags() & rflags::RF), (rip, 0));
+    machine.vcpu.get_debug_regs().unwrap().dr6 & 0xe00f
+}
+
+#[test]
+fn breakpoints_of_the_guest_are_met() {
+    for payload in [true, false] {
+        let Some(mut machine) = machine("kvm finish: breakpoints", 3) else { return };
+        machine.capabilities.exception_payload &= payload;
+        if !payload {
+            let off =
+                kvm_bindings::kvm_enable_cap { cap: kvm_bindings::KVM_CAP_EXCEPTION_PAYLOAD, ..Default::default() };
+            machine.vm.enable_cap(&off).unwrap();
+        }
+        let mut finisher = finisher(&mut machine);
+        // On the instruction: it has not run, and RF, as it is pushed, is clear.
+        refused(&mut machine, STORE);
+        breakpoints(&machine, [0, 0, CODE, 0], 0x410);
+        // The processor may have set RF for the exit, behind its own look at breakpoints.
+        flags(&machine, 2);
+        let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+        assert!(matches!(finished.end, End::Injected(Event { vector: 1, data: 4, .. })), "{finished:?}");
+        assert_eq!(finished.ioctls.get_debug_regs, if payload { 1 } else { 2 });
+        assert_eq!(debug_exception(&mut machine, CODE), 4);
+        assert!(machine.board.log.is_empty());
+        // RF holds it back.
+        refused(&mut machine, STORE);
+        breakpoints(&machine, [0, 0, CODE, 0], 0x410);
+        flags(&machine, 0x1_0002);
+        let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+        assert!(matches!(finished.end, End::Completed(retired) if retired.debug().is_none()), "{finished:?}");
+        assert_eq!(run_to_end(&mut machine), Ended::Retired);
+        // On the last of the bytes that it stores: behind it.
+        refused(&mut machine, STORE);
+        breakpoints(&machine, [0, DATA + 0x10f, 0, 0], 0x0010_0404);
+        let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+        assert!(matches!(finished.end, End::Completed(retired) if retired.breakpoints == 2), "{finished:?}");
+        assert_eq!(debug_exception(&mut machine, CODE + STORE.len() as u64), 2);
+    }
+}
+
+#[test]
+fn breakpoints_that_are_not_looked_for_cost_nothing() {
+    let Some(mut machine) = machine("kvm finish: no breakpoints", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    finisher.set_breakpoints(false);
+    refused(&mut machine, STORE);
+    breakpoints(&machine, [0, DATA + 0x10f, 0, 0], 0x0010_0404);
+    let finished = finisher.finish(&mut machine.vcpu, &mut machine.board).unwrap();
+    assert!(matches!(finished.end, End::Completed(retired) if retired.debug().is_none()), "{finished:?}");
+    assert_eq!((finished.ioctls.get_debug_regs, finished.ioctls.set_debug_regs), (0, 0));
+    assert_eq!(run_to_end(&mut machine), Ended::Retired);
+}
+
+#[test]
+fn a_debug_exception_that_mov_ss_holds_back_comes_behind_the_next_instruction() {
+    const MOV_SS: &[u8] = &[0x8e, 0x13, 0x90]; // mov ss, [rbx]; nop
+    let Some(mut machine) = machine("kvm finish: MOV SS", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    machine.prepare(MOV_SS, &registers(), true);
+    let ss = machine.vcpu.get_sregs().unwrap().ss.selector;
+    machine.board.device[0x100..0x102].copy_from_slice(&ss.to_le_bytes());
+    breakpoints(&machine, [DATA + 0x100, 0, 0, 0], 0x0003_0401);
+    machine.vcpu.get_kvm_run().kvm_valid_regs = 0;
+    let finished = finisher.emulate(&mut machine.vcpu, &mut machine.board, |_, _| Ok(())).unwrap();
+    assert!(matches!(finished.end, End::Completed(retired) if retired.breakpoints == 1), "{finished:?}");
+    assert_eq!(machine.vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
+    assert_eq!(debug_exception(&mut machine, CODE + 3), 1);
+}
+
+#[test]
+fn debug_registers_are_read_and_written() {
+    // MOV DR7, RAX at CPL 0, as no kernel leaves it to a monitor: emulated by the monitor's wish.
+    const MOV_DR7: &[u8] = &[0x0f, 0x23, 0xf8];
+    let Some(mut machine) = machine("kvm finish: MOV DR", 1) else { return };
+    let mut finisher = finisher(&mut machine);
+    finisher.set_breakpoints(false);
+    let mut cpu = registers();
+    cpu.gpr[0] = 0x0010_0404;
+    machine.prepare(MOV_DR7, &cpu, true);
+    let mut sregs = machine.vcpu.get_sregs().unwrap();
+    (sregs.cs.dpl, sregs.ss.dpl) = (0, 0);
+    (sregs.cs.selector, sregs.ss.selector) = (sregs.cs.selector & !3, sregs.ss.selector & !3);
+    machine.vcpu.set_sregs(&sregs).unwrap();
+    machine.vcpu.get_kvm_run().kvm_valid_regs = 0;
+    breakpoints(&machine, [1, 2, 3, 4], 0x400);
+    let finished = finisher.emulate(&mut machine.vcpu, &mut machine.board, |_, _| Ok(())).unwrap();
+    assert!(matches!(finished.end, End::Completed(_)), "{finished:?}");
+    let now = machine.vcpu.get_debug_regs().unwrap();
+    assert_eq!((now.db, now.dr7), ([1, 2, 3, 4], 0x0010_0404));
 }
 
 /// Stops at the kernel's refusal of `code` with registers that do not come with the exit, so that a test may change them.

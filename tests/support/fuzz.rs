@@ -165,6 +165,15 @@ impl Platform for Hostile<'_> {
         self.stop()
     }
 
+    fn read_msr(&mut self, _: u32) -> Result<u64, Stop> {
+        self.stop()?;
+        Ok(self.choices.number())
+    }
+
+    fn write_msr(&mut self, _: u32, _: u64) -> Result<(), Stop> {
+        self.stop()
+    }
+
     fn time(&mut self) -> Result<u64, Stop> {
         self.stop()?;
         Ok(self.choices.u64())
@@ -217,8 +226,11 @@ fn any_cpu(c: &mut Choices<'_>) -> Cpu {
             }
             if mode & 1 != 0 {
                 s.cr0 ^= c.u64() & 0x8005_003f;
-                s.cr4 ^= c.u64() & 0xff_ffff;
+                // FRED and user interrupts among them.
+                s.cr4 ^= c.u64() & 0x1_02ff_ffff;
+                s.uif = mode & 2 != 0;
                 s.xcr0 ^= c.u64() & 0xff;
+                s.ssp = c.number();
             }
         });
     }
@@ -249,19 +261,36 @@ pub fn step_does_not_panic(
         let step = |engine: &mut Engine, cpu: &mut Cpu| {
             // Where the PDPTEs cannot be read, nothing is changed.
             let _ = vmm.load(cpu);
-            match any_verdict(&mut vmm.inner().choices) {
+            let outcome = match any_verdict(&mut vmm.inner().choices) {
                 Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
                 None => engine.step(cpu, &mut vmm),
-            }
+            };
+            let choice = vmm.inner().choices.u8();
+            between(choice, engine, cpu, &mut vmm, outcome)
         };
         return steps(engine, &mut cpu, step, ended);
     }
     let mut vmm = Hostile { choices, code: bytes, ram };
-    let step = |engine: &mut Engine, cpu: &mut Cpu| match any_verdict(&mut vmm.choices) {
-        Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
-        None => engine.step(cpu, &mut vmm),
+    let step = |engine: &mut Engine, cpu: &mut Cpu| {
+        let outcome = match any_verdict(&mut vmm.choices) {
+            Some(verdict) => step_under(verdict, engine, cpu, &mut vmm),
+            None => engine.step(cpu, &mut vmm),
+        };
+        let choice = vmm.choices.u8();
+        between(choice, engine, cpu, &mut vmm, outcome)
     };
     steps(engine, &mut cpu, step, ended);
+}
+
+/// What a monitor may do between two instructions: deliver the exception, an interrupt, a user interrupt, a notification of some.
+fn between<V: Vmm>(choice: u8, engine: &mut Engine, cpu: &mut Cpu, vmm: &mut V, outcome: Outcome) -> Outcome {
+    match (choice, outcome) {
+        (0..64, Outcome::Exception(event)) => engine.deliver(cpu, vmm, event),
+        (0..8, Outcome::Completed(_)) => engine.deliver(cpu, vmm, Event::interrupt(choice)),
+        (8..32, Outcome::Completed(_)) => engine.deliver_user_interrupt(cpu, vmm).unwrap_or(outcome),
+        (32..40, Outcome::Completed(_)) => engine.notify_user_interrupt(cpu, vmm, 0).unwrap_or(outcome),
+        _ => outcome,
+    }
 }
 
 /// A filter's verdict now and then.
@@ -287,7 +316,7 @@ fn any_paging(c: &mut Choices<'_>, cpu: &mut Cpu) -> Limits {
     cpu.update(|s| {
         s.cr0 |= 1 << 31;
         s.cr3 = c.number();
-        s.cr4 ^= c.u64() & 0x11ff_ffff;
+        s.cr4 ^= c.u64() & 0x1_13ff_ffff;
         s.efer ^= c.u64() & 0x800;
         (s.pkru, s.pkrs) = (c.u64() as u32, c.u64() as u32);
     });

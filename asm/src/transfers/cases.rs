@@ -3,6 +3,7 @@
 mod debug;
 mod events;
 mod far;
+mod shadow;
 mod tasks;
 
 use super::world::{CODE, DATA, GDT, PAGES, STACK, sel};
@@ -176,5 +177,6 @@ pub fn all() -> Vec<Case> {
     all.extend(events::deliveries());
     all.extend(debug::all());
     all.extend(tasks::all());
+    all.extend(shadow::all());
     all
 }

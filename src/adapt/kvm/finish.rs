@@ -2,14 +2,16 @@
 
 use super::events;
 use super::link::{Link, Linked};
-use super::{Capabilities, Error, Ioctls, host_layout, load_debug_regs, load_regs, load_sregs, regs, store_sregs};
+use super::{
+    Capabilities, Error, Ioctls, debug_regs, host_layout, load_debug_regs, load_regs, load_sregs, regs, store_sregs,
+};
 use crate::bus::{Access, AccessKind, Vmm};
 use crate::cpu::registers::{component, cr0, cr4, rflags};
 use crate::cpu::segment::Seg;
 use crate::decode::decode;
 use crate::event::{Event, EventKind, Outcome, Retired, Stop, Unsupported};
 use crate::introspect::Filter;
-use crate::isa::row::{Exec, Gate, SysOp};
+use crate::isa::row::{Exec, FarOp, Gate, PrivOp, SysOp};
 use crate::{Cpu, Engine, Insn, Mode};
 use core::fmt;
 use kvm_bindings::{
@@ -108,6 +110,9 @@ pub struct Finisher {
     capabilities: Capabilities,
     link: Link,
     waiting: Option<Waiting>,
+    /// Are breakpoints of DR0 to DR3 looked for?
+    breakpoints: bool,
+    held: Option<Held>,
     /// What the step of this exit ended in.
     outcome: Option<Outcome>,
 }
@@ -119,6 +124,14 @@ struct Waiting {
     bytes: [u8; 15],
     count: usize,
     retract: bool,
+}
+
+/// A #DB that MOV SS or POP SS has held back for the instruction behind it.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    rip: u64,
+    /// Bits of DR6.
+    bits: u64,
 }
 
 /// What the registers were before the step, and where they came from.
@@ -137,7 +150,14 @@ impl Finisher {
     /// [`Error::Image`] on a host whose CPUID does not say where XSAVE's components lie.
     pub fn new(engine: Engine, capabilities: Capabilities) -> Result<Finisher, Error> {
         let link = Link::new(host_layout()?, capabilities.xsave2);
-        Ok(Finisher { engine, cpu: Cpu::new(), capabilities, link, waiting: None, outcome: None })
+        let cpu = Cpu::new();
+        Ok(Finisher { engine, cpu, capabilities, link, waiting: None, breakpoints: true, held: None, outcome: None })
+    }
+
+    /// Has the guest's breakpoints in DR0 to DR3 looked for, or not: they take a KVM_GET_DEBUGREGS for each instruction that the engine
+    /// runs, because nothing in `kvm_run` tells whether there are any. They are looked for unless this says otherwise.
+    pub fn set_breakpoints(&mut self, looked_for: bool) {
+        self.breakpoints = looked_for;
     }
 
     /// Has the kernel give registers with each exit, where it can. Without, [`Finisher::finish`] asks for them.
@@ -218,14 +238,15 @@ impl Finisher {
         vcpu: &mut VcpuFd,
         vmm: &mut V,
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
-        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+        mut step: impl FnMut(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
     ) -> Result<Finished, Error> {
         self.link.begin();
         self.outcome = None;
         if let Some(waiting) = self.waiting.take()
             && waiting.rip == self.regs(vcpu)?.0.rip
         {
-            return self.run(vcpu, vmm, before, &waiting.bytes[..waiting.count], waiting.retract, step);
+            let given = &waiting.bytes[..waiting.count];
+            return self.run_on(vcpu, vmm, before, given, waiting.retract, &mut step);
         }
         let mut reason = vcpu.get_kvm_run().exit_reason;
         let mut retract = false;
@@ -258,7 +279,7 @@ impl Finisher {
             KVM_EXIT_MEMORY_FAULT => {}
             other => return Ok(self.finished(End::Refused(Refusal::Reason(other)), By::Kernel)),
         }
-        self.run(vcpu, vmm, before, &given.0[..given.1], retract, step)
+        self.run_on(vcpu, vmm, before, &given.0[..given.1], retract, &mut step)
     }
 
     /// Runs the instruction at RIP on the engine, whatever the exit was: for monitors that know that nothing of it has
@@ -294,14 +315,14 @@ impl Finisher {
         vcpu: &mut VcpuFd,
         vmm: &mut V,
         before: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
-        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+        mut step: impl FnMut(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
     ) -> Result<Finished, Error> {
         self.link.begin();
         self.outcome = None;
         if self.waiting.take().is_none() {
             self.link.reads.clear();
         }
-        self.run(vcpu, vmm, before, &[], false, step)
+        self.run_on(vcpu, vmm, before, &[], false, &mut step)
     }
 
     /// Gives the kernel what waits in `kvm_run` for the next KVM_RUN, so that its ioctls show it.
@@ -397,6 +418,26 @@ impl Finisher {
         Ok(Before { regs, sregs, events, synced })
     }
 
+    /// Steps, and goes on behind MOV SS and POP SS if they hold back a #DB: the kernel has no place for one that waits, so that the
+    /// instruction behind which it is due runs here too.
+    fn run_on<V: Vmm>(
+        &mut self,
+        vcpu: &mut VcpuFd,
+        vmm: &mut V,
+        before_step: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
+        given: &[u8],
+        retract: bool,
+        step: &mut impl FnMut(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+    ) -> Result<Finished, Error> {
+        let finished = self.run(vcpu, vmm, before_step, given, retract, step)?;
+        if self.held.is_none() || !matches!(finished.end, End::Completed(_)) {
+            return Ok(finished);
+        }
+        let next = self.run(vcpu, vmm, |_, _| Ok(()), &[], false, step)?;
+        // One that cannot be run here leaves the first to tell of.
+        Ok(if matches!(next.end, End::Refused(_) | End::Stopped(_)) { finished } else { next })
+    }
+
     /// Steps, and gives back what has changed.
     fn run<V: Vmm>(
         &mut self,
@@ -405,7 +446,7 @@ impl Finisher {
         before_step: impl FnOnce(&mut V, &Cpu) -> Result<(), Stop>,
         given: &[u8],
         retract: bool,
-        step: impl FnOnce(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
+        step: &mut impl FnMut(&mut Engine, &mut Cpu, &mut Linked<'_, V>, Option<&[u8]>) -> Outcome,
     ) -> Result<Finished, Error> {
         let before = self.before(vcpu)?;
         let mut events = before.events;
@@ -420,8 +461,9 @@ impl Finisher {
         load_sregs(cpu, &before.sregs);
         load_regs(cpu, &before.regs);
         cpu.set_blocking(events::blocking(&events));
-        // Debug registers are not asked for: those of an earlier instruction are not to match.
-        cpu.set_pending_debug(0);
+        let held = self.held.take().filter(|held| held.rip == before.regs.rip);
+        cpu.set_pending_debug(held.map_or(0, |held| held.bits));
+        // Debug registers of an earlier instruction are not to match.
         cpu.update(|s| s.dr[7] &= !0xff);
         self.link.reads.keep_for(&before.regs);
         if cpu.system().cr4 & cr4::PKE != 0 && cpu.system().cr0 & cr0::PG != 0 {
@@ -434,6 +476,11 @@ impl Finisher {
             self.link.get_xcr0(vcpu, cpu)?;
         }
         let xcr0_before = cpu.system().xcr0;
+        if self.breakpoints || insn.is_some_and(|insn| names_debug_register(&insn)) {
+            self.link.ioctls.get_debug_regs += 1;
+            load_debug_regs(cpu, &vcpu.get_debug_regs().map_err(Error::ioctl("KVM_GET_DEBUGREGS"))?);
+        }
+        let debug_before = cpu.system().dr;
 
         let whole = insn.filter(|insn| insn.length() <= given.len());
         let linked = &mut Linked { vmm, vcpu, link: &mut self.link };
@@ -450,26 +497,38 @@ impl Finisher {
         let end = match outcome {
             Outcome::Completed(retired) => {
                 // The resume flag lasts for one instruction, but for the one that loads it.
-                let loads_rf = insn.is_some_and(|insn| insn.row().mnemonic.starts_with("iret"));
+                let loads_rf = insn.is_some_and(|insn| {
+                    matches!(insn.row().exec, Exec::Far(FarOp::Iret | FarOp::Erets | FarOp::Eretu))
+                });
                 if !retired.rep_unfinished && !loads_rf && cpu.rflags() & rflags::RF != 0 {
                     cpu.set_rflags(cpu.rflags() & !rflags::RF);
                 }
                 if let Some(event) = retired.debug() {
                     (payload, queued) = (Some(retired.dr6()), Some(event));
                 }
+                if cpu.pending_debug() != 0 {
+                    self.held = Some(Held { rip: cpu.rip, bits: cpu.pending_debug() });
+                }
+                // MOV to a debug register.
+                if cpu.system().dr != debug_before {
+                    self.link.ioctls.set_debug_regs += 1;
+                    vcpu.set_debug_regs(&debug_regs(cpu)).map_err(Error::ioctl("KVM_SET_DEBUGREGS"))?;
+                }
                 End::Completed(retired)
             }
-            Outcome::Exception(event) if event.kind == EventKind::Software => {
+            Outcome::Exception(event) if event.kind.is_software() => {
                 return Ok(self.finished(End::Refused(Refusal::Software(event)), By::Engine));
             }
             Outcome::Exception(event) => {
-                payload = event.cr2;
+                // The bits of DR6 go along, or are set below.
+                payload = if event.vector == 1 { Some(event.data.into()) } else { event.cr2 };
                 queued = Some(event);
                 End::Injected(event)
             }
             Outcome::Retry => {
                 let mut bytes = [0; 15];
                 bytes[..given.len()].copy_from_slice(given);
+                self.held = held;
                 self.waiting = Some(Waiting { rip: before.regs.rip, bytes, count: given.len(), retract });
                 return Ok(self.finished(End::Retry, By::Engine));
             }
@@ -664,6 +723,11 @@ fn look<V: Vmm>(cpu: &Cpu, vmm: &mut V, engine: &Engine, given: &[u8]) -> Option
         }
     }
     None
+}
+
+/// MOV from or to a debug register?
+fn names_debug_register(insn: &Insn) -> bool {
+    matches!(insn.row().exec, Exec::Privileged(PrivOp::ReadDebug | PrivOp::WriteDebug))
 }
 
 /// Does what the instruction does depend on XCR0?

@@ -121,8 +121,10 @@ impl<'a> Frame<'a> {
         let mut moves_gpr = false;
         // Registers that are stored, a bit each.
         let (mut gprs, mut vectors) = (0_u32, 0_u32);
+        let mut moves_gpr = false;
         for m in loads {
             check(m, Way::Load)?;
+            moves_gpr |= m.kind == Gpr64;
             dirty |= matches!(m.kind, Ymm | Zmm);
             mmx |= m.kind == Mm;
             moves_gpr |= m.kind == Gpr64;

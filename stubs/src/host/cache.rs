@@ -54,11 +54,14 @@ struct Entry {
 /// In no generation: the last one is never given out. In a forked child, generation 0, there are no lines either.
 const EMPTY: Entry = Entry { key: 0, stub: u64::MAX };
 
+/// State, local operand and scratch to what [`Exit`] says.
+type Run = unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64;
+
 /// A stub of a cache that nothing is installed in meanwhile, so that it can be called without another look. Not across a fork.
 #[derive(Clone, Copy)]
 pub struct Ready<'a> {
     cache: &'a StubCache,
-    run: unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64,
+    run: Run,
 }
 
 impl Ready<'_> {
@@ -220,8 +223,7 @@ impl StubCache {
         }
         // SAFETY: generations are unique, so this cache made `stub`; in its generation a complete sysv64 function stands
         // at that line, and `rx` is mapped for execution.
-        let run: unsafe extern "sysv64" fn(*mut u8, *mut u8, *mut Scratch) -> u64 =
-            unsafe { mem::transmute(self.rx.add(line as usize * LINE)) };
+        let run = unsafe { mem::transmute::<*const u8, Run>(self.rx.add(line as usize * LINE)) };
         Some(Ready { cache: self, run })
     }
 
