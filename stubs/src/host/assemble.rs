@@ -118,7 +118,6 @@ impl<'a> Frame<'a> {
             return Err(StubError::BadRecipe("registers of the x87 stack, and all of its state"));
         }
         let (mut dirty, mut vex, mut mmx) = (recipe.vex_dirty, false, false);
-        let mut moves_gpr = false;
         // Registers that are stored, a bit each.
         let (mut gprs, mut vectors) = (0_u32, 0_u32);
         let mut moves_gpr = false;
@@ -127,7 +126,6 @@ impl<'a> Frame<'a> {
             moves_gpr |= m.kind == Gpr64;
             dirty |= matches!(m.kind, Ymm | Zmm);
             mmx |= m.kind == Mm;
-            moves_gpr |= m.kind == Gpr64;
         }
         for m in stores {
             check(m, Way::Store)?;
