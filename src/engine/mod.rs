@@ -360,6 +360,14 @@ impl Works {
     #[inline(never)]
     fn anew<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry, whole: bool) -> Outcome {
         if entry.settle(cpu) && whole {
+            use Lane::{AnyLoad, ElementLoad, FloatAnyLoad, FloatElementLoad, FloatLoad, VectorLoad, VectorStore};
+            let lane = entry.way.lane;
+            if matches!(
+                lane,
+                VectorLoad | ElementLoad | AnyLoad | FloatLoad | FloatElementLoad | FloatAnyLoad | VectorStore
+            ) {
+                self.replayer.prepare(&entry.insn, &mut entry.stub, &self.profile);
+            }
             return self.line(cpu, vmm, entry);
         }
         self.general(cpu, vmm, entry)

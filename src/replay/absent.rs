@@ -70,6 +70,8 @@ impl Replayer {
         Replayer
     }
 
+    pub(crate) fn prepare(&mut self, _: &Insn, _: &mut Option<StubRef>, _: &Profile) {}
+
     pub(crate) fn ready(&mut self, held: Option<StubRef>) -> Option<Ready> {
         match held? {}
     }

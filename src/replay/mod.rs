@@ -95,6 +95,12 @@ impl Replayer {
         Ok(stub)
     }
 
+    /// Makes sure that the decode cache holds the stub, for a lane that wants it there. If there is none to be had, the general line
+    /// says why.
+    pub(crate) fn prepare(&mut self, insn: &Insn, held: &mut Option<StubRef>, profile: &Profile) {
+        let _ = self.stub(insn, held, profile);
+    }
+
     #[cold]
     fn find_or_make(&mut self, insn: &Insn, profile: &Profile) -> Result<StubRef, Unsupported> {
         if let Some(name) = host_lacks(insn, profile) {

@@ -14,7 +14,7 @@
 //! | `recipe` | what a caller and a stub say to each other: [`Recipe`], [`Scratch`], [`Exit`] |
 //! | `memory` | [`CodeMemory`]: executable memory behind two aliases |
 //! | `host::dual_map` | [`DualMap`]: one memory file under two mappings, never writable and executable in one |
-//! | `host::encode` | EVEX and opmask moves, which the assembler does not have |
+//! | `host::encode` | moves between registers and the state |
 //! | `host::sink` | where the assembler's bytes go: the writable alias |
 //! | `host::assemble` | the frame around the instruction |
 //! | `host::thread` | who runs, and the serialising instruction after a change of code |
