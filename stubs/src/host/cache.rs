@@ -40,7 +40,7 @@ pub struct StubCache {
     free: usize,
     /// The thread that ran the last stub, if no stub was installed since; else 0.
     ran_on: Cell<usize>,
-    has_serialize: bool,
+    serialising: thread::Serialising,
     /// Twice as many entries as lines. Entries of other generations count as empty.
     index: Box<[Entry]>,
 }
@@ -73,7 +73,7 @@ impl Ready<'_> {
     pub unsafe fn call(self, state: *mut u8, operand: *mut u8, scratch: *mut Scratch) -> Exit {
         let thread = thread::identity();
         if thread != self.cache.ran_on.get() {
-            thread::serialise(self.cache.has_serialize);
+            thread::serialise(self.cache.serialising);
             self.cache.ran_on.set(thread);
         }
         // SAFETY: the caller answers for the pointers and the instruction.
@@ -111,7 +111,7 @@ impl StubCache {
             lines,
             free: 0,
             ran_on: Cell::new(0),
-            has_serialize: thread::has_serialize(),
+            serialising: thread::Serialising::detect(),
             index: vec![EMPTY; 2 * lines].into_boxed_slice(),
             memory,
         };
