@@ -155,6 +155,7 @@ impl Way {
         word: 0,
     };
 
+    #[inline(always)]
     pub(super) fn of(insn: &Insn) -> Way {
         let row = insn.row;
         let slot = insn.all_slots().get(insn.mem() as usize).copied();
