@@ -24,10 +24,10 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Entry {
     /// RIP where it was found last. Under the mode word that [`Way`] has, this is canonical.
     at: u64,
-    /// Bytes 0 to 7, and 8 to 14. Those behind the instruction are zero.
+    /// Bytes 0 to 6, and 8 to 14 with byte 7 above. Those behind the instruction are zero.
     low: u64,
     high: u64,
-    /// Which bits of `low` are the instruction's.
+    /// Which bits of its first eight bytes are the instruction's.
     mask: u64,
     pub(super) stub: Option<StubRef>,
     pub(super) way: Way,
@@ -51,8 +51,11 @@ const fn masks(from: usize) -> [u64; 16] {
     masks
 }
 
+/// The bits of bytes 0 to 6.
+const BELOW_7: u64 = u64::MAX >> 8;
+
 impl Entry {
-    /// No instruction: longer than any.
+    /// No instruction: of no length, and under no mode word.
     const EMPTY: Entry =
         Entry { at: 0, low: 0, high: 0, mask: u64::MAX, stub: None, way: Way::NONE, insn: Insn::EMPTY };
 
@@ -72,7 +75,8 @@ impl Entry {
         }
         let bytes = u128::from_le_bytes(*bytes);
         let len = self.insn.length() & 15;
-        (self.low, self.high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
+        let (low, high) = (bytes as u64 & LOW[len], (bytes >> 64) as u64 & HIGH[len]);
+        (self.low, self.high) = (low & BELOW_7, high | low & !BELOW_7);
         (self.at, self.mask, self.stub) = (0, LOW[len], None);
         self.way = Way::of(&self.insn);
         Ok(())
@@ -92,7 +96,7 @@ impl Entry {
 
     /// The instruction's own bytes.
     pub(super) fn bytes(&self) -> u128 {
-        u128::from(self.low) | u128::from(self.high) << 64
+        u128::from(self.low | self.high & !BELOW_7) | u128::from(self.high & BELOW_7) << 64
     }
 
     /// Is this the instruction that begins with `bytes`, if the mode is its own?
@@ -102,28 +106,37 @@ impl Entry {
     /// to retire, some 5 ns. So they are looked at as bytes 0 to 6, more than most instructions have, byte 7, and bytes 8 to 14.
     #[inline(always)]
     pub(super) fn matches(&self, bytes: &[u8; 16]) -> bool {
-        ((seven(bytes, 0) ^ self.low) & self.mask) << 8 == 0 && (self.way.len <= 7 || self.matches_behind(bytes))
+        (seven(bytes, 0) ^ self.low) & self.mask == 0 && (self.is_short() || self.matches_behind(bytes))
     }
 
     /// The same where only `count` bytes could be fetched and those behind are zero, and in this mode: an entry that is longer
     /// does not match.
     #[inline]
     pub(super) fn matches_some(&self, bytes: &[u8; 16], count: usize, mode: Mode) -> bool {
-        usize::from(self.way.len) <= count && self.matches(bytes) && self.insn.mode == mode
+        (1..=count).contains(&self.insn.length()) && self.matches(bytes) && self.insn.mode == mode
     }
 
     /// Do the bytes behind the first seven match?
     #[inline]
     fn matches_behind(&self, bytes: &[u8; 16]) -> bool {
-        let len = usize::from(self.way.len) & 15;
-        bytes[7] == (self.low >> 56) as u8 && (seven(bytes, 8) ^ self.high) & HIGH[len] == 0
+        let len = self.insn.length() & 15;
+        bytes[7] == (self.high >> 56) as u8 && (seven(bytes, 8) ^ self.high) & HIGH[len] == 0
     }
 
     /// The same for bytes that are two words in memory, 15 of them at least.
     #[inline(always)]
     fn matches_words(&self, (low, high): (u64, u64)) -> bool {
-        let len = usize::from(self.way.len);
-        (low ^ self.low) & self.mask == 0 && (len <= 8 || (high ^ self.high) & HIGH[len & 15] == 0)
+        let rest = || {
+            let behind = (high ^ self.high) & HIGH[self.insn.length() & 15];
+            behind | (low ^ self.high) & !BELOW_7 == 0
+        };
+        (low ^ self.low) & self.mask & BELOW_7 == 0 && (self.is_short() || rest())
+    }
+
+    /// Has it seven bytes at most?
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        self.mask & !BELOW_7 == 0
     }
 }
 
@@ -192,7 +205,7 @@ impl Cache {
             return None;
         }
         // The one behind it is likely to be wanted next.
-        let next = self.slot(rip.wrapping_add(entry.way.len.into()));
+        let next = self.slot(rip.wrapping_add(entry.insn.length() as u64));
         host::prefetch(&self.entries[next]);
         self.last = slot as u32;
         Some(&mut self.entries[slot])

@@ -18,7 +18,7 @@ impl Works {
     pub(in crate::engine) fn locked<V: Vmm>(&mut self, cpu: &mut Cpu, vmm: &mut V, entry: &mut Entry) -> Outcome {
         let Some(linear) = super::address(entry, cpu) else { return self.general(cpu, vmm, entry) };
         let (insn, way) = (&entry.insn, &entry.way);
-        let ram = match grant(vmm, &self.locks.seat, linear, u16::from(way.size), cpu.cpl()) {
+        let ram = match grant(vmm, &self.locks.seat, linear, insn.slot(0).size, cpu.cpl()) {
             Ok(ram) => ram,
             Err(why) => return self.not_granted(why, cpu, vmm, entry),
         };

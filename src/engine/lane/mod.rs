@@ -15,7 +15,7 @@ mod string;
 
 use super::cache::Entry;
 use super::{Works, ended};
-use crate::access::{Halt, Journal, Mem, crosses};
+use crate::access::{Halt, Journal, Mem};
 use crate::address;
 use crate::alu;
 use crate::atomic;
@@ -111,12 +111,13 @@ enum Writes {
     Accumulator,
 }
 
+/// Bytes of a page, which the operand of a lane does not leave.
+const PAGE: u16 = 4096;
+
 /// What a lane needs to know of an instruction, beyond the instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) lane: Lane,
-    /// Length of the instruction, beside what is looked at first.
-    pub(super) len: u8,
     /// The operation of an integer lane.
     op: IntOp,
     /// The locked instruction.
@@ -132,8 +133,8 @@ pub(super) struct Way {
     flags: u16,
     /// Bytes of a vector's memory operand that are read; width of a string's element.
     reads: u8,
-    /// Bytes of the memory operand, up to 255.
-    size: u8,
+    /// The last place in a page where the memory operand begins and does not leave it.
+    last: u16,
     /// The mode word under which nothing keeps the instruction from its lane, as far as is known; 0 for none.
     pub(super) word: u32,
 }
@@ -142,7 +143,6 @@ impl Way {
     /// Of no instruction.
     pub(super) const NONE: Way = Way {
         lane: Lane::General,
-        len: 16,
         op: IntOp::Nop,
         issue: Issue::NONE,
         writes: Writes::Nothing,
@@ -151,7 +151,7 @@ impl Way {
         dirty: 0,
         flags: 0,
         reads: 0,
-        size: 0,
+        last: 0,
         word: 0,
     };
 
@@ -167,7 +167,6 @@ impl Way {
         let suppressed = insn.aaa() != 0 && row.class != Class::NoSuppress;
         Way {
             lane: Lane::of(insn),
-            len: insn.len(),
             op,
             issue: atomic::locked_op(op).map_or(Issue::NONE, |op| Issue::of(op, usize::from(size))),
             writes: match op {
@@ -181,7 +180,7 @@ impl Way {
             dirty: (replay::components(insn) & 0xff) as u8,
             flags: row.flags.written,
             reads: if let Exec::Str(_) = row.exec { string::element(insn) } else { read_size(insn) },
-            size: size.min(255) as u8,
+            last: PAGE - size.min(PAGE),
             word: 0,
         }
     }
@@ -310,7 +309,7 @@ fn address(Entry { insn, way, .. }: &Entry, cpu: &Cpu) -> Option<u64> {
     let index = if insn.index() == NO_REG { 0 } else { cpu.gpr[insn.index() as usize & 31] << insn.scale() };
     let linear = cpu.gpr[insn.base() as usize & 31].wrapping_add(index).wrapping_add(insn.disp as u64);
     let canonical = linear.wrapping_add(cpu.word().data_half) < cpu.word().data_span;
-    (canonical && !crosses(linear, usize::from(way.size))).then_some(linear)
+    (canonical && linear as u16 & (PAGE - 1) <= way.last).then_some(linear)
 }
 
 #[inline(always)]
