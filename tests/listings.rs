@@ -44,11 +44,13 @@ const SHAPES: &[(&str, &str, &[u8], bool)] = &[
     ("x87-load",          "a value for the stack",                     &[0xd9, 0x03], true),
     ("x87-store",         "ST(0) to memory",                           &[0xdd, 0x13], true),
     ("x87-store-pop",     "ST(0) to memory, popped by the instruction", &[0xdd, 0x1b], true),
+    ("x87-in-place",      "arithmetic of ST(0) with memory",           &[0xdc, 0x03], true),
+    ("x87-compare",       "a comparison of ST(0) with memory",         &[0xdc, 0x13], true),
     ("x87-constant",      "a constant",                                &[0xd9, 0xeb], true),
 ];
 
 /// The parts of `Scratch` that stubs use.
-const SCRATCH: [(&str, usize); 8] = [
+const SCRATCH: [(&str, usize); 9] = [
     ("mxcsr_run", offset_of!(Scratch, mxcsr_run)),
     ("mxcsr_fatal", offset_of!(Scratch, mxcsr_fatal)),
     ("mxcsr_out", offset_of!(Scratch, mxcsr_out)),
@@ -57,6 +59,7 @@ const SCRATCH: [(&str, usize); 8] = [
     ("fcw", offset_of!(Scratch, fcw)),
     ("fsw", offset_of!(Scratch, fsw)),
     ("fcw_host", offset_of!(Scratch, fcw_host)),
+    ("top", offset_of!(Scratch, top)),
 ];
 
 /// What lies at an offset in `Cpu`.
@@ -96,6 +99,8 @@ fn in_scratch(at: usize) -> String {
 fn place(i: &Instruction) -> Option<String> {
     let at = i.memory_displacement64() as usize;
     match i.memory_base() {
+        // By the offset in `scratch.top`.
+        Register::RDI if (at, i.memory_index()) == (0, Register::R9) => Some("cpu.st0".into()),
         Register::RDI => Some(format!("cpu.{}", in_cpu(at))),
         Register::R8 | Register::RDX => Some(in_scratch(at)),
         Register::RSI => {

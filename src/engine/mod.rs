@@ -212,7 +212,7 @@ impl Engine {
         let entry = self.cache.at(cpu.rip);
         match entry.decode(&self.fetched, LIMIT, cpu.mode(), &self.works.profile) {
             Ok(()) => self.works.anew(cpu, vmm, entry, true),
-            Err(error) => self.not_decoded(decode_halt(error), cpu),
+            Err(error) => self.not_decoded(undecoded(cpu, vmm, &self.works.profile, error), cpu),
         }
     }
 

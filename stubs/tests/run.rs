@@ -406,6 +406,27 @@ fn x87_stack_is_empty_whatever_the_instruction_left() {
     );
 }
 
+/// ST(0) is where the scratch says, and is stored there, or not if the instruction only compares.
+#[test]
+fn x87_works_in_place() {
+    let mut rig = Rig::new();
+    let at = rig.state.0.len() - 10;
+    rig.scratch.top = at as u64;
+    rig.state.0[at..].copy_from_slice(&f80(5)[..10]);
+    rig.operand.0[..8].copy_from_slice(&7.0f64.to_le_bytes());
+    let before = rig.state.0;
+    let one = |body: &[u8], pops, drops| Recipe {
+        x87: Some(X87 { pushes: 1, pops, drops, in_place: true }),
+        ..recipe(body, &[], &[])
+    };
+    let compared = rig.run(&one(&[0xdc, 0x16], 0, 1)); // fcom m64: less, which is C0
+    assert_eq!((compared.fsw() & 0x4500, rig.state.0), (0x100, before));
+    rig.operand.0[..8].copy_from_slice(&3.0f64.to_le_bytes());
+    let _ = rig.run(&one(&[0xdc, 0x06], 1, 0)); // fadd m64
+    assert_eq!(rig.state.0[at..], f80(8)[..10]);
+    assert_eq!(rig.state.0[..at], before[..at], "nothing else");
+}
+
 /// Values that the instruction leaves and nobody wants.
 #[test]
 fn x87_values_are_dropped() {

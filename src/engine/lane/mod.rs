@@ -4,8 +4,8 @@
 //! mode and addresses, a base register, no FS or GS, operands of 4 or 8 bytes in whole registers, or one whole vector
 //! operand. Everything that is not so, and everything that does not go well, takes the general line.
 //!
-//! What bounds a step is the number of host instructions, registers saved at entry and values spilled among them. So plain loads and stores are inlined in the step, each other lane is a function of its own that saves only what
-//! it needs, and whatever can go wrong is out of line.
+//! What bounds a step is the number of host instructions, registers saved at entry and values spilled among them. So each lane is a
+//! function of its own, which the step ends in: it saves only what it needs, and whatever can go wrong is out of line.
 
 mod copy;
 mod locked;

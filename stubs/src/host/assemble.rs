@@ -13,7 +13,8 @@
 //! return
 //! ```
 //!
-//! RDI is the state pointer, R8 the scratch, from the first instruction to the last, and R9 the offset of ST(0) in the state. The result is put together in RSI.
+//! RDI is the state pointer, R8 the scratch, from the first instruction to the last, and R9 the offset of ST(0) in the state, where
+//! it is worked on in place. The result is put together in RSI.
 
 use super::encode::{self, Encoded, Way};
 use super::sink::Sink;

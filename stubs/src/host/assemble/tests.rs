@@ -170,6 +170,14 @@ fn contradictions_are_refused() {
     assert_eq!(assembled(&far).map(|_| ()), Err(StubError::BadRecipe("offset out of reach")));
     let deep = Recipe { x87: Some(X87 { pushes: 9, pops: 0, drops: 0, in_place: false }), ..recipe(&[], &[]) };
     assert_eq!(assembled(&deep).map(|_| ()), Err(StubError::BadRecipe("the x87 stack has 8 registers")));
+    let in_place = |pushes, pops, loads: &[Move]| {
+        let x87 = X87 { pushes, pops, drops: 0, in_place: true };
+        assembled(&Recipe { x87: Some(x87), ..recipe(loads, &[]) }).map(|_| ())
+    };
+    let others = Err(StubError::BadRecipe("ST(0) in place, and other registers"));
+    assert_eq!((in_place(2, 1, &[]), in_place(0, 1, &[]), in_place(1, 2, &[])), (others, others, others));
+    assert_eq!(in_place(1, 1, &[Move::new(MoveKind::Gpr64, 9, 0)]), others);
+    assert_eq!((in_place(1, 1, &[]), in_place(1, 0, &[])), (Ok(()), Ok(())));
     let gprs = STAND_INS.map(|reg| Move::new(MoveKind::Gpr64, reg, 0));
     let crowded = Recipe { rflags_out: true, ..recipe(&[], &gprs) };
     assert_eq!(assembled(&crowded).map(|_| ()), Err(StubError::BadRecipe("flags and six GPRs out")));
