@@ -1,12 +1,15 @@
 //! User interrupts at the boundaries of instructions (SDM volume 3, "User Interrupts"): delivery and notification. No processor at hand
 //! has them: expected values are worked out by hand from the manual's text.
 
+#[path = "support/msrs.rs"]
+mod msrs;
+
 use encore86::bus::Modify;
 use encore86::cpu::Blocking;
 use encore86::cpu::registers::{cr4, efer, rflags};
 use encore86::cpu::segment::{Seg, rights};
 use encore86::host::HostRam;
-use encore86::{Access, AccessKind, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Stop};
+use encore86::{Access, AccessKind, Bus, Cpu, Engine, Event, Outcome, Profile, Stop};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -129,22 +132,7 @@ impl Bus for Machine<'_> {
     }
 }
 
-impl Platform for Machine<'_> {
-    fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
-        if self.later == Some(index) && !self.later_on_write {
-            return Err(Stop::Retry);
-        }
-        self.msrs.get(&index).copied().ok_or(Event::gp0("no such register").into())
-    }
-
-    fn write_msr(&mut self, index: u32, value: u64) -> Result<(), Stop> {
-        if self.later == Some(index) {
-            return Err(Stop::Retry);
-        }
-        self.msrs.insert(index, value);
-        Ok(())
-    }
-}
+msrs::platform_of_msrs!(Machine<'_>);
 
 /// A program in 64-bit mode with UIF set.
 fn cpu() -> Cpu {

@@ -1,9 +1,12 @@
 //! A machine whose only hardware is RAM and the registers of FRED.
 
+#[path = "../support/msrs.rs"]
+mod msrs;
+
 use encore86::cpu::Mode;
 use encore86::cpu::registers::{cr4, rflags};
 use encore86::cpu::segment::{DescriptorTable, Seg, Segment, rights};
-use encore86::{Access, Bus, Cpu, Engine, Event, Outcome, Platform, Profile, Retired, Stop};
+use encore86::{Access, Bus, Cpu, Engine, Event, Outcome, Profile, Retired, Stop};
 use std::collections::BTreeMap;
 
 pub const CODE: u64 = 0x1_0000;
@@ -161,22 +164,7 @@ impl Bus for Machine {
     }
 }
 
-impl Platform for Machine {
-    fn read_msr(&mut self, index: u32) -> Result<u64, Stop> {
-        if self.later == Some(index) && !self.later_on_write {
-            return Err(Stop::Retry);
-        }
-        self.msrs.get(&index).copied().ok_or(Event::gp0("no such register").into())
-    }
-
-    fn write_msr(&mut self, index: u32, value: u64) -> Result<(), Stop> {
-        if self.later == Some(index) {
-            return Err(Stop::Retry);
-        }
-        self.msrs.insert(index, value);
-        Ok(())
-    }
-}
+msrs::platform_of_msrs!(Machine);
 
 /// A processor under FRED in ring 0 or 3, RSP at [`STACK`], in the segments of IA32_STAR.
 pub fn cpu(cpl: u8) -> Cpu {
